@@ -1,0 +1,427 @@
+# liborch: one plain Makefile, no per-directory ones. Files are found by wildcard: adding a source, a
+# test or an example needs no edit here. Everything that is built lies under $(B).
+#
+# `make check`, `make demo` and the other checks install what they need and then call make again in the
+# mode they want, each mode in a folder of its own; so nothing here may run pkg-config while the file is
+# read: on a fresh machine there is none yet.
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.SECONDEXPANSION:
+MAKEFLAGS += --no-print-directory
+
+# ---- What a caller may set ----------------------------------------------------------------------------
+
+B          ?= build
+MODE       ?= release# release, check, asan, tsan, coverage
+V          ?= 0
+WERROR     ?= 0
+JOBS       ?= $(shell nproc 2>/dev/null || echo 2)
+SRC_DIRS   ?= lib# a subset of the floors, to build while another one is in pieces
+ROUNDS     ?= 300# of check-crash and check-power
+INSTANCES  ?= $(wildcard ../shared/instances)# a folder of WfFormat files, for check-instances
+WITH_CURL  ?= 1
+WITH_YAML  ?= 1
+
+PREFIX     ?= /usr/local
+LIBDIR     ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+DESTDIR    ?=
+
+ifeq ($(origin CC),default)
+CC := cc
+endif
+ifeq ($(origin CXX),default)
+CXX := c++
+endif
+PKG_CONFIG ?= pkg-config
+OBJCOPY    ?= objcopy
+INSTALL    ?= install
+CFLAGS     ?= -O2 -g
+CXXFLAGS   ?= -O2 -g
+
+# ---- What it needs --------------------------------------------------------------------------------------
+
+# What liborch links, by pkg-config name. A library added here is linked, is named in liborch.pc, and
+# wants its package in NEED_BUILD below.
+DEPS := jansson libuv sqlite3 lua5.4 libcrypto
+
+# Loaded on first use, so that only their headers are needed.
+ifneq ($(WITH_CURL),0)
+DEPS_HEADERS += libcurl
+endif
+ifneq ($(WITH_YAML),0)
+DEPS_HEADERS += yaml-0.1
+endif
+
+# How to tell that a thing is there, and the Debian package that has it: see tests/tools/deps.sh.
+CC_PACKAGE := $(if $(findstring clang,$(CC)),clang,gcc)
+NEED_BUILD := cmd:$(firstword $(CC))=$(CC_PACKAGE) hdr:stdio.h=libc6-dev cmd:$(PKG_CONFIG)=pkg-config \
+    cmd:$(OBJCOPY)=binutils pc:jansson=libjansson-dev pc:libuv=libuv1-dev pc:sqlite3=libsqlite3-dev \
+    pc:lua5.4=liblua5.4-dev pc:libcrypto=libssl-dev \
+    $(if $(filter libcurl,$(DEPS_HEADERS)),pc:libcurl=libcurl4-openssl-dev) \
+    $(if $(filter yaml-0.1,$(DEPS_HEADERS)),pc:yaml-0.1=libyaml-dev)
+NEED_CHECK := $(NEED_BUILD) pc:cmocka=libcmocka-dev
+NEED_CXX   := cmd:$(firstword $(CXX))=$(if $(findstring clang,$(CXX)),clang,g++)
+NEED_BENCH := $(NEED_BUILD) $(NEED_CXX) pc:tbb=libtbb-dev
+NEED_LINT  := cmd:clang-tidy=clang-tidy cmd:clang-format=clang-format cmd:cppcheck=cppcheck
+NEED_ABI   := cmd:abidw=abigail-tools
+NEED_DOCS  := cmd:doxygen=doxygen
+NEED_COV   := cmd:lcov=lcov
+NEED_PY    := cmd:python3=python3
+NEED_CI    := $(NEED_CHECK) $(NEED_CXX) $(NEED_LINT) $(NEED_ABI) $(NEED_DOCS) $(NEED_PY) \
+    cmd:clang=clang cmd:valgrind=valgrind
+
+deps_install = @CC='$(CC)' PKG_CONFIG='$(PKG_CONFIG)' sh tests/tools/deps.sh install $(1)
+
+# Evaluated on first use and then kept. Says what is missing, and stops, before the compiler would.
+lazy = $(eval $(1) := $(2))$($(1))
+deps_missing = $(shell CC='$(CC)' PKG_CONFIG='$(PKG_CONFIG)' sh tests/tools/deps.sh list $(NEED_BUILD))
+deps_checked = $(if $(deps_missing),$(error missing: $(deps_missing). `make deps` installs it on Debian and Ubuntu))
+DEPS_CFLAGS   = $(deps_checked)$(call lazy,DEPS_CFLAGS,$(shell $(PKG_CONFIG) --cflags $(DEPS) $(DEPS_HEADERS)))
+DEPS_LIBS     = $(call lazy,DEPS_LIBS,$(shell $(PKG_CONFIG) --libs $(DEPS)))
+CMOCKA_CFLAGS = $(call lazy,CMOCKA_CFLAGS,$(shell $(PKG_CONFIG) --cflags cmocka))
+CMOCKA_LIBS   = $(call lazy,CMOCKA_LIBS,$(shell $(PKG_CONFIG) --libs cmocka))
+
+# ---- Version --------------------------------------------------------------------------------------------
+
+# Its one home is include/orch/version.h. The soname is the major of the ABI.
+VERSION   := $(or $(shell sed -n 's/^\#define ORCH_VERSION "\([^"]*\)".*/\1/p' include/orch/version.h 2>/dev/null),0.1.0)
+SOVERSION := $(firstword $(subst ., ,$(VERSION)))
+SONAME    := liborch.so.$(SOVERSION)
+
+# ---- Flags ----------------------------------------------------------------------------------------------
+
+WARN   := -Wall -Wextra -Wshadow -Wpointer-arith -Wcast-qual -Wundef -Wvla -Wformat=2 -Wwrite-strings
+WARN_C := -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition
+ifneq ($(WERROR),0)
+WARN   += -Werror
+endif
+
+DEFINES := -DORCH_WITH_CURL=$(WITH_CURL) -DORCH_WITH_YAML=$(WITH_YAML)
+CODEGEN := -fPIC -fvisibility=hidden -fno-strict-aliasing -pthread
+LINK    := -pthread -Wl,--as-needed
+
+# Only a release build is without assertions: they are for the tests, never for a host.
+ifeq ($(MODE),release)
+DEFINES += -DNDEBUG
+CODEGEN += -ffunction-sections -fdata-sections
+LINK    += -Wl,--gc-sections
+endif
+ifneq ($(filter release check,$(MODE)),)
+CODEGEN += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong
+LINK    += -Wl,-z,relro,-z,now
+LINK_SO := -Wl,-z,defs
+endif
+# The other modes look at the code under a microscope: hardening would only hide things from it.
+ifeq ($(MODE),asan)
+MODE_FLAGS := -U_FORTIFY_SOURCE -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+endif
+ifeq ($(MODE),tsan)
+# gcc warns that it does not follow fences; what we build does not rely on them alone.
+MODE_FLAGS := -U_FORTIFY_SOURCE -O1 -fno-omit-frame-pointer -fsanitize=thread $(if $(findstring clang,$(CC)),,-Wno-tsan)
+endif
+ifeq ($(MODE),coverage)
+MODE_FLAGS := -U_FORTIFY_SOURCE -O0 --coverage -fprofile-update=atomic
+endif
+ifeq ($(filter release check asan tsan coverage,$(MODE)),)
+$(error MODE=$(MODE): it is release, check, asan, tsan or coverage)
+endif
+
+CPP_FLAGS  = -D_GNU_SOURCE $(DEFINES) $(CPPFLAGS) $(DEPS_CFLAGS)
+C_FLAGS    = -std=c11 $(CODEGEN) $(WARN) $(WARN_C) $(CFLAGS) $(MODE_FLAGS)
+CXX_FLAGS  = -std=c++17 $(CODEGEN) $(WARN) $(CXXFLAGS) $(MODE_FLAGS)
+LINK_FLAGS = $(LINK) $(MODE_FLAGS) $(LDFLAGS)
+SYS_LIBS  := -lpthread -ldl -lm
+
+INC_lib      := -Iinclude -Ilib
+INC_tests     = -Iinclude -Ilib -Itests $(CMOCKA_CFLAGS)
+INC_examples := -Iinclude
+
+# ---- What there is --------------------------------------------------------------------------------------
+
+HEADERS     := $(shell find include -name '*.h' 2>/dev/null | sort)
+LIB_SRC     := $(shell find $(SRC_DIRS) -name '*.c' 2>/dev/null | sort)
+SUPPORT_SRC := $(sort $(wildcard tests/support/*.c))
+UNIT_SRC    := $(sort $(wildcard tests/unit/test_*.c tests/unit/*/test_*.c))
+INTEG_SRC   := $(sort $(wildcard tests/integration/test_*.c tests/integration/*/test_*.c))
+CRASH_SRC   := $(sort $(wildcard tests/crash/*.c))
+POWER_SRC   := $(sort $(wildcard tests/power/*.c))
+BENCH_SRC   := $(sort $(wildcard tests/bench/bench_*.c))
+BENCH_CXX   := $(sort $(wildcard tests/bench/bench_*.cc))
+BENCH_MORE  := $(filter-out $(BENCH_SRC),$(sort $(wildcard tests/bench/*.c)))# shared by the benches
+EXAMPLES    := $(sort $(foreach f,$(wildcard examples/*/*.c),$(notdir $(patsubst %/,%,$(dir $(f))))))
+EXAMPLE_SRC := $(sort $(wildcard examples/*/*.c))
+
+objs = $(patsubst %,$(B)/obj/%.o,$(basename $(1)))
+bins = $(patsubst tests/%,$(B)/tests/%,$(basename $(1)))
+
+LIB_OBJ      := $(call objs,$(LIB_SRC))
+SUPPORT_OBJ  := $(call objs,$(SUPPORT_SRC))
+INTERNAL     := $(B)/liborch-internal.a
+SUPPORT      := $(B)/libsupport.a
+UNIT_BINS    := $(call bins,$(UNIT_SRC))
+INTEG_BINS   := $(call bins,$(INTEG_SRC))
+CRASH_BINS   := $(call bins,$(CRASH_SRC))
+POWER_BINS   := $(call bins,$(POWER_SRC))
+BENCH_C_BINS := $(call bins,$(BENCH_SRC))
+BENCH_X_BINS := $(call bins,$(BENCH_CXX))
+C_TEST_BINS  := $(UNIT_BINS) $(INTEG_BINS) $(CRASH_BINS) $(POWER_BINS)
+EXAMPLE_BINS := $(addprefix $(B)/examples/,$(EXAMPLES))
+ALL_SRC      := $(LIB_SRC) $(SUPPORT_SRC) $(UNIT_SRC) $(INTEG_SRC) $(CRASH_SRC) $(POWER_SRC) $(BENCH_SRC) \
+    $(BENCH_MORE) $(EXAMPLE_SRC)
+
+# T=name picks programs by the file's name, with or without its prefix.
+pick = $(if $(T),$(foreach t,$(T),$(filter %/$(t) %/test_$(t) %/bench_$(t),$(1))),$(1))
+
+# ---- Words for the rules --------------------------------------------------------------------------------
+
+ifeq ($(V),0)
+Q := @
+say = @printf '  %-4s %s\n' $(1) $(2)
+else
+Q :=
+say = @:
+endif
+
+# A call of make that builds something else; on all processors unless the caller chose a number.
+submake = +@$(MAKE) $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(JOBS))
+in_mode = $(submake) MODE=$(1) B=$(B)/$(1)
+
+# A stamp that changes with its text, so that what depends on it is made again when a flag or the list
+# of sources changes, and only then.
+same  = $(and $(findstring <$(strip $(1))>,<$(strip $(2))>),$(findstring <$(strip $(2))>,<$(strip $(1))>))
+stamp = @mkdir -p $(@D); printf '%s\n' '$(strip $(1))' >$@
+
+FLAGS_TEXT   = $(CC) $(CXX) $(CPP_FLAGS) $(C_FLAGS) $(CXX_FLAGS) $(LINK_FLAGS) $(DEPS_LIBS) $(VERSION)
+OBJECTS_TEXT = $(LIB_OBJ) $(SUPPORT_OBJ)
+
+$(B)/flags: $$(if $$(call same,$$(FLAGS_TEXT),$$(file <$$@)),,FORCE)
+	$(call stamp,$(FLAGS_TEXT))
+$(B)/objects: $$(if $$(call same,$$(OBJECTS_TEXT),$$(file <$$@)),,FORCE)
+	$(call stamp,$(OBJECTS_TEXT))
+
+# ---- The library ----------------------------------------------------------------------------------------
+
+.PHONY: all shared static internal FORCE
+all: shared static ## Build the shared and the static library (the default)
+shared: $(B)/liborch.so
+static: $(B)/liborch.a
+internal: $(INTERNAL)
+
+compile = @mkdir -p $(@D)
+$(B)/obj/lib/%.o: lib/%.c $(B)/flags
+	$(compile)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(INC_lib) $(CPP_FLAGS) $(C_FLAGS) -MMD -MP -c -o $@ $<
+$(B)/obj/tests/%.o: tests/%.c $(B)/flags
+	$(compile)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(INC_tests) $(CPP_FLAGS) $(C_FLAGS) -MMD -MP -c -o $@ $<
+$(B)/obj/tests/%.o: tests/%.cc $(B)/flags
+	$(compile)
+	$(call say,CXX,$<)
+	$(Q)$(CXX) $(INC_tests) $(CPP_FLAGS) $(CXX_FLAGS) -MMD -MP -c -o $@ $<
+$(B)/obj/examples/%.o: examples/%.c $(B)/flags
+	$(compile)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(INC_examples) $(CPP_FLAGS) $(C_FLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/liborch.so.$(VERSION): $(LIB_OBJ) $(B)/objects lib/liborch.map
+	$(call say,LD,$@)
+	$(Q)$(CC) -shared $(LINK_FLAGS) $(LINK_SO) -Wl,-soname,$(SONAME) -Wl,--version-script,lib/liborch.map \
+	    -o $@ $(LIB_OBJ) $(DEPS_LIBS) $(SYS_LIBS)
+$(B)/$(SONAME): $(B)/liborch.so.$(VERSION)
+	$(Q)ln -sf liborch.so.$(VERSION) $@
+$(B)/liborch.so: $(B)/$(SONAME)
+	$(Q)ln -sf $(SONAME) $@
+
+# One object, in which every symbol that is hidden in the shared library has become local: a host that
+# has a function of the same name as one of ours links all the same.
+$(B)/liborch.o: $(LIB_OBJ) $(B)/objects
+	$(call say,LD,$@)
+	$(Q)$(CC) -r -nostdlib -o $@.tmp $(LIB_OBJ)
+	$(Q)$(OBJCOPY) --localize-hidden $@.tmp $@ && rm -f $@.tmp
+$(B)/liborch.a: $(B)/liborch.o
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $<
+
+# Tests see everything, so they link the objects as they are.
+$(INTERNAL): $(LIB_OBJ) $(B)/objects
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $(LIB_OBJ)
+$(SUPPORT): $(SUPPORT_OBJ) $(B)/objects
+	$(Q)mkdir -p $(@D) && rm -f $@ && $(AR) rcs $@ $(SUPPORT_OBJ)
+
+# ---- Programs -------------------------------------------------------------------------------------------
+
+TEST_LIBS = -Wl,--start-group $(SUPPORT) $(INTERNAL) -Wl,--end-group
+
+$(C_TEST_BINS): $(B)/tests/%: $(B)/obj/tests/%.o $(SUPPORT) $(INTERNAL)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LINK_FLAGS) -o $@ $< $(TEST_LIBS) $(CMOCKA_LIBS) $(DEPS_LIBS) $(SYS_LIBS)
+
+# No cmocka here: a bench has no need of it, and neither has the machine that runs one.
+$(call objs,$(BENCH_SRC) $(BENCH_CXX) $(BENCH_MORE)): CMOCKA_CFLAGS :=
+$(BENCH_C_BINS): $(B)/tests/%: $(B)/obj/tests/%.o $(call objs,$(BENCH_MORE)) $(INTERNAL)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LINK_FLAGS) -o $@ $^ $(DEPS_LIBS) $(SYS_LIBS)
+$(BENCH_X_BINS): $(B)/tests/%: $(B)/obj/tests/%.o $(call objs,$(BENCH_MORE)) $(INTERNAL)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CXX) $(LINK_FLAGS) -o $@ $^ $(DEPS_LIBS) $(SYS_LIBS) -ltbb
+
+define example_rule
+$(B)/examples/$(1): $(call objs,$(wildcard examples/$(1)/*.c)) $(B)/liborch.so
+	@mkdir -p $$(@D)
+	$$(call say,LD,$$@)
+	$$(Q)$$(CC) $$(LINK_FLAGS) -Wl,-rpath,'$$$$ORIGIN/..' -o $$@ $$(filter %.o,$$^) -L$$(B) -lorch $$(DEPS_LIBS) $$(SYS_LIBS)
+endef
+$(foreach e,$(EXAMPLES),$(eval $(call example_rule,$(e))))
+
+.PHONY: examples
+examples: $(EXAMPLE_BINS) ## Build the programs of examples/
+
+-include $(patsubst %.o,%.d,$(call objs,$(ALL_SRC) $(BENCH_CXX)))
+
+# ---- Dependencies ---------------------------------------------------------------------------------------
+
+.PHONY: deps deps-check deps-bench deps-lint deps-abi deps-docs deps-coverage deps-layers deps-valgrind deps-install deps-ci
+deps: ; $(call deps_install,$(NEED_BUILD)) ## Install what the library is built from (Debian, Ubuntu)
+deps-check: ; $(call deps_install,$(NEED_CHECK))
+deps-bench: ; $(call deps_install,$(NEED_BENCH))
+deps-lint: ; $(call deps_install,$(NEED_CHECK) $(NEED_LINT))
+deps-abi: ; $(call deps_install,$(NEED_BUILD) $(NEED_ABI))
+deps-docs: ; $(call deps_install,$(NEED_DOCS))
+deps-coverage: ; $(call deps_install,$(NEED_CHECK) $(NEED_COV))
+deps-layers: ; $(call deps_install,$(NEED_PY))
+deps-valgrind: ; $(call deps_install,$(NEED_CHECK) cmd:valgrind=valgrind)
+deps-install: ; $(call deps_install,$(NEED_BUILD) $(NEED_CXX))
+deps-ci: ; $(call deps_install,$(NEED_CI)) ## Install what .ci/run needs
+
+# ---- Tests ----------------------------------------------------------------------------------------------
+
+RUN_TESTS = MODE=$(MODE) ROUNDS=$(ROUNDS) sh tests/tools/run_tests.sh -j $(JOBS) -t $(TEST_TIMEOUT)
+TEST_TIMEOUT ?= $(if $(filter release check,$(MODE)),120,600)# seconds a program may take
+
+.PHONY: demo check check-asan check-tsan check-valgrind check-crash check-power check-instances bench coverage
+demo: deps ## Run a real job on this source tree, and say where the report is
+	$(submake) $(B)/examples/inventory
+	@$(B)/examples/inventory
+
+check: deps-check ## Run the unit and integration tests (T=name for one)
+	$(call in_mode,check) run-tests
+check-asan: deps-check ## The same under AddressSanitizer and UndefinedBehaviorSanitizer
+	$(call in_mode,asan) run-tests
+check-tsan: deps-check ## The same under ThreadSanitizer
+	$(call in_mode,tsan) run-tests
+check-valgrind: deps-valgrind ## The unit tests under valgrind
+	$(call in_mode,check) run-valgrind
+check-crash: deps-check ## Kill the orchestrator with SIGKILL, ROUNDS times, and count what it lost
+	$(call in_mode,check) run-crash
+check-power: deps-check ## Lose what was not synced, ROUNDS times, and count what it lost
+	$(call in_mode,check) run-power
+
+check-instances: deps ## Run every WfFormat file of INSTANCES=dir
+	@test -n "$(INSTANCES)" || { echo 'check-instances: say which folder: make check-instances INSTANCES=dir' >&2; exit 1; }
+	$(submake) $(B)/examples/wfreplay
+	@$(B)/examples/wfreplay --scale $(or $(SCALE),0.0001) $(INSTANCES)/*.json
+
+bench: deps-bench ## Measure; prints one JSON object a line (T=name for one)
+	$(submake) run-bench-build >&2
+	@for b in $(call pick,$(BENCH_C_BINS) $(BENCH_X_BINS)); do $$b || exit 1; done
+
+# The halves that run in a mode, after the packages are there.
+.PHONY: run-tests run-valgrind run-crash run-power run-bench-build
+run-tests: $(call pick,$(UNIT_BINS) $(INTEG_BINS))
+	@$(RUN_TESTS) $^
+run-valgrind: $(call pick,$(UNIT_BINS))
+	@MODE=valgrind RUNNER='valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,possible' \
+	    sh tests/tools/run_tests.sh -j $(JOBS) -t 1800 $^
+run-crash: $(call pick,$(CRASH_BINS))
+	@$(RUN_TESTS) -v -t 7200 $^
+run-power: $(call pick,$(POWER_BINS))
+	@$(RUN_TESTS) -v -t 7200 $^
+run-bench-build: $(call pick,$(BENCH_C_BINS) $(BENCH_X_BINS))
+
+coverage: deps-coverage ## Lines and branches that the tests reach; HTML in build/coverage
+	$(call in_mode,coverage) run-coverage
+.PHONY: run-coverage
+run-coverage: $(UNIT_BINS) $(INTEG_BINS)
+	@find $(B) -name '*.gcda' -delete
+	@$(RUN_TESTS) $^
+	@sh tests/tools/coverage.sh $(B)
+
+# ---- What the project promises about itself -------------------------------------------------------------
+
+.PHONY: check-layers check-abi abi-update check-install lint format docs compile_commands.json check-all
+check-layers: deps-layers ## Each floor includes only floors below it
+	@python3 tests/tools/check_layers.py
+
+check-abi: deps-abi ## Compare the ABI and the exported symbols with tests/abi
+	$(submake) shared
+	@sh tests/tools/check_abi.sh check $(B)
+abi-update: deps-abi ## Accept the ABI as it is now
+	$(submake) shared
+	@sh tests/tools/check_abi.sh update $(B)
+
+check-install: deps-install ## Build outside the tree, install, and compile hosts against what was installed
+	+@MAKE='$(MAKE)' CC='$(CC)' CXX='$(CXX)' PKG_CONFIG='$(PKG_CONFIG)' JOBS='$(JOBS)' sh tests/tools/check_install.sh $(abspath $(B))/install
+
+lint: deps-lint ## clang-tidy, cppcheck, clang-format
+	$(submake) compile_commands.json
+	@JOBS=$(JOBS) sh tests/tools/lint.sh $(B) $(LIB_SRC) $(EXAMPLE_SRC)
+format: ## Lay out every source as .clang-format says
+	@git ls-files -co --exclude-standard -- '*.c' '*.h' '*.cc' | xargs -r clang-format -i
+
+docs: deps-docs ## API reference from the public headers; an undocumented symbol is an error
+	@VERSION=$(VERSION) sh tests/tools/docs.sh $(B)/docs
+
+# Written out, not recorded: it needs no build and covers what is not built yet.
+entry = printf '%s\n  {"directory": "%s", "file": "%s", "command": "%s"}' "$$sep" '$(CURDIR)' '$(1)' \
+    '$(CC) $(INC_$(firstword $(subst /, ,$(1)))) $(CPP_FLAGS) $(C_FLAGS) -c $(1)'; sep=,;
+compile_commands.json: ## For editors and clang-tidy, in build/
+	@mkdir -p $(B)
+	@{ sep='['; $(foreach s,$(ALL_SRC),$(call entry,$(s))) printf '\n]\n'; } >$(B)/$@
+
+# One after the other, however many jobs make may run: they share processors and build folders.
+CHECKS := check check-asan check-tsan check-valgrind check-layers check-install check-abi docs lint check-crash \
+    check-power $(if $(INSTANCES),check-instances)
+check-all: ## Every test at full size
+	+@for c in $(CHECKS); do echo "== $$c"; $(MAKE) $$c || exit 1; done
+
+# ---- Install --------------------------------------------------------------------------------------------
+
+.PHONY: install uninstall
+pc_dir = $(patsubst $(PREFIX)/%,$${prefix}/%,$(1))
+install: all ## Install into $(DESTDIR)$(PREFIX), libraries into LIBDIR
+	$(Q)$(INSTALL) -d '$(DESTDIR)$(LIBDIR)/pkgconfig'
+	$(Q)for h in $(HEADERS:include/%=%); do \
+	    $(INSTALL) -D -m 644 include/$$h '$(DESTDIR)$(INCLUDEDIR)'/$$h || exit 1; done
+	$(Q)$(INSTALL) -m 755 $(B)/liborch.so.$(VERSION) '$(DESTDIR)$(LIBDIR)/'
+	$(Q)ln -sf liborch.so.$(VERSION) '$(DESTDIR)$(LIBDIR)/$(SONAME)'
+	$(Q)ln -sf $(SONAME) '$(DESTDIR)$(LIBDIR)/liborch.so'
+	$(Q)$(INSTALL) -m 644 $(B)/liborch.a '$(DESTDIR)$(LIBDIR)/'
+	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(call pc_dir,$(LIBDIR))|' \
+	    -e 's|@INCLUDEDIR@|$(call pc_dir,$(INCLUDEDIR))|' -e 's|@VERSION@|$(VERSION)|' -e 's|@REQUIRES@|$(DEPS)|' \
+	    -e 's|@LIBS@|$(SYS_LIBS)|' pkgconfig/liborch.pc.in >'$(DESTDIR)$(LIBDIR)/pkgconfig/liborch.pc'
+
+uninstall: ## Remove what install put there
+	$(Q)cd '$(DESTDIR)$(INCLUDEDIR)' 2>/dev/null && rm -f $(HEADERS:include/%=%) && \
+	    find orch -depth -type d -empty -delete || :
+	$(Q)cd '$(DESTDIR)$(LIBDIR)' 2>/dev/null && \
+	    rm -f liborch.so liborch.so.$(SOVERSION) liborch.so.$(VERSION) liborch.a pkgconfig/liborch.pc || :
+
+# ---- The rest -------------------------------------------------------------------------------------------
+
+.PHONY: clean help
+clean: ## Remove everything that was built
+	$(Q)rm -rf $(B)
+
+help: ## This list
+	@echo 'liborch $(VERSION): make [target] [V=1] [WERROR=1] [CC=clang] [B=build] [WITH_CURL=0] [WITH_YAML=0]'
+	@sed -n 's/^\([a-z_.-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | \
+	    while IFS="$$(printf '\t')" read -r t d; do printf '  %-22s %s\n' "$$t" "$$d"; done
