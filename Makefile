@@ -110,7 +110,11 @@ CODEGEN += -ffunction-sections -fdata-sections
 LINK    += -Wl,--gc-sections
 endif
 ifneq ($(filter release check,$(MODE)),)
-CODEGEN += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong
+CODEGEN += -fstack-protector-strong
+# It needs an optimiser, and warns without one.
+ifneq ($(filter -O1 -O2 -O3 -Os,$(CFLAGS)),)
+CODEGEN += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+endif
 LINK    += -Wl,-z,relro,-z,now
 LINK_SO := -Wl,-z,defs
 endif
@@ -206,9 +210,9 @@ $(B)/objects: $$(if $$(call same,$$(OBJECTS_TEXT),$$(file <$$@)),,FORCE)
 
 .PHONY: all shared static internal FORCE
 all: shared static ## Build the shared and the static library (the default)
-shared: $(B)/liborch.so
-static: $(B)/liborch.a
-internal: $(INTERNAL)
+shared: $(B)/liborch.so ; @:
+static: $(B)/liborch.a ; @:
+internal: $(INTERNAL) ; @:
 
 compile = @mkdir -p $(@D)
 $(B)/obj/lib/%.o: lib/%.c $(B)/flags
@@ -363,10 +367,10 @@ check-layers: deps-layers ## Each floor includes only floors below it
 
 check-abi: deps-abi ## Compare the ABI and the exported symbols with tests/abi
 	$(submake) shared
-	@sh tests/tools/check_abi.sh check $(B)
+	@CC='$(CC)' sh tests/tools/check_abi.sh check $(B)
 abi-update: deps-abi ## Accept the ABI as it is now
 	$(submake) shared
-	@sh tests/tools/check_abi.sh update $(B)
+	@CC='$(CC)' sh tests/tools/check_abi.sh update $(B)
 
 check-install: deps-install ## Build outside the tree, install, and compile hosts against what was installed
 	+@MAKE='$(MAKE)' CC='$(CC)' CXX='$(CXX)' PKG_CONFIG='$(PKG_CONFIG)' JOBS='$(JOBS)' sh tests/tools/check_install.sh $(abspath $(B))/install

@@ -34,15 +34,17 @@ run_one() {
     counts=$(awk '
         /^\[  PASSED  \] [0-9]+ test/ { passed += $4; summed = 1 }
         /^\[  FAILED  \] [0-9]+ test/ { failed += $4 }
+        /^\[  FAILED  \] [^0-9]/ { bad++ }
         /^\[  SKIPPED \] [0-9]+ test/ { skipped += $4 }
         /^\[       OK \]/ { ok++ }
-        END { print (summed ? passed : ok) + 0, failed + 0, skipped + 0 }' "$log.log")
+        END { print (summed ? passed : ok) + 0, (summed ? failed : bad) + 0, skipped + 0 }' "$log.log")
     # shellcheck disable=SC2086 -- three numbers
     set -- $counts
     passed=$1 failed=$2 skipped=$3
     why=
     if [ "$status" -ne 0 ]; then
-        [ "$failed" -gt 0 ] || failed=1
+        # Of a program that died its last test is not among the failed ones yet.
+        [ "$failed" -gt 0 ] && grep -q '^\[  PASSED  \]' "$log.log" || failed=$((failed + 1))
         [ "$status" -lt 124 ] || why="  exit status $status"
         [ "$status" -ne 124 ] || why="  still ran after $RT_TIMEOUT s"
     elif [ "$failed" -eq 0 ] && [ $((passed + skipped)) -eq 0 ]; then
