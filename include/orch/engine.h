@@ -1,0 +1,195 @@
+/**
+ * @file engine.h
+ * @brief Engines: they run whole workflows and ask executors to do the steps.
+ *
+ * An executor is a host's function, registered under the name that definitions use. It gets a task: one attempt of one
+ * step. The task is completed exactly once, from any thread, inside the function or later.
+ */
+#ifndef ORCH_ENGINE_H
+#define ORCH_ENGINE_H
+
+#include <orch/error.h>
+#include <orch/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Runs workflows: the in-process engine of an orchestrator (orch_v2_local_engine). */
+typedef struct orch_engine orch_engine;
+
+/** One attempt of one step (or of one item of a for_each), to be completed exactly once. */
+typedef struct orch_task orch_task;
+
+/**
+ * @brief Does the work of a step, or starts it and returns.
+ * @param user_data as registered
+ * @param task the attempt; owned by the callee, who ends it by orch_task_complete or orch_task_fail, inside
+ *        the call or later, on any thread
+ * Called on a thread of the engine's task pool, several at a time. It may block; that keeps one pool thread busy.
+ * It may call every function of this library that does not say otherwise.
+ */
+typedef void (*orch_task_fn)(void *user_data, orch_task *task);
+
+/**
+ * @brief Gives the value of a secret.
+ * @param user_data as registered
+ * @param name what stands behind `secrets.` in a definition
+ * @param buffer where to put the value, UTF-8, not NUL-terminated
+ * @param capacity bytes of room in `buffer`
+ * @return length of the value in bytes, which may be larger than `capacity` (nothing is used then, and the call comes again
+ *         with more room, up to 64 KiB); negative: an ORCH_E_ code, such as ORCH_E_NOT_FOUND
+ * Called on a thread of the task pool; it may block. Values are never stored or logged.
+ */
+typedef int64_t (*orch_secret_fn)(void *user_data, const char *name, char *buffer, size_t capacity);
+
+/**
+ * @brief Register a function as an executor; the engine's pool calls it for each attempt.
+ * @param engine the engine; not NULL
+ * @param name 1 to 128 of [A-Za-z0-9_.-]; not a built-in name (lua, exec, http, wait, workflow, noop)
+ * @param fn the function; not NULL
+ * @param user_data handed to each call; may be NULL
+ * @param free_fn ends user_data once no call can come any more, also if this call fails; may be NULL
+ * @param err where to put an error; may be NULL
+ * @return ORCH_OK; ORCH_E_INVALID_ARGUMENT for a bad name; ORCH_E_ALREADY_EXISTS if the name is taken;
+ *         ORCH_E_FAILED_PRECONDITION after stop or in a forked child; ORCH_E_RESOURCE_EXHAUSTED
+ * Any thread, also inside callbacks; blocks for a turn of the loop. Executions whose steps name an executor that is not
+ * registered yet wait for it for `EXECUTOR_WAIT` (default 30 s), then the step fails with NOT_FOUND.
+ */
+ORCH_API int32_t orch_engine_register_executor(orch_engine *engine, const char *name,
+                                               orch_task_fn fn, void *user_data,
+                                               orch_free_fn free_fn, orch_error **err);
+
+/**
+ * @brief Take the next task of a pulled executor; the first call with a name registers it.
+ * @param engine the engine; not NULL
+ * @param name the executor's name, as for orch_engine_register_executor
+ * @param timeout_ms how long to wait; 0 = not at all, -1 = for ever
+ * @param out_task the task, owned by the caller; unchanged on failure
+ * @param err where to put an error; may be NULL
+ * @return ORCH_OK; ORCH_E_DEADLINE_EXCEEDED if there was none in time; ORCH_E_CANCELLED once the engine stops;
+ *         ORCH_E_ALREADY_EXISTS if the name has a registered function; ORCH_E_INVALID_ARGUMENT;
+ *         ORCH_E_FAILED_PRECONDITION in a forked child
+ * Any thread, any number of them; inside callbacks too (it then keeps a pool thread busy). For bindings
+ * whose language cannot be called from a foreign thread.
+ */
+ORCH_API int32_t orch_engine_next_task(orch_engine *engine, const char *name, int32_t timeout_ms,
+                                       orch_task **out_task, orch_error **err);
+
+/**
+ * @brief Set where `secrets.NAME` comes from.
+ * @param engine the engine; not NULL
+ * @param fn the function, or NULL to use only the files of SECRETS_DIR
+ * @param user_data handed to each call; may be NULL
+ * @param free_fn ends user_data, also if this call fails; may be NULL
+ * @param err where to put an error; may be NULL
+ * @return ORCH_OK; ORCH_E_INVALID_ARGUMENT; ORCH_E_FAILED_PRECONDITION after stop or in a forked child
+ * Any thread. Where both are there, the function is asked first and NOT_FOUND falls back to the files.
+ */
+ORCH_API int32_t orch_engine_set_secrets(orch_engine *engine, orch_secret_fn fn, void *user_data,
+                                         orch_free_fn free_fn, orch_error **err);
+
+/**
+ * @brief Get the step's id.
+ * @param task the task; NULL reads as ""
+ * @return text owned by the task
+ * Any thread; does not block.
+ */
+ORCH_API const char *orch_task_step(const orch_task *task);
+
+/**
+ * @brief Get the id of the execution.
+ * @param task the task; NULL reads as ""
+ * @return text owned by the task
+ * Any thread; does not block.
+ */
+ORCH_API const char *orch_task_execution(const orch_task *task);
+
+/**
+ * @brief Get the id of the workflow.
+ * @param task the task; NULL reads as ""
+ * @return text owned by the task
+ * Any thread; does not block.
+ */
+ORCH_API const char *orch_task_workflow(const orch_task *task);
+
+/**
+ * @brief Get the item's place in its for_each.
+ * @param task the task
+ * @return 0, 1, …; -1 outside a for_each and for NULL
+ * Any thread; does not block.
+ */
+ORCH_API int64_t orch_task_index(const orch_task *task);
+
+/**
+ * @brief Get the attempt's number.
+ * @param task the task
+ * @return 1 for the first attempt, 2 for its first retry, …; 0 for NULL
+ * Any thread; does not block.
+ */
+ORCH_API int32_t orch_task_attempt(const orch_task *task);
+
+/**
+ * @brief Get the key that all attempts of this step share: `execution/run/step[/index]`.
+ * @param task the task; NULL reads as ""
+ * @return text owned by the task; hand it to services that deduplicate
+ * Any thread; does not block.
+ */
+ORCH_API const char *orch_task_idempotency_key(const orch_task *task);
+
+/**
+ * @brief Get the step's input: its `with`, evaluated.
+ * @param task the task; NULL reads as "null"
+ * @param out_len length in bytes; may be NULL
+ * @return JSON text owned by the task, NUL-terminated; "null" where the step has no `with`
+ * Any thread; does not block.
+ */
+ORCH_API const char *orch_task_input(const orch_task *task, size_t *out_len);
+
+/**
+ * @brief Tell whether the task should stop.
+ * @param task the task
+ * @return 0: go on; ORCH_E_CANCELLED or ORCH_E_DEADLINE_EXCEEDED: end it soon. It still must be completed;
+ *         a task that succeeds all the same counts as succeeded
+ * Any thread; does not block; meant to be polled.
+ */
+ORCH_API int32_t orch_task_stopping(const orch_task *task);
+
+/**
+ * @brief Wait until the task should stop.
+ * @param task the task
+ * @param timeout_ms how long to wait; 0 = only look, -1 = for ever
+ * @return as orch_task_stopping; 0 if the time ran out
+ * Any thread; blocks. Of use instead of a sleep inside a task.
+ */
+ORCH_API int32_t orch_task_wait_stopping(const orch_task *task, int32_t timeout_ms);
+
+/**
+ * @brief Complete the task with success.
+ * @param task the task; gone afterwards, also on failure of this call, except for ORCH_E_INVALID_ARGUMENT
+ * @param output_json the output, JSON text; NULL = null
+ * @param len its length in bytes
+ * @param err where to put an error; may be NULL
+ * @return ORCH_OK; ORCH_E_INVALID_ARGUMENT if it is not JSON, or larger than the limit: the task is still the caller's, who may complete or fail
+ *         it otherwise; ORCH_E_FAILED_PRECONDITION in a forked child
+ * Any thread; does not block.
+ */
+ORCH_API int32_t orch_task_complete(orch_task *task, const char *output_json, size_t len,
+                                    orch_error **err);
+
+/**
+ * @brief Complete the task with failure.
+ * @param task the task; gone afterwards
+ * @param code an ORCH_E_ code; what the step's retry policy looks at
+ * @param retryable 0: no further attempt whatever the policy says
+ * @param message what went wrong, UTF-8; NULL = the code's name
+ * @return ORCH_OK; ORCH_E_INVALID_ARGUMENT if task is NULL or the code is none (then the task fails with UNKNOWN)
+ * Any thread; does not block.
+ */
+ORCH_API int32_t orch_task_fail(orch_task *task, int32_t code, int32_t retryable,
+                                const char *message);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,19 @@
+/**
+ * @file orch.h
+ * @brief liborch: durable workflows in one library. This header brings all others.
+ */
+#ifndef ORCH_ORCH_H
+#define ORCH_ORCH_H
+
+#include <orch/config.h>
+#include <orch/engine.h>
+#include <orch/error.h>
+#include <orch/execution.h>
+#include <orch/launcher.h>
+#include <orch/log.h>
+#include <orch/types.h>
+#include <orch/v2.h>
+#include <orch/version.h>
+#include <orch/workflow.h>
+
+#endif

@@ -1,0 +1,10 @@
+/* Real time. Only runtime/, adapters and tests read it; the cores are told the time. */
+#ifndef BASE_CLOCK_H
+#define BASE_CLOCK_H
+
+#include <stdint.h>
+
+int64_t clock_wall_ms(void);      /* UTC, milliseconds since 1970 */
+int64_t clock_monotonic_ns(void);
+
+#endif

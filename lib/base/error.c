@@ -1,0 +1,163 @@
+#include "base/error.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+struct orch_error {
+    int32_t code;
+    const char *message;
+    const char *about;
+};
+
+static orch_error no_memory = {ORCH_E_RESOURCE_EXHAUSTED, "out of memory", ""};
+
+static const char *const names[] = {
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+};
+
+#define NAMES (int32_t)(sizeof names / sizeof *names)
+
+static orch_error *make(int32_t code, const char *about, const char *message, size_t len)
+{
+    size_t about_len = strlen(about);
+    orch_error *e = mem_alloc(sizeof *e + len + about_len + 2);
+    char *text;
+
+    if (!e)
+        return &no_memory;
+    text = (char *)(e + 1);
+    memcpy(text, message, len);
+    text[len] = '\0';
+    memcpy(text + len + 1, about, about_len + 1);
+    e->code = code;
+    e->message = text;
+    e->about = text + len + 1;
+    return e;
+}
+
+int32_t error_vset(orch_error **out, int32_t code, const char *about, const char *format,
+                   va_list args)
+{
+    char text[1024];
+    orch_error *made;
+    int n;
+
+    if (!out)
+        return code;
+    n = vsnprintf(text, sizeof text, format, args);
+    if (n < 0)
+        n = 0;
+    if ((size_t)n >= sizeof text) {
+        n = (int)sizeof text - 1;
+        memcpy(text + n - 3, "...", 3);
+    }
+    made = make(code, about ? about : "", text, (size_t)n);
+    orch_error_free(*out);
+    *out = made;
+    return code;
+}
+
+int32_t error_set(orch_error **out, int32_t code, const char *about, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    error_vset(out, code, about, format, args);
+    va_end(args);
+    return code;
+}
+
+int32_t error_no_memory(orch_error **out)
+{
+    if (out) {
+        orch_error_free(*out);
+        *out = &no_memory;
+    }
+    return ORCH_E_RESOURCE_EXHAUSTED;
+}
+
+void error_prefix(orch_error **error, const char *format, ...)
+{
+    char text[512];
+    orch_error *old;
+    va_list args;
+
+    if (!error || !*error)
+        return;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    old = *error;
+    *error = NULL;
+    error_set(error, old->code, old->about, "%s%s", text, old->message);
+    orch_error_free(old);
+}
+
+orch_error *error_copy(const orch_error *error)
+{
+    if (!error)
+        return NULL;
+    return make(error->code, error->about, error->message, strlen(error->message));
+}
+
+int32_t error_code_by_name(const char *name)
+{
+    for (int32_t i = 1; i < NAMES; i++)
+        if (!strcmp(names[i], name))
+            return -i;
+    return 0;
+}
+
+int32_t orch_error_code(const orch_error *error)
+{
+    return error ? error->code : ORCH_OK;
+}
+
+const char *orch_error_message(const orch_error *error)
+{
+    return error ? error->message : "";
+}
+
+const char *orch_error_about(const orch_error *error)
+{
+    return error ? error->about : "";
+}
+
+int32_t orch_error_retryable(const orch_error *error)
+{
+    int32_t code = orch_error_code(error);
+
+    return code == ORCH_E_RESOURCE_EXHAUSTED || code == ORCH_E_ABORTED ||
+           code == ORCH_E_UNAVAILABLE;
+}
+
+void orch_error_free(orch_error *error)
+{
+    if (error != &no_memory)
+        mem_free(error);
+}
+
+const char *orch_code_name(int32_t code)
+{
+    if (code < 0 && code > -NAMES)
+        code = -code;
+    return code >= 0 && code < NAMES ? names[code] : "UNKNOWN";
+}

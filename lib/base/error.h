@@ -1,0 +1,25 @@
+/* Making errors. Reading them is public: orch/error.h. */
+#ifndef BASE_ERROR_H
+#define BASE_ERROR_H
+
+#include <orch/error.h>
+#include <stdarg.h>
+
+/* Set *out (if out is not NULL; an error already there is freed) and return `code`, so that a failing
+ * function ends in `return error_set(err, ORCH_E_…, about, "…", …)`. `about` names the thing (step, key,
+ * "line:column"); NULL means "". Whether to retry follows from the code (RESOURCE_EXHAUSTED, ABORTED,
+ * UNAVAILABLE). Where there is no memory left a static error is set. */
+int32_t error_set(orch_error **out, int32_t code, const char *about, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+int32_t error_vset(orch_error **out, int32_t code, const char *about, const char *format,
+                   va_list args);
+/* The usual answer to a failed allocation. */
+int32_t error_no_memory(orch_error **out);
+/* Put words before the message of an error that is being passed on: "step 'a': …". */
+void error_prefix(orch_error **error, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+orch_error *error_copy(const orch_error *error);
+/* The code of a canonical name such as "INVALID_ARGUMENT"; 0 if there is none of that name. */
+int32_t error_code_by_name(const char *name);
+
+#endif

@@ -1,0 +1,99 @@
+#include "base/mem.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef ORCH_TEST_HOOKS
+#include <stdatomic.h>
+
+static atomic_long fail_at;
+static atomic_long count;
+static atomic_int fail_sticky;
+
+void mem_fail_at(long n, int sticky)
+{
+    atomic_store(&count, 0);
+    atomic_store(&fail_sticky, sticky);
+    atomic_store(&fail_at, n);
+}
+
+long mem_count(void)
+{
+    return atomic_load(&count);
+}
+
+static int refuse(void)
+{
+    long n = atomic_fetch_add(&count, 1) + 1;
+    long at = atomic_load(&fail_at);
+
+    return at != 0 && (n == at || (n > at && atomic_load(&fail_sticky)));
+}
+#else
+static inline int refuse(void)
+{
+    return 0;
+}
+#endif
+
+void *mem_alloc(size_t size)
+{
+    return refuse() ? NULL : malloc(size ? size : 1);
+}
+
+void *mem_zalloc(size_t size)
+{
+    return mem_calloc(1, size);
+}
+
+void *mem_calloc(size_t count_, size_t size)
+{
+    return refuse() ? NULL : calloc(count_ ? count_ : 1, size ? size : 1);
+}
+
+void *mem_realloc(void *p, size_t size)
+{
+    return refuse() ? NULL : realloc(p, size ? size : 1);
+}
+
+void *mem_grow(void *array, size_t *cap, size_t need, size_t element_size)
+{
+    size_t next = *cap ? *cap : 8;
+
+    if (need <= *cap && array)
+        return array;
+    while (next < need) {
+        if (next > SIZE_MAX / 2)
+            return NULL;
+        next *= 2;
+    }
+    if (next > SIZE_MAX / element_size)
+        return NULL;
+    array = mem_realloc(array, next * element_size);
+    if (array)
+        *cap = next;
+    return array;
+}
+
+char *mem_strndup(const char *s, size_t len)
+{
+    char *copy = mem_alloc(len + 1);
+
+    if (copy) {
+        if (len)
+            memcpy(copy, s, len);
+        copy[len] = '\0';
+    }
+    return copy;
+}
+
+char *mem_strdup(const char *s)
+{
+    return mem_strndup(s, strlen(s));
+}
+
+void mem_free(void *p)
+{
+    free(p);
+}

@@ -1,0 +1,132 @@
+/* The orchestrator core: accepts executions, records them, hands them to engines through transports and sees each to
+ * exactly one end. Owns the registry of workflows. Deterministic, like the engine: no I/O, clock, thread, lock or
+ * random number of its own. Everything is called on the loop thread; nothing is answered inside the call that asks:
+ * requests are answered from orchestrator_pump, through their `done`. */
+#ifndef ORCHESTRATOR_ORCHESTRATOR_H
+#define ORCHESTRATOR_ORCHESTRATOR_H
+
+#include <orch/error.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "balancer/balancer.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/work.h"
+#include "store/store.h"
+#include "transport/transport.h"
+#include "workflow/definition.h"
+
+typedef struct orchestrator orchestrator;
+
+typedef struct orchestrator_ports {
+    void *ctx;
+    int64_t (*now_ms)(void *ctx);                /* UTC */
+    void (*set_timer)(void *ctx, int64_t at_ms); /* as in engine_ports */
+    work_pool io;                                /* for reads of the store, and parsing */
+    store store;                                 /* leased already */
+    uint64_t term;                               /* of that lease */
+    logger *log;
+} orchestrator_ports;
+
+typedef struct orchestrator_options {
+    uint64_t max_open;       /* executions not ended; beyond it starts get RESOURCE_EXHAUSTED; 0 = 10,000,000 */
+    uint32_t max_accepting;  /* starts on their way into the store; 0 = 65,536 */
+    uint32_t window;         /* pending executions held in memory; 0 = 8192 */
+    int64_t attach_grace_ms; /* how long a broken channel may take to come back; 0 = 15,000 (longer than the engine's grace) */
+    definition_limits limits;
+} orchestrator_options;
+
+/* Reads marks and registered workflows from the store (blocks), begins recovery. Takes over balancer, borrows the rest. */
+int32_t orchestrator_new(const orchestrator_options *o, const orchestrator_ports *p, balancer b,
+                         orchestrator **out, orch_error **err);
+/* No more starts and dispatches; channels are closed; waiters are answered CANCELLED. Then pump until orchestrator_is_idle. */
+void orchestrator_stop(orchestrator *o);
+bool orchestrator_is_idle(const orchestrator *o); /* no unit in the store, no read under way, all requests answered */
+void orchestrator_free(orchestrator *o);
+
+/* An engine by hand: `name` is what balancers know it by. Borrows the transport. */
+int32_t orchestrator_add_engine(orchestrator *o, const char *name, transport t,
+                                const char *endpoint, uint32_t capacity, orch_error **err);
+
+/* Reap the store, dispatch, answer. True if there is more to do now. */
+bool orchestrator_pump(orchestrator *o, uint32_t budget);
+
+/* ---- requests -------------------------------------------------------------------------------------------- */
+
+/* What ended, for those who wait. Reference-counted; immutable; any thread. */
+typedef struct outcome {
+    atomic_uint refs;
+    uint64_t key;
+    char *id;
+    definition *definition; /* NULL where it is not loaded; then workflow and version say it */
+    char *workflow, *version;
+    uint8_t state;          /* enum execution_state, an end */
+    int64_t accepted_ms, ended_ms;
+    bytes *output, *error;
+} outcome;
+void outcome_unref(outcome *o);
+outcome *outcome_ref(outcome *o);
+
+/* Asks to be told of one execution's end. Embedded by the asker; stays in place until `done`. */
+typedef struct end_waiter {
+    list link;
+    /* `o` NULL: stopping (code CANCELLED), or code NOT_FOUND. Borrowed. */
+    void (*done)(struct end_waiter *w, int32_t code, outcome *o);
+} end_waiter;
+
+typedef struct start_request {
+    /* in */
+    char *workflow;     /* owned by the request, like all else in it */
+    semver_range *range; /* NULL = newest */
+    char *id;           /* NULL = make one */
+    bytes *input;       /* JSON object, checked; NULL = {} */
+    int64_t timeout_ms; /* 0 = the definition's */
+    end_waiter *waiter; /* NULL, or registered in the same turn as the acceptance is decided, so that no end is missed; if the
+                         * start is refused, its done is not called */
+    /* out */
+    int32_t code;
+    orch_error *error;  /* owned by the request */
+    uint64_t key;
+    void (*done)(struct start_request *r); /* once; the request is the callee's again */
+    list link;          /* the orchestrator's */
+} start_request;
+void orchestrator_start(orchestrator *o, start_request *r);
+
+typedef struct register_request {
+    definition *definition; /* reference owned by the request */
+    bytes *metadata;
+    int32_t code;
+    orch_error *error;
+    void (*done)(struct register_request *r);
+    list link;
+} register_request;
+void orchestrator_register(orchestrator *o, register_request *r);
+
+typedef struct cancel_request {
+    char *id;
+    bytes *reason; /* JSON string or NULL */
+    int32_t code;
+    orch_error *error;
+    void (*done)(struct cancel_request *r);
+    list link;
+} cancel_request;
+void orchestrator_cancel(orchestrator *o, cancel_request *r);
+
+/* Wait for the end of an execution that was accepted before; one that has ended already is read from the store. */
+void orchestrator_wait(orchestrator *o, uint64_t key, end_waiter *w);
+/* Take a waiter back: its done will not be called. False if it was called already. */
+bool orchestrator_unwait(orchestrator *o, end_waiter *w);
+
+enum live_state { LIVE_NONE, LIVE_PENDING, LIVE_RUNNING }; /* NONE: not in memory */
+enum live_state orchestrator_live_state(const orchestrator *o, uint64_t key);
+
+typedef struct orchestrator_stats {
+    uint64_t open;      /* executions not ended */
+    uint64_t pending, running, detached; /* in memory */
+    uint64_t started, ended, dispatched, redispatched, refused; /* since the start */
+    uint64_t units_in_store; /* submitted, not reaped */
+} orchestrator_stats;
+void orchestrator_get_stats(const orchestrator *o, orchestrator_stats *out);
+
+#endif

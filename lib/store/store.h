@@ -1,0 +1,249 @@
+/* The store port: what must survive. Adapters: store/memory, store/sqlite.
+ *
+ * Writing is asynchronous. The owner (one loop thread) submits units; the adapter gathers them into batches,
+ * commits each batch atomically and durably and hands the units back through reap(), each with a result of its
+ * own. A unit is guarded operations: if one of its guards does not hold, none of its operations takes place and its
+ * neighbours in the batch are not touched. Units are applied in the order of submission.
+ *
+ * Ambiguity is the adapter's to resolve: a commit whose outcome is not known (failed fsync, lost connection) is
+ * never reported and never simply tried again; the store is reopened and the batch number, written inside the
+ * transaction, says what happened. Only then the units come back or are applied anew. A full disk is waited out:
+ * units stay queued, except that units with `accept` fail with RESOURCE_EXHAUSTED.
+ *
+ * Reading: `load_*` functions may be called from any thread at any time beside the writer, may block on I/O, see
+ * some committed state that holds at least all that was reaped before the call, and return copies. */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <orch/error.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/log.h"
+#include "workflow/checkpoint.h"
+
+/* ---- identity -------------------------------------------------------------------------------------------- */
+
+/* Every execution has a key: time of acceptance in ms (42 bits), shard (6 bits), sequence (15 bits). Keys rise in the
+ * order of acceptance within a shard and are unique for ever. An execution whose caller chose no id has the key's
+ * text as its id: 13 characters of Crockford's base 32 in lower case. The shard of a caller's id follows from
+ * its hash, so that two orchestrators that accept the same id meet at one owner. */
+#define STORE_SHARDS 64
+#define STORE_SEQUENCE_BITS 15
+#define STORE_SHARD_BITS 6
+#define EXECUTION_ID_LEN 13
+#define EXECUTION_ID_MAX 128 /* of a caller's id: text_is_name characters and '/' ':' */
+
+uint64_t execution_key_make(int64_t ms, uint32_t shard, uint32_t sequence);
+uint32_t execution_key_shard(uint64_t key);
+int64_t execution_key_ms(uint64_t key);
+uint32_t execution_id_shard(const char *id);
+void execution_id_format(uint64_t key, char out[EXECUTION_ID_LEN + 1]);
+bool execution_id_parse(const char *id, uint64_t *key); /* false: not of the made form, so a caller's id */
+/* 0, or INVALID_ARGUMENT for an id that a caller may not choose (empty, long, other characters, the made form). */
+int32_t execution_id_check(const char *id, orch_error **err);
+
+/* ---- rows ------------------------------------------------------------------------------------------------ */
+
+/* Stored numbers: never change one. Running and pending are one stored state: which of them it is lives in memory. */
+enum execution_state {
+    EXECUTION_OPEN = 1,
+    EXECUTION_SUSPENDED = 2,
+    EXECUTION_SUCCEEDED = 3, /* from here on: an end */
+    EXECUTION_FAILED = 4,
+    EXECUTION_CANCELLED = 5,
+    EXECUTION_TIMED_OUT = 6,
+};
+#define EXECUTION_STATE_IS_END(state) ((state) >= EXECUTION_SUCCEEDED)
+
+typedef struct definition_row {
+    uint64_t key;      /* 1, 2, …; given by the orchestrator */
+    char *workflow;
+    char *version;
+    uint8_t digest[32];
+    bytes *text;       /* canonical JSON; NULL where the load leaves it out */
+    bytes *metadata;   /* the registrant's JSON, or NULL */
+    int64_t registered_ms;
+} definition_row;
+
+typedef struct execution_row {
+    uint64_t key;
+    char *id; /* the caller's; NULL = the key's text */
+    uint64_t definition; /* its row's key */
+    uint32_t run;        /* 1, 2, … */
+    uint8_t state;       /* enum execution_state */
+    bool paused;
+    int64_t accepted_ms;
+    int64_t deadline_ms; /* 0 = none */
+    int64_t wake_ms;     /* SUSPENDED: when to wake it; 0 = only its inbox can */
+    int64_t ended_ms;    /* 0 = not ended */
+    uint64_t inbox_seq;  /* of the newest inbox item that was put; 0 = none yet */
+    bytes *input;        /* JSON, NULL = {} */
+    bytes *output;       /* JSON, NULL = null */
+    bytes *error;        /* JSON {"code","message",…}, NULL = none */
+} execution_row;
+
+enum inbox_kind { INBOX_CANCEL = 1, INBOX_SIGNAL = 2, INBOX_CHILD_ENDED = 3, INBOX_PAUSE = 4 };
+
+typedef struct inbox_item {
+    uint64_t seq; /* 1, 2, … within the execution */
+    uint8_t kind; /* enum inbox_kind */
+    int64_t at_ms;
+    bytes *payload; /* JSON, NULL = null */
+} inbox_item;
+
+void definition_row_clear(definition_row *row);
+void execution_row_clear(execution_row *row);
+void inbox_item_clear(inbox_item *item);
+
+/* ---- writing --------------------------------------------------------------------------------------------- */
+
+/* What changes of an execution's row. */
+typedef struct execution_update {
+    uint8_t state;
+    int64_t ended_ms; /* set with an end */
+    int64_t wake_ms;  /* set with SUSPENDED */
+    bytes *output;
+    bytes *error;
+} execution_update;
+
+/* Owned by the submitter, borrowed by the adapter from submit until reap gives it back; so are the things it points
+ * to (an adapter that keeps bytes takes references). Operations run in the order of the members; each is optional. */
+typedef struct store_unit {
+    struct store_unit *next; /* the adapter's while it has the unit; then the list that reap returns */
+
+    /* Guards, checked inside the transaction. */
+    uint32_t shard;      /* whose lease must be ours ... */
+    uint64_t term;       /* ... with this term: else ABORTED ("stale term") */
+    bool must_be_open;   /* the execution `key` exists and has no end: else FAILED_PRECONDITION */
+    bool check_inbox;    /* its inbox_seq is `inbox_seen`: else ABORTED */
+    uint64_t inbox_seen;
+
+    /* Operations. */
+    definition_row *definition;  /* insert; ALREADY_EXISTS if (workflow, version) or key is there */
+    execution_row *accept;       /* insert; ALREADY_EXISTS if the id or key is there */
+    uint64_t key;                /* the execution that the rest is about */
+    uint32_t run;
+    checkpoint *checkpoints;     /* append; one that is there already (same run and seq) is passed over */
+    uint32_t checkpoint_count;
+    inbox_item *inbox_put;       /* append one; the adapter gives it its seq (row.inbox_seq + 1) */
+    uint64_t inbox_consumed;     /* delete items with seq <= this; 0 = none */
+    execution_update *update;
+
+    int32_t result;              /* out: 0 or a negative code */
+    void *owner;                 /* the submitter's */
+    void (*done)(struct store_unit *u); /* the submitter's; the adapter does not call it */
+} store_unit;
+
+/* ---- reading --------------------------------------------------------------------------------------------- */
+
+typedef struct execution_filter { /* zero members do not filter */
+    uint64_t after_key;    /* page on from here (exclusive), in the order of the listing */
+    bool ascending;        /* oldest first; else newest first (after_key 0 = from the newest) */
+    uint32_t states;       /* bit n: enum execution_state n */
+    const char *workflow;
+    const char *version;
+    int64_t accepted_from_ms, accepted_to_ms; /* half open */
+    uint32_t limit;        /* rows; 0 = 100 */
+    bool payloads;         /* with input, output, error */
+} execution_filter;
+
+typedef struct execution_page {
+    execution_row *rows; /* ends by execution_page_clear */
+    size_t count;
+    uint64_t next_after; /* after_key of the next page; 0 = that was the last. A page may be short and have a next: the
+                          * adapter bounds the rows it looks at */
+} execution_page;
+
+typedef struct checkpoint_page {
+    checkpoint *rows;
+    size_t count;
+} checkpoint_page;
+
+typedef struct inbox_page {
+    inbox_item *rows;
+    size_t count;
+} inbox_page;
+
+typedef struct definition_page {
+    definition_row *rows;
+    size_t count;
+} definition_page;
+
+void execution_page_clear(execution_page *p);
+void checkpoint_page_clear(checkpoint_page *p);
+void inbox_page_clear(inbox_page *p);
+void definition_page_clear(definition_page *p);
+
+/* ---- the port -------------------------------------------------------------------------------------------- */
+
+typedef struct store_stats {
+    uint64_t batches, units, rows; /* committed */
+    uint64_t queued;               /* units submitted and not reaped */
+    uint64_t bytes_written;        /* by the adapter, as far as it knows (WAL and database); 0 = unknown */
+    bool disk_full;                /* waiting for space */
+} store_stats;
+
+typedef struct store_ops {
+    uint32_t size;
+    const char *name;
+
+    /* Queue a unit. Owner's thread; does not block; never calls back. */
+    void (*submit)(void *self, store_unit *u);
+    /* Hand what was submitted since the last flush to the writer. Owner's thread, once per loop turn. */
+    void (*flush)(void *self);
+    /* Units that are finished, oldest first, linked by next; NULL if none. Owner's thread. */
+    store_unit *(*reap)(void *self);
+    /* Highest execution key and definition key ever given; batch number. Any thread. */
+    int32_t (*marks)(void *self, uint64_t *out_execution_key, uint64_t *out_definition_key,
+                     orch_error **err);
+    /* Take all shards for `owner`: raises and commits the term. Blocking; before the first submit. */
+    int32_t (*lease)(void *self, const char *owner, int64_t now_ms, uint64_t *out_term,
+                     orch_error **err);
+    /* Any thread. `definition` 0 = all. `texts`: with text. */
+    int32_t (*load_definitions)(void *self, uint64_t definition, bool texts, definition_page *out,
+                                orch_error **err);
+    /* By key, or by id where id is not NULL. NOT_FOUND. */
+    int32_t (*load_execution)(void *self, uint64_t key, const char *id, execution_row *out,
+                              orch_error **err);
+    int32_t (*list_executions)(void *self, const execution_filter *f, execution_page *out,
+                               orch_error **err);
+    /* The history of a run in order of seq, from after_seq (exclusive), at most limit rows (0 = all). */
+    int32_t (*load_checkpoints)(void *self, uint64_t key, uint32_t run, uint64_t after_seq,
+                                uint32_t limit, checkpoint_page *out, orch_error **err);
+    int32_t (*load_inbox)(void *self, uint64_t key, inbox_page *out, orch_error **err);
+    /* Open executions (OPEN, or SUSPENDED and due by wake_by_ms, or SUSPENDED with something in the inbox), oldest first. */
+    int32_t (*load_runnable)(void *self, uint64_t after_key, int64_t wake_by_ms, uint32_t limit,
+                             execution_page *out, orch_error **err);
+    /* The earliest wake_ms of a suspended execution; INT64_MAX = none. */
+    int32_t (*next_wake)(void *self, int64_t *out_ms, orch_error **err);
+    /* How many executions are not ended. */
+    int32_t (*count_open)(void *self, uint64_t *out, orch_error **err);
+    void (*get_stats)(void *self, store_stats *out); /* any thread */
+    /* A consistent copy while it runs. Any thread; blocks. UNIMPLEMENTED for memory. */
+    int32_t (*backup)(void *self, const char *path, orch_error **err);
+    /* Commit what is queued, give it to reap, release the lease, end threads. Blocks at most timeout_ms; after it only reap, reads and
+     * free may be called. DEADLINE_EXCEEDED if something could not be committed (a full disk). */
+    int32_t (*stop)(void *self, int32_t timeout_ms, orch_error **err);
+    void (*free)(void *self);
+} store_ops;
+
+typedef struct store {
+    const store_ops *ops;
+    void *self;
+} store;
+
+typedef struct store_options {
+    const char *url;         /* "memory:", "sqlite:PATH" with ?synchronous=full|normal|off */
+    const char *synchronous; /* overrides the url's; NULL = its, else full */
+    void (*wake)(void *ctx); /* called on any thread when reap has something; must not block */
+    void *wake_ctx;
+    logger *log;
+} store_options;
+
+/* Open by URL. Errors: INVALID_ARGUMENT (URL; the message lists what is allowed), UNAVAILABLE (another orchestrator has the file;
+ * names it), FAILED_PRECONDITION (schema is newer than this library), DATA_LOSS (not a database of ours, damaged), … */
+int32_t store_open(const store_options *o, store *out, orch_error **err);
+
+#endif

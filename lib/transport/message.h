@@ -1,0 +1,116 @@
+/* The execution protocol's messages between an orchestrator and an engine: one channel per hand-over. As C structs
+ * here; an adapter that crosses processes carries the same fields. A message is owned by whoever holds it;
+ * sending gives it away. */
+#ifndef TRANSPORT_MESSAGE_H
+#define TRANSPORT_MESSAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/digest.h"
+#include "workflow/checkpoint.h"
+#include "workflow/definition.h"
+
+/* A hand-over's number. A higher one overrules; engines and the orchestrator refuse what comes from a lower one. */
+typedef struct epoch {
+    uint64_t term; /* of the orchestrator's lease */
+    uint64_t counter;
+} epoch;
+
+static inline int epoch_compare(epoch a, epoch b)
+{
+    if (a.term != b.term)
+        return a.term < b.term ? -1 : 1;
+    return a.counter < b.counter ? -1 : a.counter > b.counter;
+}
+
+enum message_kind {
+    /* Orchestrator to engine. */
+    MESSAGE_START,      /* take this execution */
+    MESSAGE_ATTACH,     /* go on after a broken channel */
+    MESSAGE_DEFINITION, /* the answer to NEED_DEFINITION */
+    MESSAGE_ACK,        /* stored up to seq */
+    MESSAGE_INBOX,      /* something to be told to the execution */
+    MESSAGE_STOP,       /* your epoch is old: drop it, tell nobody */
+    /* Engine to orchestrator. */
+    MESSAGE_ACCEPTED,        /* answer to START and ATTACH: instance, last_seq it has made */
+    MESSAGE_REFUSED,         /* answer to START and ATTACH: code and message */
+    MESSAGE_NEED_DEFINITION, /* by digest */
+    MESSAGE_STEP_STARTED,    /* an attempt that did not end at once runs; not stored */
+    MESSAGE_REPORT,          /* checkpoints, in order of seq; with `end` or `suspend`, the last ones */
+};
+
+enum report_end { REPORT_GOES_ON, REPORT_COMPLETED, REPORT_SUSPENDED };
+
+typedef struct message_start {
+    char *execution; /* id */
+    uint64_t key;
+    uint32_t run;
+    digest definition;
+    bytes *input;          /* NULL = {} */
+    checkpoint *checkpoints;
+    uint32_t checkpoint_count;
+    struct inbox_note *inbox; /* what waits in the inbox */
+    uint32_t inbox_count;
+    int64_t accepted_ms;
+    int64_t deadline_ms; /* 0 = none */
+} message_start;
+
+typedef struct inbox_note {
+    uint64_t seq;
+    uint8_t kind; /* enum inbox_kind of the store; numbers are the protocol's */
+    bytes *payload;
+} inbox_note;
+
+typedef struct message {
+    struct message *next;
+    uint8_t kind;
+    epoch epoch;
+    union {
+        message_start *start;
+        struct {
+            char *execution;
+            uint64_t stored_seq;
+            uint64_t instance; /* the engine process that the orchestrator means */
+        } attach;
+        struct {
+            digest digest;
+            bytes *text;        /* canonical JSON, where the receiver is another process */
+            definition *parsed; /* the same in this process */
+        } definition;
+        struct {
+            uint64_t seq;
+        } ack;
+        inbox_note inbox;
+        struct {
+            uint64_t instance;
+            uint64_t last_seq;
+        } accepted;
+        struct {
+            int32_t code;
+            uint64_t instance;
+            bytes *message;
+        } refused;
+        struct {
+            uint32_t step, index, attempt;
+            int64_t at_ms;
+        } step_started;
+        struct {
+            uint8_t end; /* enum report_end */
+            uint8_t state; /* COMPLETED: enum run_state */
+            checkpoint *checkpoints;
+            uint32_t count, capacity;
+            uint64_t inbox_seen; /* newest inbox item that the run has acted upon */
+            int64_t wake_ms;     /* SUSPENDED */
+            bytes *output, *error; /* COMPLETED */
+        } report;
+    };
+} message;
+
+message *message_new(enum message_kind kind, epoch e); /* zeroed; NULL if there is no memory. Any thread */
+void message_free(message *m);                         /* and all it owns */
+/* Append to a report (takes the checkpoint's bytes over). False if there is no memory: nothing taken. */
+bool message_report_add(message *m, checkpoint *c);
+
+#endif

@@ -1,0 +1,104 @@
+/* A workflow's definition, parsed and checked: immutable, reference-counted, read by any thread. */
+#ifndef WORKFLOW_DEFINITION_H
+#define WORKFLOW_DEFINITION_H
+
+#include <jansson.h>
+#include <orch/error.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/digest.h"
+#include "workflow/semver.h"
+#include "workflow/template.h"
+
+#define NAME_MAX_LEN 128
+
+enum step_kind {
+    STEP_TASK,     /* an executor runs it */
+    STEP_WAIT,     /* the run itself keeps the time */
+    STEP_WORKFLOW, /* a child execution */
+};
+
+enum run_if { RUN_IF_ALL_SUCCEEDED, RUN_IF_ALL_DONE, RUN_IF_ANY_FAILED, RUN_IF_ANY_SUCCEEDED };
+
+typedef struct retry_policy {
+    uint32_t max_attempts; /* 1 = no retry */
+    int64_t initial_interval_ms;
+    int64_t max_interval_ms;
+    int64_t max_elapsed_ms; /* from the first attempt's start; 0 = no limit */
+    uint32_t backoff_milli; /* factor × 1000, 1000 to 100,000: integers, so that every machine agrees */
+    uint32_t jitter_milli;  /* part of the interval that is random, × 1000, 0 to 1000 */
+    uint32_t non_retryable; /* bit n: canonical code n ends the step at once */
+} retry_policy;
+
+/* What most steps do not have. */
+typedef struct step_extra {
+    template *when;     /* NULL = always */
+    template *for_each; /* NULL = once */
+    uint32_t max_parallel; /* of a for_each; 0 = no limit of its own */
+    int64_t timeout_ms; /* per attempt; 0 = none */
+    retry_policy retry;
+} step_extra;
+
+typedef struct step {
+    const char *id;
+    template *with;          /* NULL = no input */
+    const step_extra *extra; /* NULL if it has nothing of that kind */
+    uint32_t dependencies;   /* offset into definition.edges */
+    uint32_t dependency_count;
+    uint32_t dependents; /* offset into definition.edges */
+    uint32_t dependent_count;
+    uint16_t executor; /* index into definition.executors */
+    uint8_t kind;      /* enum step_kind */
+    uint8_t run_if;    /* enum run_if */
+    bool checkpoint;   /* false: `"checkpoint": false` */
+} step;
+
+typedef struct definition {
+    atomic_uint refs;
+    const char *id;
+    const char *version;
+    semver semver;
+    digest digest;  /* of `text` */
+    bytes *text;    /* canonical JSON of what was written */
+    int64_t timeout_ms; /* of an execution, from its acceptance; 0 = none */
+    template *output;   /* NULL: the output is null */
+    const step *steps;
+    uint32_t step_count;
+    uint32_t edge_count;        /* dependencies in all; edges holds twice as many entries */
+    const uint32_t *edges;
+    const char *const *executors; /* names used, each once */
+    uint32_t executor_count;
+} definition;
+
+typedef struct definition_limits {
+    size_t max_bytes;      /* of the text; 0 = 64 MiB */
+    uint32_t max_steps;    /* 0 = 1,000,000 */
+    uint32_t max_edges;    /* 0 = 10,000,000 */
+    uint32_t max_nesting;  /* of the document; 0 = 64 */
+} definition_limits;
+
+/* Parse JSON (first byte that is not white space is '{') or YAML, check all, and build. `limits` may be NULL. Errors:
+ * INVALID_ARGUMENT with the place: "line L column C" for syntax, a JSON pointer ("/steps/3/depends_on/0") for the
+ * rest, in `about` and at the message's start. RESOURCE_EXHAUSTED for no memory; UNIMPLEMENTED for YAML without libyaml. */
+int32_t definition_parse(const char *text, size_t len, const definition_limits *limits,
+                         definition **out, orch_error **err);
+/* The same from a tree (builder, YAML). Borrows `tree`. */
+int32_t definition_from_json(json_t *tree, const definition_limits *limits, definition **out,
+                             orch_error **err);
+definition *definition_ref(definition *d);
+void definition_unref(definition *d);
+
+/* The number of a step by its id. False if there is none. */
+bool definition_find_step(const definition *d, const char *id, size_t len, uint32_t *out);
+
+/* The YAML text as a JSON tree (core schema of YAML 1.2: no timestamps, no octal, no "yes"); anchors and aliases are
+ * allowed within max_nesting and a bounded expansion; doubled keys are an error with line and column. */
+int32_t yaml_to_json(const char *text, size_t len, const definition_limits *limits, json_t **out,
+                     orch_error **err);
+
+/* Canonical JSON of a tree: keys sorted by bytes, no white space, shortest numbers that read back the same. */
+bytes *canonical_json(const json_t *tree);
+
+#endif

@@ -1,0 +1,131 @@
+/* The state machine of one run of one execution. Pure: it is told of events and asked for actions; it does no I/O,
+ * reads no clock, starts no thread and draws random numbers only from the port it was given. Feeding the same
+ * events in the same order gives the same actions.
+ *
+ * Cause before effect: a step is started only after run_stored() has covered the checkpoints of all it depends
+ * on. The work for an event is proportional to what it makes ready, never to the size of the graph.
+ *
+ * How an engine drives it:
+ *     run_new; run_restore × n (history, in order of seq); run_start; then until RUN_END was taken:
+ *         while (run_next(r, now, &action)) do what it says;
+ *         feed events: run_evaluated, run_attempt_ended, run_stored, run_cancel, run_tick at run_deadline
+ */
+#ifndef WORKFLOW_RUN_H
+#define WORKFLOW_RUN_H
+
+#include <orch/error.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "workflow/checkpoint.h"
+#include "workflow/definition.h"
+
+typedef struct run run;
+
+enum run_state { RUN_RUNNING, RUN_SUCCEEDED, RUN_FAILED, RUN_CANCELLED, RUN_TIMED_OUT };
+
+enum run_action_kind {
+    RUN_EVALUATE,   /* evaluate `what` of (step, index); answer with run_evaluated */
+    RUN_ATTEMPT,    /* evaluate `with` and start an attempt; answer with run_attempt_ended */
+    RUN_STOP,       /* tell that attempt to stop (timeout, cancel); its run_attempt_ended is still awaited */
+    RUN_CHECKPOINT, /* store it; answer with run_stored. The taker owns the checkpoint's bytes */
+    RUN_END,        /* the last action: state, output, error */
+};
+
+enum run_expression {
+    RUN_WHEN,     /* of the step, or of the item (index) where the step has for_each */
+    RUN_FOR_EACH, /* the list of items */
+    RUN_DUE,      /* of a wait: how long, from `with` */
+    RUN_OUTPUT,   /* of the workflow */
+};
+
+typedef struct run_action {
+    uint8_t kind;
+    uint8_t what;
+    uint8_t state;   /* RUN_END: enum run_state */
+    uint32_t step;
+    uint32_t index;  /* INDEX_NONE or the item */
+    uint32_t attempt;
+    int32_t code;    /* RUN_STOP: ORCH_E_CANCELLED or ORCH_E_DEADLINE_EXCEEDED */
+    int64_t deadline_ms; /* RUN_ATTEMPT: when it will be told to stop; 0 = never */
+    checkpoint checkpoint;
+    bytes *output;   /* RUN_END: owned by the taker */
+    bytes *error;    /* RUN_END: {"code","message","step"?,"data"?}, owned by the taker */
+} run_action;
+
+/* Whether a step's value can be asked for: run_value. */
+typedef struct run_value {
+    uint8_t kind;  /* enum checkpoint_kind, an end */
+    bytes *output; /* borrowed; NULL = null. For a for_each: NULL, see run_item_output */
+    bytes *error;  /* borrowed */
+    uint32_t items; /* of a for_each; 0 else */
+} run_value;
+
+typedef struct run_options {
+    int64_t deadline_ms; /* of the execution, absolute UTC; 0 = none */
+    uint32_t max_items;  /* of one for_each; 0 = 1,000,000 */
+    uint64_t (*random)(void *ctx); /* for jitter */
+    void *random_ctx;
+} run_options;
+
+/* Keeps a reference to the definition. NULL if there is no memory. */
+run *run_new(definition *d, const run_options *options);
+void run_free(run *r);
+
+/* Replay one stored checkpoint (takes references; the checkpoint stays the caller's). Before run_start, in order of seq,
+ * without gaps. Errors: DATA_LOSS if it contradicts the definition or the order. */
+int32_t run_restore(run *r, const checkpoint *c, orch_error **err);
+/* Begin, or go on after run_restore. `now_ms` is UTC. */
+int32_t run_start(run *r, int64_t now_ms, orch_error **err);
+
+/* Take the next action. False if there is none now. On lack of memory it ends the run FAILED with
+ * RESOURCE_EXHAUSTED rather than lose an action. */
+bool run_next(run *r, int64_t now_ms, run_action *out);
+
+/* The answer to RUN_EVALUATE. `code` 0: WHEN `truth`; FOR_EACH `count` and `items_digest`; DUE `due_ms`, absolute; OUTPUT `value`
+ * (taken over). Else `error` (JSON, taken over) fails the step (OUTPUT: the execution); it is not retried. */
+typedef struct run_answer {
+    int32_t code;
+    bool truth;
+    uint64_t count;
+    digest items_digest;
+    int64_t due_ms;
+    bytes *value;
+    bytes *error;
+} run_answer;
+void run_evaluated(run *r, enum run_expression what, uint32_t step, uint32_t index, run_answer *a,
+                   int64_t now_ms);
+
+/* An attempt ended. code 0: `output` (taken over; NULL = null). Else `error` (taken over, JSON) and whether it may be
+ * retried at all. An answer for an attempt that is not running is ignored (its bytes are freed). */
+typedef struct run_result {
+    int32_t code;
+    bool no_retry;
+    int64_t started_ms;
+    bytes *output;
+    bytes *error;
+} run_result;
+void run_attempt_ended(run *r, uint32_t step, uint32_t index, uint32_t attempt, run_result *result,
+                       int64_t now_ms);
+
+/* All checkpoints up to and including seq are stored. */
+void run_stored(run *r, uint64_t seq);
+/* Cancel: nothing more starts, running attempts are told to stop, then RUN_END with RUN_CANCELLED. `reason` is copied. A run
+ * that has already decided its end ignores it. */
+void run_cancel(run *r, const char *reason, int64_t now_ms);
+/* Work off what is due: timeouts, retries, waits, the execution's deadline. */
+void run_tick(run *r, int64_t now_ms);
+int64_t run_deadline(const run *r); /* next time for run_tick; INT64_MAX = none */
+
+/* True if nothing runs, is being evaluated or awaits storing: only time (run_deadline) can move it on. */
+bool run_is_waiting(const run *r);
+uint64_t run_last_seq(const run *r);   /* of the last checkpoint made; 0 = none */
+bool run_get_value(const run *r, uint32_t step, run_value *out); /* false if the step has not ended */
+bytes *run_item_output(const run *r, uint32_t step, uint32_t index); /* borrowed; NULL = null */
+
+typedef struct run_counts { /* for progress; kept up to date, O(1) */
+    uint32_t steps, ended, running, failed, skipped;
+} run_counts;
+run_counts run_get_counts(const run *r);
+
+#endif

@@ -1,0 +1,23 @@
+/* What an expression can see. Values are borrowed and never changed; a scope that goes to another thread
+ * holds references of its own. */
+#ifndef WORKFLOW_SCOPE_H
+#define WORKFLOW_SCOPE_H
+
+#include <jansson.h>
+#include <orch/error.h>
+#include <stdint.h>
+
+typedef struct scope {
+    json_t *input;     /* never NULL */
+    json_t *execution; /* {"id","workflow","version","run","accepted_ms"} */
+    json_t *item;      /* NULL outside a for_each */
+    int64_t index;     /* -1 outside a for_each */
+    void *ctx;
+    /* {"status","output","error"} of a step that ended; NULL if it did not. Borrowed. */
+    json_t *(*step)(void *ctx, uint32_t step);
+    /* New reference to a secret's value (a JSON string), or NULL with *err. May block: a scope that is evaluated
+     * on the loop has NULL here. */
+    json_t *(*secret)(void *ctx, const char *name, orch_error **err);
+} scope;
+
+#endif
