@@ -8,8 +8,7 @@
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.SECONDEXPANSION:
-MAKEFLAGS += --no-print-directory
+MAKEFLAGS += --no-print-directory --no-builtin-rules
 
 # ---- What a caller may set ----------------------------------------------------------------------------
 
@@ -133,7 +132,8 @@ ifeq ($(filter release check asan tsan coverage,$(MODE)),)
 $(error MODE=$(MODE): it is release, check, asan, tsan or coverage)
 endif
 
-CPP_FLAGS  = -D_GNU_SOURCE $(DEFINES) $(CPPFLAGS) $(DEPS_CFLAGS)
+OWN_FLAGS  = -D_GNU_SOURCE $(DEFINES) $(CPPFLAGS)
+CPP_FLAGS  = $(OWN_FLAGS) $(DEPS_CFLAGS)
 C_FLAGS    = -std=c11 $(CODEGEN) $(WARN) $(WARN_C) $(CFLAGS) $(MODE_FLAGS)
 CXX_FLAGS  = -std=c++17 $(CODEGEN) $(WARN) $(CXXFLAGS) $(MODE_FLAGS)
 LINK_FLAGS = $(LINK) $(MODE_FLAGS) $(LDFLAGS)
@@ -198,12 +198,13 @@ in_mode = $(submake) MODE=$(1) B=$(B)/$(1)
 same  = $(and $(findstring <$(strip $(1))>,<$(strip $(2))>),$(findstring <$(strip $(2))>,<$(strip $(1))>))
 stamp = @mkdir -p $(@D); printf '%s\n' '$(strip $(1))' >$@
 
-FLAGS_TEXT   = $(CC) $(CXX) $(CPP_FLAGS) $(C_FLAGS) $(CXX_FLAGS) $(LINK_FLAGS) $(DEPS_LIBS) $(VERSION)
-OBJECTS_TEXT = $(LIB_OBJ) $(SUPPORT_OBJ)
+# The libraries by name: asking pkg-config about them has to wait.
+FLAGS_TEXT   := $(CC) $(CXX) $(OWN_FLAGS) $(C_FLAGS) $(CXX_FLAGS) $(LINK_FLAGS) $(LINK_SO) $(DEPS) $(DEPS_HEADERS) $(VERSION)
+OBJECTS_TEXT := $(LIB_OBJ) $(SUPPORT_OBJ)
 
-$(B)/flags: $$(if $$(call same,$$(FLAGS_TEXT),$$(file <$$@)),,FORCE)
+$(B)/flags: $(if $(call same,$(FLAGS_TEXT),$(file <$(B)/flags)),,FORCE)
 	$(call stamp,$(FLAGS_TEXT))
-$(B)/objects: $$(if $$(call same,$$(OBJECTS_TEXT),$$(file <$$@)),,FORCE)
+$(B)/objects: $(if $(call same,$(OBJECTS_TEXT),$(file <$(B)/objects)),,FORCE)
 	$(call stamp,$(OBJECTS_TEXT))
 
 # ---- The library ----------------------------------------------------------------------------------------
@@ -289,7 +290,8 @@ $(foreach e,$(EXAMPLES),$(eval $(call example_rule,$(e))))
 .PHONY: examples
 examples: $(EXAMPLE_BINS) ## Build the programs of examples/
 
--include $(patsubst %.o,%.d,$(call objs,$(ALL_SRC) $(BENCH_CXX)))
+# Only those that are there: make would look for a way to make the others.
+include $(wildcard $(patsubst %.o,%.d,$(call objs,$(ALL_SRC) $(BENCH_CXX))))
 
 # ---- Dependencies ---------------------------------------------------------------------------------------
 

@@ -30,23 +30,33 @@ missing() {
 }
 
 # sudo may ask for the password where somebody can answer, and never where nobody can.
+if [ -t 0 ]; then sudo=sudo; else sudo='sudo -n'; fi
+
 as_root() {
     if [ "$(id -u)" = 0 ]; then
         env DEBIAN_FRONTEND=noninteractive "$@"
     elif command -v sudo >/dev/null 2>&1; then
-        if [ -t 0 ]; then sudo env DEBIAN_FRONTEND=noninteractive "$@"
-        else sudo -n env DEBIAN_FRONTEND=noninteractive "$@" </dev/null; fi
+        $sudo env DEBIAN_FRONTEND=noninteractive "$@"
     else
-        echo "Neither root nor sudo: install by hand:$packages" >&2
+        echo "Neither root nor sudo: install by hand: $packages" >&2
         return 1
     fi
 }
 
 # A new container has no package lists and an old machine has stale ones; both fail first and are
-# updated then. A machine that is up to date is spared it.
+# updated then. A machine that is up to date is spared it. What apt has to say is shown if it fails.
 apt_install() {
-    as_root apt-get install -qq -y --no-install-recommends "$@" >/dev/null 2>&1 </dev/null && return 0
-    as_root apt-get update -qq && as_root apt-get install -qq -y --no-install-recommends "$@" >/dev/null
+    install='apt-get install -qq -y --no-install-recommends'
+    log=$(mktemp)
+    # shellcheck disable=SC2086 -- a command with its arguments
+    if as_root $install "$@" >"$log" 2>&1 </dev/null ||
+        { as_root apt-get update -qq && as_root $install "$@"; } >"$log" 2>&1 </dev/null; then
+        rm -f "$log"
+        return 0
+    fi
+    cat "$log" >&2
+    rm -f "$log"
+    return 1
 }
 
 packages=$(missing "$@")
