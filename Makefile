@@ -69,10 +69,12 @@ NEED_ABI   := cmd:abidw=abigail-tools
 NEED_DOCS  := cmd:doxygen=doxygen
 NEED_COV   := cmd:lcov=lcov
 NEED_PY    := cmd:python3=python3
-NEED_CI    := $(NEED_CHECK) $(NEED_CXX) $(NEED_LINT) $(NEED_ABI) $(NEED_DOCS) $(NEED_PY) \
+# Debian's sqlite3.pc has a static host link zlib, and its package does not bring it along.
+NEED_HOST  := $(NEED_BUILD) $(NEED_CXX) hdr:zlib.h=zlib1g-dev
+NEED_CI    := $(NEED_CHECK) $(NEED_HOST) $(NEED_LINT) $(NEED_ABI) $(NEED_DOCS) $(NEED_PY) \
     cmd:clang=clang cmd:valgrind=valgrind
 
-deps_install = @CC='$(CC)' PKG_CONFIG='$(PKG_CONFIG)' sh tests/tools/deps.sh install $(1)
+deps_install = @CC='$(CC)' PKG_CONFIG='$(PKG_CONFIG)' sh tests/tools/deps.sh install $(sort $(1))
 
 # Evaluated on first use and then kept. Says what is missing, and stops, before the compiler would.
 lazy = $(eval $(1) := $(2))$($(1))
@@ -305,7 +307,7 @@ deps-docs: ; $(call deps_install,$(NEED_DOCS))
 deps-coverage: ; $(call deps_install,$(NEED_CHECK) $(NEED_COV))
 deps-layers: ; $(call deps_install,$(NEED_PY))
 deps-valgrind: ; $(call deps_install,$(NEED_CHECK) cmd:valgrind=valgrind)
-deps-install: ; $(call deps_install,$(NEED_BUILD) $(NEED_CXX))
+deps-install: ; $(call deps_install,$(NEED_HOST))
 deps-ci: ; $(call deps_install,$(NEED_CI)) ## Install what .ci/run needs
 
 # ---- Tests ----------------------------------------------------------------------------------------------
