@@ -123,13 +123,14 @@ typedef struct store_unit {
     /* Operations. */
     definition_row *definition;  /* insert; ALREADY_EXISTS if (workflow, version) or key is there */
     execution_row *accept;       /* insert; ALREADY_EXISTS if the id or key is there */
-    uint64_t key;                /* the execution that the rest is about */
+    uint64_t key;                /* the execution that the rest is about; it must exist (else NOT_FOUND, except that a
+                                  * bare append of checkpoints without must_be_open may not look) */
     uint32_t run;
     checkpoint *checkpoints;     /* append; one that is there already (same run and seq) is passed over */
     uint32_t checkpoint_count;
     inbox_item *inbox_put;       /* append one; the adapter gives it its seq (row.inbox_seq + 1) */
     uint64_t inbox_consumed;     /* delete items with seq <= this; 0 = none */
-    execution_update *update;
+    execution_update *update;    /* also raises the row's run to `run` where that is higher (a retry) */
 
     int32_t result;              /* out: 0 or a negative code */
     void *owner;                 /* the submitter's */
@@ -191,7 +192,8 @@ typedef struct store_ops {
 
     /* Queue a unit. Owner's thread; does not block; never calls back. */
     void (*submit)(void *self, store_unit *u);
-    /* Hand what was submitted since the last flush to the writer. Owner's thread, once per loop turn. */
+    /* Hand what was submitted since the last flush to the writer. Owner's thread, once per loop turn. An adapter
+     * without a thread of its own finishes the units here and does not call `wake` for it: reap after flush. */
     void (*flush)(void *self);
     /* Units that are finished, oldest first, linked by next; NULL if none. Owner's thread. */
     store_unit *(*reap)(void *self);
