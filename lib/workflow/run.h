@@ -33,7 +33,7 @@ enum run_action_kind {
 };
 
 enum run_expression {
-    RUN_WHEN,     /* of the step, or of the item (index) where the step has for_each */
+    RUN_WHEN,     /* of the step; with for_each once, before its list */
     RUN_FOR_EACH, /* the list of items */
     RUN_DUE,      /* of a wait: how long, from `with` */
     RUN_OUTPUT,   /* of the workflow */

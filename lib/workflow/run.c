@@ -1,0 +1,426 @@
+#include "workflow/run.h"
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "workflow/run_impl.h"
+
+run *run_new(definition *d, const run_options *options)
+{
+    run *r = mem_zalloc(sizeof *r + (size_t)d->step_count * sizeof(node));
+
+    if (!r)
+        return NULL;
+    r->no_memory = run_error(ORCH_E_RESOURCE_EXHAUSTED, "out of memory");
+    if (!r->no_memory) {
+        mem_free(r);
+        return NULL;
+    }
+    r->definition = definition_ref(d);
+    r->options = *options;
+    if (!r->options.max_items)
+        r->options.max_items = 1000000;
+    r->counts.steps = d->step_count;
+    r->stopped.index = INDEX_NONE;
+    for (uint32_t i = 0; i < d->step_count; i++) {
+        r->nodes[i].waits_for = d->steps[i].dependency_count;
+        r->handlers += d->steps[i].run_if != RUN_IF_ALL_SUCCEEDED;
+    }
+    return r;
+}
+
+static void free_node(const step *s, node *n, bool is_item)
+{
+    bytes_unref(n->value);
+    if (!is_item && run_has_items(s) && n->each)
+        for (uint32_t i = 0; i < n->each->count; i++)
+            free_node(s, &n->each->items[i], true);
+    mem_free(n->timing); /* or each: one pointer */
+}
+
+void run_free(run *r)
+{
+    if (!r)
+        return;
+    for (uint32_t i = 0; i < r->counts.steps; i++)
+        free_node(run_step(r, i), &r->nodes[i], false);
+    while (r->made.len)
+        checkpoint_clear(ring_pop(&r->made, sizeof(checkpoint)));
+    mem_free(r->made.data);
+    mem_free(r->unstored.data);
+    mem_free(r->asks.data);
+    mem_free(r->starts.data);
+    mem_free(r->overdue.data);
+    heap_free(&r->timers);
+    bytes_unref(r->output);
+    bytes_unref(r->error);
+    bytes_unref(r->no_memory);
+    definition_unref(r->definition);
+    mem_free(r);
+}
+
+int32_t run_start(run *r, int64_t now_ms, orch_error **err)
+{
+    r->now_ms = now_ms;
+    if (r->phase != RUN_LOADING) /* cancelled already */
+        return ORCH_OK;
+    r->phase = RUN_GOING;
+    for (uint32_t i = 0; i < r->counts.steps; i++) {
+        node *n = &r->nodes[i];
+
+        if (n->phase == PHASE_ENDED) {
+            run_release(r, i);
+        } else if (!n->waits_for && n->phase == PHASE_WAITING) {
+            n->phase = PHASE_READY;
+            run_push(r, (place){i, INDEX_NONE});
+        }
+    }
+    return r->phase == RUN_GOING ? ORCH_OK : error_no_memory(err);
+}
+
+/* ---- The end ------------------------------------------------------------------------------------------ */
+
+static void decide_end(run *r, enum run_state state, bytes *error)
+{
+    r->phase = RUN_ENDING;
+    r->state = (uint8_t)state;
+    r->error = error;
+}
+
+/* Nothing runs, and nothing that could still start would change how it ends. */
+static bool all_done(const run *r)
+{
+    if (r->phase != RUN_GOING || r->counts.running)
+        return false;
+    return r->failed ? !r->handlers : r->counts.ended == r->counts.steps;
+}
+
+static void end_failed(run *r)
+{
+    bytes *error = run_error_wrap(r->nodes[r->failed_step].value, ORCH_E_UNKNOWN, "",
+                                  run_step(r, r->failed_step)->id);
+
+    decide_end(r, RUN_FAILED, error ? error : bytes_ref(r->no_memory));
+}
+
+void run_close(run *r, enum run_state state, int32_t code, bytes *error)
+{
+    if (all_done(r) && (r->failed || !r->definition->output)) {
+        bytes_unref(error);
+        if (r->failed)
+            end_failed(r);
+        else
+            decide_end(r, RUN_SUCCEEDED, NULL);
+        return;
+    }
+    if (r->phase >= RUN_CLOSING) {
+        bytes_unref(error);
+        return;
+    }
+    r->phase = RUN_CLOSING;
+    r->state = (uint8_t)state;
+    r->stop_code = code;
+    r->error = error ? error : bytes_ref(r->no_memory);
+}
+
+void run_no_memory(run *r)
+{
+    if (r->phase >= RUN_CLOSING)
+        return;
+    r->phase = RUN_CLOSING;
+    r->state = RUN_FAILED;
+    r->stop_code = ORCH_E_CANCELLED;
+    r->error = bytes_ref(r->no_memory);
+}
+
+void run_cancel(run *r, const char *reason, int64_t now_ms)
+{
+    r->now_ms = now_ms;
+    if (r->phase < RUN_CLOSING)
+        run_close(r, RUN_CANCELLED, ORCH_E_CANCELLED,
+                  run_error_text(ORCH_E_CANCELLED, reason ? reason : "cancelled"));
+}
+
+/* ---- Time --------------------------------------------------------------------------------------------- */
+
+int64_t run_deadline(const run *r)
+{
+    int64_t at = r->options.deadline_ms ? r->options.deadline_ms : INT64_MAX;
+    heap_node *first = heap_first(&r->timers);
+
+    if (r->phase != RUN_GOING && r->phase != RUN_ASKING)
+        return INT64_MAX;
+    return first && first->at < at ? first->at : at;
+}
+
+void run_tick(run *r, int64_t now_ms)
+{
+    r->now_ms = now_ms;
+    while (run_deadline(r) <= now_ms) {
+        heap_node *first = heap_first(&r->timers);
+
+        if (r->options.deadline_ms && r->options.deadline_ms <= now_ms) {
+            run_close(r, RUN_TIMED_OUT, ORCH_E_DEADLINE_EXCEEDED,
+                      run_error(ORCH_E_DEADLINE_EXCEEDED, "the execution passed its deadline"));
+        } else {
+            heap_remove(&r->timers, first);
+            run_timer(r, (timing *)(void *)((char *)first - offsetof(timing, timer)));
+        }
+    }
+}
+
+/* ---- Actions ------------------------------------------------------------------------------------------ */
+
+bool run_ask(run *r, place at, enum run_expression what, enum phase phase, run_action *out)
+{
+    run_node(r, at)->phase = (uint8_t)phase;
+    r->awaited++;
+    *out = (run_action){
+        .kind = RUN_EVALUATE, .what = (uint8_t)what, .step = at.step, .index = at.index};
+    return true;
+}
+
+static void give_stop(run *r, place at, int32_t code, run_action *out)
+{
+    const node *n = run_node(r, at);
+
+    *out = (run_action){.kind = RUN_STOP,
+                        .step = at.step,
+                        .index = at.index,
+                        .attempt = n->timing ? n->timing->attempt : 1,
+                        .code = code};
+}
+
+static bool next_overdue(run *r, run_action *out)
+{
+    while (r->overdue.len) {
+        place at = *(place *)ring_pop(&r->overdue, sizeof at);
+        node *n = run_node(r, at);
+
+        if (n->phase != PHASE_OVERDUE) /* it ended meanwhile */
+            continue;
+        n->phase = PHASE_STOPPING;
+        give_stop(r, at, ORCH_E_DEADLINE_EXCEEDED, out);
+        return true;
+    }
+    return false;
+}
+
+/* One walk over all nodes, once in the life of a run, instead of a list that each attempt would pay for. */
+static bool next_stop(run *r, run_action *out)
+{
+    while (r->stopped.step < r->counts.steps) {
+        place at = r->stopped;
+        const node *n = &r->nodes[at.step];
+        uint32_t items = run_has_items(run_step(r, at.step)) && n->each ? n->each->count : 0;
+
+        /* INDEX_NONE + 1 is 0: the step first, then its items. */
+        if (r->stopped.index + 1 < items)
+            r->stopped.index++;
+        else
+            r->stopped = (place){at.step + 1, INDEX_NONE};
+        if (run_node(r, at)->phase == PHASE_RUNNING) {
+            give_stop(r, at, r->stop_code, out);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool next_closing(run *r, run_action *out)
+{
+    if (r->awaited)
+        return next_overdue(r, out) || next_stop(r, out);
+    r->phase = RUN_ENDING;
+    return false;
+}
+
+static bool next_done(run *r, run_action *out)
+{
+    if (r->failed) {
+        end_failed(r);
+        return false;
+    }
+    if (!r->definition->output) {
+        decide_end(r, RUN_SUCCEEDED, NULL);
+        return false;
+    }
+    r->phase = RUN_ASKING;
+    r->output_asked = true;
+    r->awaited++;
+    *out = (run_action){.kind = RUN_EVALUATE, .what = RUN_OUTPUT, .index = INDEX_NONE};
+    return true;
+}
+
+static bool next_going(run *r, run_action *out)
+{
+    if (next_overdue(r, out))
+        return true;
+    /* That a step failed decides what others do, so it must be stored first. */
+    while (r->phase == RUN_GOING && !all_done(r) && r->failed_seq <= r->stored_seq) {
+        ring *q = r->asks.len ? &r->asks : &r->starts;
+
+        if (!q->len)
+            return false;
+        if (run_advance(r, *(place *)ring_pop(q, sizeof(place)), out))
+            return true;
+        if (r->made.len)
+            return false;
+    }
+    return false;
+}
+
+static void give_end(run *r, run_action *out)
+{
+    *out = (run_action){.kind = RUN_END, .state = r->state, .index = INDEX_NONE,
+                        .output = r->output, .error = r->error};
+    r->output = r->error = NULL;
+    r->phase = RUN_OVER;
+}
+
+bool run_next(run *r, int64_t now_ms, run_action *out)
+{
+    r->now_ms = now_ms;
+    for (;;) {
+        if (run_deadline(r) <= now_ms)
+            run_tick(r, now_ms);
+        if (r->made.len) {
+            *out = (run_action){.kind = RUN_CHECKPOINT};
+            out->checkpoint = *(checkpoint *)ring_pop(&r->made, sizeof(checkpoint));
+            return true;
+        }
+        if (r->phase == RUN_GOING) {
+            if (next_going(r, out))
+                return true;
+            if (!r->made.len && all_done(r) && next_done(r, out))
+                return true;
+        }
+        if (r->phase == RUN_CLOSING && next_closing(r, out))
+            return true;
+        if (r->phase == RUN_ENDING && !r->made.len) {
+            give_end(r, out);
+            return true;
+        }
+        if (!r->made.len && run_deadline(r) > now_ms)
+            return false;
+    }
+}
+
+/* ---- Answers ------------------------------------------------------------------------------------------ */
+
+static void output_evaluated(run *r, run_answer *a)
+{
+    if (!r->output_asked)
+        return;
+    r->output_asked = false;
+    r->awaited--;
+    if (r->phase != RUN_ASKING)
+        return;
+    if (a->code) {
+        bytes *error = run_error_wrap(a->error, a->code, "output: ", NULL);
+
+        decide_end(r, RUN_FAILED, error ? error : bytes_ref(r->no_memory));
+        return;
+    }
+    r->output = a->value;
+    a->value = NULL;
+    decide_end(r, RUN_SUCCEEDED, NULL);
+}
+
+node *run_find(run *r, place at)
+{
+    const each *e;
+
+    if (at.step >= r->counts.steps)
+        return NULL;
+    if (at.index == INDEX_NONE)
+        return &r->nodes[at.step];
+    e = run_has_items(run_step(r, at.step)) ? r->nodes[at.step].each : NULL;
+    return e && at.index < e->count ? run_node(r, at) : NULL;
+}
+
+void run_evaluated(run *r, enum run_expression what, uint32_t number, uint32_t index,
+                   run_answer *a, int64_t now_ms)
+{
+    static const uint8_t asked[] = {[RUN_WHEN] = PHASE_WHEN,
+                                    [RUN_FOR_EACH] = PHASE_LISTING,
+                                    [RUN_DUE] = PHASE_DUE};
+    place at = {number, index};
+    node *n = run_find(r, at);
+
+    r->now_ms = now_ms;
+    if (what == RUN_OUTPUT) {
+        output_evaluated(r, a);
+    } else if (n && n->phase == asked[what]) {
+        r->awaited--;
+        if (r->phase != RUN_GOING)
+            n->phase = PHASE_WAITING; /* too late: nothing starts any more */
+        else if (what == RUN_WHEN)
+            run_decided(r, number, a);
+        else if (what == RUN_FOR_EACH)
+            run_listed(r, number, a);
+        else
+            run_due(r, at, a);
+    }
+    bytes_unref(a->value);
+    bytes_unref(a->error);
+    a->value = a->error = NULL;
+}
+
+void run_stored(run *r, uint64_t seq)
+{
+    uint64_t given = r->last_seq - r->made.len;
+
+    while (r->stored_seq < seq && r->stored_seq < given) {
+        unstored u = *(unstored *)ring_pop(&r->unstored, sizeof u);
+
+        r->stored_seq++;
+        run_settle(r, u.at, u.kind);
+    }
+}
+
+/* ---- Questions ---------------------------------------------------------------------------------------- */
+
+bool run_is_waiting(const run *r)
+{
+    return r->phase == RUN_GOING && !r->awaited && !r->unstored.len && !r->made.len &&
+           !r->asks.len && !r->starts.len && !r->overdue.len && !all_done(r);
+}
+
+uint64_t run_last_seq(const run *r)
+{
+    return r->last_seq;
+}
+
+bool run_get_value(const run *r, uint32_t number, run_value *out)
+{
+    const node *n;
+    bool is_error;
+
+    if (number >= r->counts.steps || r->nodes[number].phase != PHASE_ENDED)
+        return false;
+    n = &r->nodes[number];
+    is_error = n->end != CHECKPOINT_SUCCEEDED;
+    *out = (run_value){.kind = n->end,
+                       .output = is_error ? NULL : n->value,
+                       .error = is_error ? n->value : NULL};
+    if (run_has_items(run_step(r, number)) && n->each)
+        out->items = n->each->count;
+    return true;
+}
+
+bytes *run_item_output(const run *r, uint32_t number, uint32_t index)
+{
+    const each *e;
+
+    if (number >= r->counts.steps || !run_has_items(run_step(r, number)))
+        return NULL;
+    e = r->nodes[number].each;
+    if (!e || index >= e->count || e->items[index].end != CHECKPOINT_SUCCEEDED)
+        return NULL;
+    return e->items[index].value;
+}
+
+run_counts run_get_counts(const run *r)
+{
+    return r->counts;
+}

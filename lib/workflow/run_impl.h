@@ -1,0 +1,223 @@
+/* The inside of a run. Words used here:
+ *
+ * A node is a step, or one item of a step's for_each. A place says which. A unit is a node that does work itself:
+ * a step without for_each, or an item. Each node is in one phase; what an event means depends on it.
+ *
+ *     step:  WAITING → READY → [WHEN → DECIDING → DECIDED] → unit, or LISTING → EXPANDING → ITEMS → ENDED
+ *     unit:  task: RUNNING [→ OVERDUE → STOPPING] [→ RETRYING → BACKOFF → AGAIN → RUNNING …] → ENDED
+ *            wait: DUE → HOLDING → SLEEPING → ENDED
+ *
+ * run.c        lifecycle, the order in which actions are given, how a run ends
+ * run_step.c   the graph: what becomes ready, run_if, `when`, what an end or a stored checkpoint sets free
+ * run_unit.c   one unit: attempts, their timeouts, waits
+ * run_items.c  for_each
+ * run_retry.c  whether and when the next attempt starts
+ * run_record.c checkpoints on their way to the store, and the error texts in them
+ * run_restore.c a run from its history */
+#ifndef WORKFLOW_RUN_IMPL_H
+#define WORKFLOW_RUN_IMPL_H
+
+#include "base/heap.h"
+#include "workflow/run.h"
+
+enum phase {
+    PHASE_WAITING,   /* for its dependencies; an item: for its turn */
+    PHASE_READY,     /* in a ready ring: run_if decides when it leaves */
+    PHASE_WHEN,      /* `when` is being evaluated */
+    PHASE_DECIDING,  /* that it was true is being stored */
+    PHASE_DECIDED,   /* in a ready ring: begins when it leaves */
+    PHASE_LISTING,   /* for_each is being evaluated */
+    PHASE_EXPANDING, /* how many items there are is being stored */
+    PHASE_ITEMS,     /* its items run */
+    PHASE_DUE,       /* when the wait ends is being evaluated */
+    PHASE_HOLDING,   /* that is being stored */
+    PHASE_SLEEPING,  /* the timer stands at the end of the wait */
+    PHASE_RUNNING,   /* an attempt is out; the timer stands at its timeout */
+    PHASE_OVERDUE,   /* the timeout has passed, RUN_STOP is still to be given */
+    PHASE_STOPPING,  /* RUN_STOP was given for the timeout */
+    PHASE_RETRYING,  /* that the attempt failed is being stored */
+    PHASE_BACKOFF,   /* the timer stands at the next attempt */
+    PHASE_AGAIN,     /* in a ready ring for its next attempt */
+    PHASE_ENDED,
+};
+
+enum {
+    NODE_DEPENDENCY_SUCCEEDED = 1,
+    NODE_DEPENDENCY_FAILED = 2,
+    NODE_DEPENDENCY_NOT_DONE = 4, /* failed, cancelled, or skipped because of a failure */
+    NODE_DECIDED = 8,             /* `when` was true, and that is stored */
+    NODE_BEGAN = 16,              /* restored: the history shows that it had begun */
+    NODE_SKIPPED_BY_FAILURE = 32,
+};
+
+typedef struct place {
+    uint32_t step;
+    uint32_t index; /* item, or INDEX_NONE */
+} place;
+
+/* What a unit needs only with a timeout, a retry or a wait. */
+typedef struct timing {
+    heap_node timer;
+    place at;
+    uint32_t attempt; /* current or, between attempts, the next */
+    int64_t began_ms; /* first attempt, or the wait; 0 = not known */
+    int64_t due_ms;   /* of the wait or the next attempt, while it is not in the heap; 0 = none */
+} timing;
+
+typedef struct each each;
+
+typedef struct node {
+    bytes *value; /* output, or the error if it did not succeed */
+    union {
+        timing *timing; /* of a unit */
+        each *each;     /* of a step with for_each */
+    };
+    uint32_t waits_for; /* dependencies that have not ended, or are not stored */
+    uint8_t phase;
+    uint8_t end; /* enum checkpoint_kind, once ended */
+    uint8_t flags;
+} node;
+
+struct each {
+    digest digest;
+    uint32_t count;
+    uint32_t next; /* no item before it waits for its turn */
+    uint32_t in_flight;
+    uint32_t ended;
+    uint32_t failed_index; /* first that failed; INDEX_NONE = none */
+    bool queued;           /* the step is in a ready ring */
+    node items[];
+};
+
+/* A queue in an array. */
+typedef struct ring {
+    char *data;
+    uint32_t head, len, cap; /* cap is a power of two */
+} ring;
+
+typedef struct unstored {
+    place at;
+    uint8_t kind; /* enum checkpoint_kind */
+} unstored;
+
+enum run_phase {
+    RUN_LOADING, /* before run_start */
+    RUN_GOING,
+    RUN_ASKING,  /* all steps ended, the output is being evaluated */
+    RUN_CLOSING, /* nothing starts, what runs is told to stop and awaited; `state` is decided */
+    RUN_ENDING,  /* RUN_END is the next action after the checkpoints */
+    RUN_OVER,
+};
+
+struct run {
+    definition *definition;
+    run_options options;
+    int64_t now_ms; /* of the last event */
+    uint8_t phase;  /* enum run_phase */
+    uint8_t state;  /* enum run_state */
+    bool failed;    /* some step failed: only handlers start */
+    bool output_asked;
+    int32_t stop_code; /* CLOSING: why */
+    uint32_t failed_step;
+    uint64_t failed_seq; /* of that step's checkpoint: nothing starts before it is stored */
+    uint64_t last_seq, stored_seq;
+    ring made;     /* checkpoint: to be given */
+    ring unstored; /* struct unstored: those after stored_seq */
+    ring asks;     /* place: ready, an evaluation comes first */
+    ring starts;   /* place: ready, an attempt comes first */
+    ring overdue;  /* place */
+    heap timers;
+    uint32_t awaited;  /* attempts and evaluations without an answer */
+    uint32_t handlers; /* steps with another run_if than all_succeeded that have not ended */
+    run_counts counts;
+    place stopped; /* CLOSING: how far the search for running attempts has come */
+    bytes *output, *error; /* of the end */
+    bytes *no_memory;      /* the error for that, made while there was some */
+    node nodes[];
+};
+
+/* Both in run_record.c; the caller writes or reads the element. Push: NULL if there is no memory. */
+void *ring_grow(ring *q, size_t size);
+
+static inline void *ring_push(ring *q, size_t size)
+{
+    if (q->len == q->cap && !ring_grow(q, size))
+        return NULL;
+    return q->data + (size_t)((q->head + q->len++) & (q->cap - 1)) * size;
+}
+
+static inline void *ring_pop(ring *q, size_t size) /* valid until the next push; not empty */
+{
+    void *element = q->data + (size_t)q->head * size;
+
+    q->head = (q->head + 1) & (q->cap - 1);
+    q->len--;
+    return element;
+}
+
+static inline const step *run_step(const run *r, uint32_t number)
+{
+    return &r->definition->steps[number];
+}
+
+static inline bool run_has_items(const step *s)
+{
+    return s->extra && s->extra->for_each;
+}
+
+static inline node *run_node(run *r, place at) /* at is known to be good */
+{
+    node *n = &r->nodes[at.step];
+
+    return at.index == INDEX_NONE ? n : &n->each->items[at.index];
+}
+
+/* run.c */
+node *run_find(run *r, place at); /* NULL if there is none */
+void run_close(run *r, enum run_state state, int32_t code, bytes *error); /* takes the error over */
+void run_no_memory(run *r);
+bool run_ask(run *r, place at, enum run_expression what, enum phase phase, run_action *out);
+
+/* run_step.c. A function that takes `out` is true if it gave an action there. */
+void run_push(run *r, place at); /* into a ready ring */
+bool run_advance(run *r, place at, run_action *out);
+void run_decided(run *r, uint32_t number, run_answer *a);
+void run_end_step(run *r, checkpoint *c);
+void run_fail_step(run *r, uint32_t number, bytes *error);
+void run_count_end(run *r, uint32_t number);
+void run_release(run *r, uint32_t number); /* its dependents; it ended and is stored */
+void run_settle(run *r, place at, enum checkpoint_kind kind);
+
+/* run_unit.c */
+timing *run_timing(run *r, place at); /* made if there is none; NULL: no memory, the run closes */
+void run_drop_timing(run *r, node *n);
+bool run_begin_unit(run *r, place at, run_action *out);
+bool run_attempt(run *r, place at, run_action *out);
+void run_due(run *r, place at, run_answer *a);
+void run_wake(run *r, place at); /* its timer stands at due_ms from now on */
+void run_timer(run *r, timing *t);
+
+/* run_items.c */
+each *run_each_new(uint32_t count, const digest *d);
+bool run_begin_items(run *r, uint32_t number, run_action *out);
+void run_listed(run *r, uint32_t number, run_answer *a);
+void run_expanded(run *r, uint32_t number);
+bool run_next_item(run *r, uint32_t number, run_action *out);
+void run_item_ended(run *r, place at);
+
+/* run_retry.c: when attempt `attempt` + 1 may start, or 0 if it may not. */
+int64_t run_retry_at(const retry_policy *p, uint32_t attempt, int32_t code, int64_t began_ms,
+                     int64_t now_ms, const run_options *options);
+
+/* run_record.c */
+/* Number the checkpoint and queue it (takes its bytes over), or, for a step that makes none, act at once as if it were
+ * stored. False if there was no memory: the run closes. */
+bool run_record(run *r, checkpoint *c);
+bytes *run_error_text(int32_t code, const char *message);
+/* For words and numbers of our own: at most 255 bytes. */
+bytes *run_error(int32_t code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The error with words before its message and, unless NULL, the step. `error` may be NULL or not what it should be:
+ * then code and message come from `code`. */
+bytes *run_error_wrap(const bytes *error, int32_t code, const char *prefix, const char *step_id);
+
+#endif

@@ -1,0 +1,212 @@
+/* for_each: a step that stands for many units, in order, at most max_parallel of them in flight. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "workflow/run_impl.h"
+
+each *run_each_new(uint32_t count, const digest *d)
+{
+    each *e = mem_zalloc(sizeof *e + (size_t)count * sizeof(node));
+
+    if (!e)
+        return NULL;
+    e->digest = *d;
+    e->count = count;
+    e->failed_index = INDEX_NONE;
+    return e;
+}
+
+static bool has_failed(const each *e)
+{
+    return e->failed_index != INDEX_NONE;
+}
+
+static void finish(run *r, uint32_t number)
+{
+    const each *e = r->nodes[number].each;
+    char prefix[32];
+
+    if (!has_failed(e)) {
+        checkpoint c = {.step = number, .index = INDEX_NONE, .kind = CHECKPOINT_SUCCEEDED};
+
+        run_end_step(r, &c);
+        return;
+    }
+    snprintf(prefix, sizeof prefix, "item %" PRIu32 ": ", e->failed_index);
+    run_fail_step(r, number, run_error_wrap(e->items[e->failed_index].value, ORCH_E_UNKNOWN, prefix,
+                                            NULL));
+}
+
+static bool is_finished(const each *e)
+{
+    return !e->in_flight && (has_failed(e) || e->ended == e->count);
+}
+
+static bool has_turn(const run *r, uint32_t number)
+{
+    const each *e = r->nodes[number].each;
+    uint32_t limit = run_step(r, number)->extra->max_parallel;
+
+    return !has_failed(e) && e->next < e->count && (!limit || e->in_flight < limit);
+}
+
+/* The step is in a ready ring at most once, for its next item, and goes to the ring's end for the one after: so
+ * that steps with many items and others take turns. */
+static void queue(run *r, uint32_t number)
+{
+    each *e = r->nodes[number].each;
+
+    if (e->queued || !has_turn(r, number))
+        return;
+    e->queued = true;
+    run_push(r, (place){number, INDEX_NONE});
+}
+
+static void skip_taken(each *e)
+{
+    while (e->next < e->count && e->items[e->next].phase != PHASE_WAITING)
+        e->next++;
+}
+
+/* ---- The list ----------------------------------------------------------------------------------------- */
+
+bool run_begin_items(run *r, uint32_t number, run_action *out)
+{
+    const each *e = r->nodes[number].each;
+
+    if (e && is_finished(e)) { /* the history lacks only the step's own end */
+        finish(r, number);
+        return false;
+    }
+    return run_ask(r, (place){number, INDEX_NONE}, RUN_FOR_EACH, PHASE_LISTING, out);
+}
+
+static void go(run *r, uint32_t number)
+{
+    each *e = r->nodes[number].each;
+
+    r->nodes[number].phase = PHASE_ITEMS;
+    skip_taken(e);
+    if (is_finished(e))
+        finish(r, number);
+    else
+        queue(r, number);
+}
+
+/* After a restart: the items that were waiting for their time go on doing so. */
+static void resume(run *r, uint32_t number)
+{
+    each *e = r->nodes[number].each;
+
+    for (uint32_t i = 0; i < e->count; i++)
+        if (e->items[i].flags & NODE_BEGAN && e->items[i].phase == PHASE_WAITING) {
+            e->in_flight++;
+            run_wake(r, (place){number, i});
+        }
+    go(r, number);
+}
+
+static bytes *expansion(const each *e)
+{
+    char hex[DIGEST_HEX_SIZE], text[DIGEST_HEX_SIZE + 64];
+    int len;
+
+    digest_hex(&e->digest, hex);
+    len = snprintf(text, sizeof text, "{\"count\":%" PRIu32 ",\"digest\":\"%s\"}", e->count, hex);
+    return bytes_new(text, (size_t)len);
+}
+
+static void expand(run *r, uint32_t number, const run_answer *a)
+{
+    node *n = &r->nodes[number];
+    checkpoint c = {.step = number, .index = INDEX_NONE, .kind = CHECKPOINT_EXPANDED};
+
+    n->each = run_each_new((uint32_t)a->count, &a->items_digest);
+    c.output = n->each ? expansion(n->each) : NULL;
+    if (!c.output) {
+        run_no_memory(r);
+        return;
+    }
+    n->phase = PHASE_EXPANDING;
+    run_record(r, &c);
+}
+
+void run_listed(run *r, uint32_t number, run_answer *a)
+{
+    const each *e = r->nodes[number].each;
+
+    if (a->code)
+        run_fail_step(r, number, run_error_wrap(a->error, a->code, "for_each: ", NULL));
+    else if (e && (a->count != e->count || memcmp(&a->items_digest, &e->digest, sizeof(digest))))
+        run_fail_step(r, number,
+                      run_error(ORCH_E_DATA_LOSS,
+                                "for_each: the list is not what it was before the restart: "
+                                "%" PRIu64 " items, were %" PRIu32 "%s",
+                                a->count, e->count,
+                                a->count == e->count ? ", others" : ""));
+    else if (e)
+        resume(r, number);
+    else if (a->count > r->options.max_items)
+        run_fail_step(r, number,
+                      run_error(ORCH_E_RESOURCE_EXHAUSTED,
+                                "for_each: %" PRIu64 " items; at most %" PRIu32 " are allowed",
+                                a->count, r->options.max_items));
+    else
+        expand(r, number, a);
+}
+
+void run_expanded(run *r, uint32_t number)
+{
+    go(r, number);
+}
+
+/* ---- The items ---------------------------------------------------------------------------------------- */
+
+bool run_next_item(run *r, uint32_t number, run_action *out)
+{
+    each *e = r->nodes[number].each;
+    place at = {number, 0};
+
+    e->queued = false;
+    if (!has_turn(r, number))
+        return false;
+    at.index = e->next++;
+    skip_taken(e);
+    e->in_flight++;
+    queue(r, number);
+    return run_begin_unit(r, at, out);
+}
+
+/* An item failed for good: those that only wait for their next attempt do not get it. */
+static void drop_retries(run *r, each *e)
+{
+    for (uint32_t i = 0; i < e->next; i++) {
+        node *n = &e->items[i];
+
+        if (n->phase != PHASE_RETRYING && n->phase != PHASE_BACKOFF && n->phase != PHASE_AGAIN)
+            continue;
+        run_drop_timing(r, n);
+        n->phase = PHASE_WAITING;
+        e->in_flight--;
+    }
+}
+
+void run_item_ended(run *r, place at)
+{
+    each *e = r->nodes[at.step].each;
+
+    e->in_flight--;
+    e->ended++;
+    if (e->items[at.index].end != CHECKPOINT_SUCCEEDED && !has_failed(e)) {
+        e->failed_index = at.index;
+        drop_retries(r, e);
+    }
+    if (r->phase != RUN_GOING)
+        return;
+    if (is_finished(e))
+        finish(r, at.step);
+    else
+        queue(r, at.step);
+}

@@ -1,0 +1,254 @@
+/* A run from its history. Nothing is believed that this run could not have written. */
+#include <inttypes.h>
+#include <jansson.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "workflow/run_impl.h"
+
+/* All that a row is looked at with. */
+typedef struct row {
+    run *run;
+    const checkpoint *c;
+    const step *step;
+    node *node; /* of the step or the item */
+    orch_error **err;
+} row;
+
+static int32_t contradicts(const row *w, const char *what)
+{
+    return error_set(w->err, ORCH_E_DATA_LOSS, w->step->id,
+                     "checkpoint %" PRIu64 " of step '%s' (kind %u): %s", w->c->seq, w->step->id,
+                     w->c->kind, what);
+}
+
+static bool is_item(const row *w)
+{
+    return w->c->index != INDEX_NONE;
+}
+
+/* A step with for_each leaves these to its items. */
+static bool is_unit(const row *w)
+{
+    return is_item(w) || !run_has_items(w->step);
+}
+
+static bool is_decided(const row *w)
+{
+    const node *n = &w->run->nodes[w->c->step];
+
+    return !(w->step->extra && w->step->extra->when) || n->flags & NODE_DECIDED;
+}
+
+static uint32_t next_attempt(const node *n)
+{
+    return n->timing ? n->timing->attempt : 1;
+}
+
+/* ---- Decisions ---------------------------------------------------------------------------------------- */
+
+static int32_t restore_decided(const row *w)
+{
+    if (is_item(w) || is_decided(w))
+        return contradicts(w, "a second `when`, or one where there is none");
+    w->node->flags |= NODE_DECIDED;
+    return ORCH_OK;
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool read_digest(const char *hex, digest *out)
+{
+    if (!hex || strlen(hex) != 2 * DIGEST_SIZE)
+        return false;
+    for (size_t i = 0; i < DIGEST_SIZE; i++) {
+        int high = hex_value(hex[2 * i]), low = hex_value(hex[2 * i + 1]);
+
+        if (high < 0 || low < 0)
+            return false;
+        out->b[i] = (uint8_t)(high << 4 | low);
+    }
+    return true;
+}
+
+static bool read_expansion(const row *w, uint32_t *count, digest *d)
+{
+    const bytes *text = w->c->output;
+    json_t *tree = text ? json_loadb(text->data, text->len, 0, NULL) : NULL;
+    const json_t *number = json_object_get(tree, "count");
+    json_int_t n = json_integer_value(number);
+    bool good = json_is_integer(number) && n >= 0 && n <= w->run->options.max_items &&
+                read_digest(json_string_value(json_object_get(tree, "digest")), d);
+
+    json_decref(tree);
+    *count = (uint32_t)n;
+    return good;
+}
+
+static int32_t restore_expanded(const row *w)
+{
+    uint32_t count;
+    digest d;
+
+    if (is_item(w) || !run_has_items(w->step) || w->node->each || !is_decided(w))
+        return contradicts(w, "a list of items where none is due");
+    if (!read_expansion(w, &count, &d))
+        return contradicts(w, "the count and digest of its items cannot be read");
+    w->node->each = run_each_new(count, &d);
+    if (!w->node->each)
+        return error_no_memory(w->err);
+    w->node->flags |= NODE_BEGAN;
+    return ORCH_OK;
+}
+
+static int32_t restore_times(const row *w)
+{
+    place at = {w->c->step, w->c->index};
+    timing *t;
+
+    if (w->c->due_ms <= 0)
+        return contradicts(w, "it has no due time");
+    t = run_timing(w->run, at);
+    if (!t)
+        return error_no_memory(w->err);
+    if (!t->began_ms)
+        t->began_ms = w->c->started_ms;
+    t->due_ms = w->c->due_ms;
+    t->attempt = w->c->attempt + 1;
+    w->node->flags |= NODE_BEGAN;
+    return ORCH_OK;
+}
+
+static int32_t restore_waiting(const row *w)
+{
+    if (w->step->kind != STEP_WAIT || !is_unit(w) || w->node->timing || !is_decided(w))
+        return contradicts(w, "a wait where none is due");
+    return restore_times(w);
+}
+
+static int32_t restore_retrying(const row *w)
+{
+    uint32_t attempts = w->step->extra ? w->step->extra->retry.max_attempts : 1;
+
+    if (w->step->kind == STEP_WAIT || !is_unit(w) || !is_decided(w))
+        return contradicts(w, "a retry where none is due");
+    if (w->c->attempt < next_attempt(w->node) || w->c->attempt >= attempts)
+        return contradicts(w, "its attempt is out of order");
+    return restore_times(w);
+}
+
+/* ---- Ends --------------------------------------------------------------------------------------------- */
+
+static int32_t check_end(const row *w)
+{
+    const each *e = run_has_items(w->step) ? w->run->nodes[w->c->step].each : NULL;
+
+    if (w->c->kind == CHECKPOINT_SKIPPED)
+        return is_item(w) || !w->step->extra || !w->step->extra->when || is_decided(w)
+                   ? contradicts(w, "it has no `when` that could be false")
+                   : ORCH_OK;
+    if (w->c->kind == CHECKPOINT_FAILED && !is_item(w))
+        return ORCH_OK; /* `when` or for_each may have failed before anything else was stored */
+    if (!is_decided(w))
+        return contradicts(w, "it ended before `when` was decided");
+    if (is_unit(w))
+        return w->c->attempt && w->c->attempt < next_attempt(w->node) && w->step->kind != STEP_WAIT
+                   ? contradicts(w, "its attempt is out of order")
+                   : ORCH_OK;
+    if (w->c->kind != CHECKPOINT_SUCCEEDED || !e || e->ended != e->count ||
+        e->failed_index != INDEX_NONE)
+        return contradicts(w, "it ended before its items");
+    return ORCH_OK;
+}
+
+static void end_item(const row *w)
+{
+    each *e = w->run->nodes[w->c->step].each;
+
+    e->ended++;
+    if (w->c->kind != CHECKPOINT_SUCCEEDED && e->failed_index == INDEX_NONE)
+        e->failed_index = w->c->index;
+}
+
+static void end_step(const row *w)
+{
+    run *r = w->run;
+
+    run_count_end(r, w->c->step);
+    if (r->failed || (w->c->kind != CHECKPOINT_FAILED && w->c->kind != CHECKPOINT_CANCELLED))
+        return;
+    r->failed = true;
+    r->failed_step = w->c->step;
+    r->failed_seq = w->c->seq;
+}
+
+static int32_t restore_end(const row *w)
+{
+    int32_t code = check_end(w);
+
+    if (code)
+        return code;
+    if (is_unit(w))
+        run_drop_timing(w->run, w->node);
+    w->node->phase = PHASE_ENDED;
+    w->node->end = w->c->kind;
+    w->node->value = bytes_ref(w->c->kind == CHECKPOINT_SUCCEEDED ? w->c->output : w->c->error);
+    if (is_item(w))
+        end_item(w);
+    else
+        end_step(w);
+    return ORCH_OK;
+}
+
+/* ---- Rows --------------------------------------------------------------------------------------------- */
+
+static int32_t restore_row(const row *w)
+{
+    switch (w->c->kind) {
+    case CHECKPOINT_DECIDED: return restore_decided(w);
+    case CHECKPOINT_EXPANDED: return restore_expanded(w);
+    case CHECKPOINT_WAITING: return restore_waiting(w);
+    case CHECKPOINT_RETRYING: return restore_retrying(w);
+    case CHECKPOINT_SUCCEEDED:
+    case CHECKPOINT_FAILED:
+    case CHECKPOINT_SKIPPED:
+    case CHECKPOINT_CANCELLED: return restore_end(w);
+    default: return contradicts(w, "there is no such kind");
+    }
+}
+
+int32_t run_restore(run *r, const checkpoint *c, orch_error **err)
+{
+    row w = {.run = r, .c = c, .err = err};
+    int32_t code;
+
+    if (r->phase != RUN_LOADING)
+        return error_set(err, ORCH_E_FAILED_PRECONDITION, "", "the run has started already");
+    if (c->seq != r->last_seq + 1)
+        return error_set(err, ORCH_E_DATA_LOSS, "",
+                         "checkpoint %" PRIu64 " follows %" PRIu64 "; they must be without gaps",
+                         c->seq, r->last_seq);
+    if (c->step >= r->counts.steps)
+        return error_set(err, ORCH_E_DATA_LOSS, "",
+                         "checkpoint %" PRIu64 " is of step %" PRIu32 "; there are %" PRIu32,
+                         c->seq, c->step, r->counts.steps);
+    w.step = run_step(r, c->step);
+    if (!w.step->checkpoint && (c->kind != CHECKPOINT_FAILED || is_item(&w)))
+        return contradicts(&w, "the step makes no checkpoints");
+    if (r->nodes[c->step].phase == PHASE_ENDED)
+        return contradicts(&w, "the step has ended already");
+    w.node = run_find(r, (place){c->step, c->index});
+    if (!w.node)
+        return contradicts(&w, "there is no such item");
+    if (w.node->phase == PHASE_ENDED)
+        return contradicts(&w, "the item has ended already");
+    code = restore_row(&w);
+    if (!code)
+        r->stored_seq = r->last_seq = c->seq;
+    return code;
+}

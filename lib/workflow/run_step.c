@@ -1,0 +1,213 @@
+/* The graph: what becomes ready, whether it may start, and what its end sets free. */
+#include "base/mem.h"
+#include "workflow/run_impl.h"
+
+static place whole(uint32_t number)
+{
+    return (place){number, INDEX_NONE};
+}
+
+/* Whether what it does next is an evaluation. */
+static bool asks_first(run *r, place at)
+{
+    const step *s = run_step(r, at.step);
+    const node *n = run_node(r, at);
+
+    if (s->kind == STEP_WAIT)
+        return true;
+    if (!s->extra || n->phase == PHASE_ITEMS || n->phase == PHASE_AGAIN)
+        return false;
+    return s->extra->for_each || (s->extra->when && !(n->flags & NODE_DECIDED));
+}
+
+void run_push(run *r, place at)
+{
+    place *slot = ring_push(asks_first(r, at) ? &r->asks : &r->starts, sizeof at);
+
+    if (slot)
+        *slot = at;
+    else
+        run_no_memory(r);
+}
+
+/* ---- May it start? ------------------------------------------------------------------------------------ */
+
+static bool is_satisfied(const step *s, const node *n)
+{
+    switch (s->run_if) {
+    case RUN_IF_ALL_DONE: return true;
+    case RUN_IF_ANY_FAILED: return n->flags & NODE_DEPENDENCY_FAILED;
+    case RUN_IF_ANY_SUCCEEDED: return n->flags & NODE_DEPENDENCY_SUCCEEDED;
+    default: return !(n->flags & NODE_DEPENDENCY_NOT_DONE);
+    }
+}
+
+/* After a failure only handlers start; what had begun goes on. */
+static bool is_held_back(const run *r, const step *s, const node *n)
+{
+    return r->failed && s->run_if == RUN_IF_ALL_SUCCEEDED && !(n->flags & NODE_BEGAN);
+}
+
+/* Skipped without a checkpoint: it follows from what is stored. */
+static void skip(run *r, uint32_t number, bool by_failure)
+{
+    node *n = &r->nodes[number];
+
+    n->phase = PHASE_ENDED;
+    n->end = CHECKPOINT_SKIPPED;
+    if (by_failure)
+        n->flags |= NODE_SKIPPED_BY_FAILURE;
+    run_count_end(r, number);
+    run_release(r, number);
+}
+
+static bool begin(run *r, uint32_t number, run_action *out)
+{
+    if (run_has_items(run_step(r, number)))
+        return run_begin_items(r, number, out);
+    return run_begin_unit(r, whole(number), out);
+}
+
+static bool decide(run *r, uint32_t number, run_action *out)
+{
+    const step *s = run_step(r, number);
+    node *n = &r->nodes[number];
+
+    if (!is_satisfied(s, n)) {
+        skip(r, number, n->flags & NODE_DEPENDENCY_NOT_DONE);
+        return false;
+    }
+    if (is_held_back(r, s, n)) {
+        skip(r, number, true);
+        return false;
+    }
+    r->counts.running++;
+    if (s->extra && s->extra->when && !(n->flags & NODE_DECIDED))
+        return run_ask(r, whole(number), RUN_WHEN, PHASE_WHEN, out);
+    return begin(r, number, out);
+}
+
+static bool begin_decided(run *r, uint32_t number, run_action *out)
+{
+    if (is_held_back(r, run_step(r, number), &r->nodes[number])) {
+        r->counts.running--;
+        skip(r, number, true);
+        return false;
+    }
+    return begin(r, number, out);
+}
+
+bool run_advance(run *r, place at, run_action *out)
+{
+    switch (run_node(r, at)->phase) {
+    case PHASE_READY: return decide(r, at.step, out);
+    case PHASE_DECIDED: return begin_decided(r, at.step, out);
+    case PHASE_ITEMS: return run_next_item(r, at.step, out);
+    case PHASE_AGAIN: return run_attempt(r, at, out);
+    default: return false; /* dropped since it was queued */
+    }
+}
+
+void run_decided(run *r, uint32_t number, run_answer *a)
+{
+    if (a->code) {
+        bytes *error = run_error_wrap(a->error, a->code, "when: ", NULL);
+
+        run_fail_step(r, number, error);
+    } else if (a->truth) {
+        checkpoint c = {.step = number, .index = INDEX_NONE, .kind = CHECKPOINT_DECIDED};
+
+        r->nodes[number].phase = PHASE_DECIDING;
+        run_record(r, &c);
+    } else {
+        checkpoint c = {.step = number, .index = INDEX_NONE, .kind = CHECKPOINT_SKIPPED};
+
+        run_end_step(r, &c);
+    }
+}
+
+/* ---- Its end ------------------------------------------------------------------------------------------ */
+
+void run_count_end(run *r, uint32_t number)
+{
+    uint8_t end = r->nodes[number].end;
+
+    r->counts.ended++;
+    r->counts.failed += end == CHECKPOINT_FAILED;
+    r->counts.skipped += end == CHECKPOINT_SKIPPED;
+    r->handlers -= run_step(r, number)->run_if != RUN_IF_ALL_SUCCEEDED;
+}
+
+/* The checkpoint says how; its bytes are taken over. */
+void run_end_step(run *r, checkpoint *c)
+{
+    uint32_t number = c->step;
+    node *n = &r->nodes[number];
+
+    n->phase = PHASE_ENDED;
+    n->end = c->kind;
+    n->value = bytes_ref(c->kind == CHECKPOINT_SUCCEEDED ? c->output : c->error);
+    r->counts.running--;
+    run_count_end(r, number);
+    if (!run_record(r, c) || n->end != CHECKPOINT_FAILED || r->failed)
+        return;
+    r->failed = true;
+    r->failed_step = number;
+    r->failed_seq = r->last_seq;
+}
+
+void run_fail_step(run *r, uint32_t number, bytes *error)
+{
+    checkpoint c = {.step = number, .index = INDEX_NONE, .kind = CHECKPOINT_FAILED};
+
+    c.error = error ? error : bytes_ref(r->no_memory);
+    run_end_step(r, &c);
+}
+
+static uint8_t mark_of(const node *n)
+{
+    switch (n->end) {
+    case CHECKPOINT_SUCCEEDED: return NODE_DEPENDENCY_SUCCEEDED;
+    case CHECKPOINT_FAILED: return NODE_DEPENDENCY_FAILED | NODE_DEPENDENCY_NOT_DONE;
+    case CHECKPOINT_CANCELLED: return NODE_DEPENDENCY_NOT_DONE;
+    default: return n->flags & NODE_SKIPPED_BY_FAILURE ? NODE_DEPENDENCY_NOT_DONE : 0;
+    }
+}
+
+void run_release(run *r, uint32_t number)
+{
+    const step *s = run_step(r, number);
+    const uint32_t *dependents = r->definition->edges + s->dependents;
+    uint8_t mark = mark_of(&r->nodes[number]);
+
+    for (uint32_t i = 0; i < s->dependent_count; i++) {
+        node *n = &r->nodes[dependents[i]];
+
+        n->flags |= mark;
+        if (--n->waits_for == 0 && n->phase == PHASE_WAITING) {
+            n->phase = PHASE_READY;
+            run_push(r, whole(dependents[i]));
+        }
+    }
+}
+
+void run_settle(run *r, place at, enum checkpoint_kind kind)
+{
+    node *n = run_node(r, at);
+
+    if (r->phase != RUN_GOING)
+        return;
+    switch (kind) {
+    case CHECKPOINT_DECIDED:
+        n->phase = PHASE_DECIDED;
+        n->flags |= NODE_DECIDED;
+        run_push(r, at);
+        break;
+    case CHECKPOINT_EXPANDED: run_expanded(r, at.step); break;
+    case CHECKPOINT_WAITING:
+    case CHECKPOINT_RETRYING: run_wake(r, at); break;
+    default:
+        if (at.index == INDEX_NONE)
+            run_release(r, at.step);
+    }
+}

@@ -1,0 +1,256 @@
+/* One unit of work: its attempts and their timeouts, or its wait. */
+#include "base/mem.h"
+#include "workflow/run_impl.h"
+
+timing *run_timing(run *r, place at)
+{
+    node *n = run_node(r, at);
+
+    if (n->timing)
+        return n->timing;
+    n->timing = mem_zalloc(sizeof *n->timing);
+    if (!n->timing) {
+        run_no_memory(r);
+        return NULL;
+    }
+    n->timing->at = at;
+    n->timing->attempt = 1;
+    return n->timing;
+}
+
+void run_drop_timing(run *r, node *n)
+{
+    if (!n->timing)
+        return;
+    heap_remove(&r->timers, &n->timing->timer);
+    mem_free(n->timing);
+    n->timing = NULL;
+}
+
+static void end_unit(run *r, checkpoint *c)
+{
+    place at = {c->step, c->index};
+    node *n = run_node(r, at);
+
+    run_drop_timing(r, n);
+    if (at.index == INDEX_NONE) {
+        run_end_step(r, c);
+        return;
+    }
+    n->phase = PHASE_ENDED;
+    n->end = c->kind;
+    n->value = bytes_ref(c->kind == CHECKPOINT_SUCCEEDED ? c->output : c->error);
+    run_record(r, c);
+    run_item_ended(r, at);
+}
+
+/* ---- Attempts ----------------------------------------------------------------------------------------- */
+
+static bool is_out(const node *n)
+{
+    return n->phase == PHASE_RUNNING || n->phase == PHASE_OVERDUE || n->phase == PHASE_STOPPING;
+}
+
+bool run_attempt(run *r, place at, run_action *out)
+{
+    const step *s = run_step(r, at.step);
+    node *n = run_node(r, at);
+    int64_t deadline_ms = r->options.deadline_ms;
+
+    if (s->extra && s->extra->timeout_ms) {
+        timing *t = run_timing(r, at);
+        int64_t timeout_at = r->now_ms + s->extra->timeout_ms;
+
+        if (!t)
+            return false;
+        if (!heap_set(&r->timers, &t->timer, timeout_at)) {
+            run_no_memory(r);
+            return false;
+        }
+        if (!deadline_ms || timeout_at < deadline_ms)
+            deadline_ms = timeout_at;
+    }
+    n->phase = PHASE_RUNNING;
+    r->awaited++;
+    *out = (run_action){.kind = RUN_ATTEMPT,
+                        .step = at.step,
+                        .index = at.index,
+                        .attempt = n->timing ? n->timing->attempt : 1,
+                        .deadline_ms = deadline_ms};
+    return true;
+}
+
+/* True if another attempt follows; the checkpoint is taken over then. */
+static bool try_again(run *r, place at, int32_t code, checkpoint *c)
+{
+    const step *s = run_step(r, at.step);
+    node *n = run_node(r, at);
+    int64_t began_ms = n->timing && n->timing->began_ms ? n->timing->began_ms : c->started_ms;
+    timing *t;
+
+    if (r->phase != RUN_GOING || !s->extra)
+        return false;
+    if (at.index != INDEX_NONE && r->nodes[at.step].each->failed_index != INDEX_NONE)
+        return false;
+    c->due_ms = run_retry_at(&s->extra->retry, c->attempt, code, began_ms, r->now_ms, &r->options);
+    if (!c->due_ms)
+        return false;
+    t = run_timing(r, at);
+    if (!t) {
+        c->due_ms = 0;
+        return false;
+    }
+    t->began_ms = began_ms;
+    t->due_ms = c->due_ms;
+    t->attempt = c->attempt + 1;
+    n->phase = PHASE_RETRYING;
+    c->kind = CHECKPOINT_RETRYING;
+    run_record(r, c);
+    return true;
+}
+
+static bool was_cancelled(const run *r, int32_t code)
+{
+    return r->phase == RUN_CLOSING && (code == ORCH_E_CANCELLED || code == r->stop_code);
+}
+
+static void attempt_failed(run *r, place at, bool late, run_result *result, checkpoint *c)
+{
+    int32_t code = late ? ORCH_E_DEADLINE_EXCEEDED : result->code;
+    bool no_retry = result->no_retry && !late;
+
+    if (late) {
+        c->error = run_error(code, "attempt %u passed its timeout of %lld ms", c->attempt,
+                             (long long)run_step(r, at.step)->extra->timeout_ms);
+    } else if (result->error) {
+        c->error = result->error;
+        result->error = NULL;
+    } else {
+        c->error = run_error_wrap(NULL, code, "", NULL);
+    }
+    if (!c->error)
+        c->error = bytes_ref(r->no_memory);
+    if (!no_retry && try_again(r, at, code, c))
+        return;
+    c->kind = !late && was_cancelled(r, code) ? CHECKPOINT_CANCELLED : CHECKPOINT_FAILED;
+    end_unit(r, c);
+}
+
+static node *find_attempt(run *r, place at, uint32_t attempt)
+{
+    node *n = r->phase != RUN_OVER ? run_find(r, at) : NULL;
+
+    if (!n || !is_out(n) || attempt != (n->timing ? n->timing->attempt : 1))
+        return NULL;
+    return n;
+}
+
+void run_attempt_ended(run *r, uint32_t number, uint32_t index, uint32_t attempt,
+                       run_result *result, int64_t now_ms)
+{
+    place at = {number, index};
+    node *n = find_attempt(r, at, attempt);
+
+    r->now_ms = now_ms;
+    if (n) {
+        checkpoint c = {.step = number,
+                        .index = index,
+                        .attempt = attempt,
+                        .kind = CHECKPOINT_SUCCEEDED,
+                        .started_ms = result->started_ms};
+        bool late = n->phase != PHASE_RUNNING;
+
+        r->awaited--;
+        if (n->timing)
+            heap_remove(&r->timers, &n->timing->timer);
+        if (result->code) {
+            attempt_failed(r, at, late, result, &c);
+        } else {
+            c.output = result->output;
+            result->output = NULL;
+            end_unit(r, &c);
+        }
+    }
+    bytes_unref(result->output);
+    bytes_unref(result->error);
+    result->output = result->error = NULL;
+}
+
+/* ---- Waits and timers --------------------------------------------------------------------------------- */
+
+bool run_begin_unit(run *r, place at, run_action *out)
+{
+    node *n = run_node(r, at);
+
+    if (n->timing && n->timing->due_ms) { /* the history says how far it came */
+        run_wake(r, at);
+        return false;
+    }
+    if (run_step(r, at.step)->kind == STEP_WAIT)
+        return run_ask(r, at, RUN_DUE, PHASE_DUE, out);
+    return run_attempt(r, at, out);
+}
+
+void run_due(run *r, place at, run_answer *a)
+{
+    checkpoint c = {.step = at.step, .index = at.index, .started_ms = r->now_ms};
+    timing *t;
+
+    if (a->code) {
+        c.kind = CHECKPOINT_FAILED;
+        c.error = run_error_wrap(a->error, a->code, "", NULL);
+        if (!c.error)
+            c.error = bytes_ref(r->no_memory);
+        end_unit(r, &c);
+        return;
+    }
+    t = run_timing(r, at);
+    if (!t)
+        return;
+    t->began_ms = r->now_ms;
+    t->due_ms = a->due_ms > 0 ? a->due_ms : 1;
+    run_node(r, at)->phase = PHASE_HOLDING;
+    c.kind = CHECKPOINT_WAITING;
+    c.due_ms = t->due_ms;
+    run_record(r, &c);
+}
+
+void run_wake(run *r, place at)
+{
+    node *n = run_node(r, at);
+
+    /* An item that waited for its retry may have been dropped. */
+    if (!n->timing || n->phase == PHASE_ENDED)
+        return;
+    n->phase = run_step(r, at.step)->kind == STEP_WAIT ? PHASE_SLEEPING : PHASE_BACKOFF;
+    if (heap_set(&r->timers, &n->timing->timer, n->timing->due_ms))
+        n->timing->due_ms = 0;
+    else
+        run_no_memory(r);
+}
+
+void run_timer(run *r, timing *t)
+{
+    node *n = run_node(r, t->at);
+
+    if (n->phase == PHASE_RUNNING) {
+        place *slot = ring_push(&r->overdue, sizeof *slot);
+
+        if (slot) {
+            *slot = t->at;
+            n->phase = PHASE_OVERDUE;
+        } else {
+            run_no_memory(r);
+        }
+    } else if (n->phase == PHASE_BACKOFF) {
+        n->phase = PHASE_AGAIN;
+        run_push(r, t->at);
+    } else if (n->phase == PHASE_SLEEPING) {
+        checkpoint c = {.step = t->at.step,
+                        .index = t->at.index,
+                        .kind = CHECKPOINT_SUCCEEDED,
+                        .started_ms = t->began_ms};
+
+        end_unit(r, &c);
+    }
+}
