@@ -58,7 +58,7 @@ endif
 CC_PACKAGE := $(if $(findstring clang,$(CC)),clang,gcc)
 NEED_BUILD := cmd:$(firstword $(CC))=$(CC_PACKAGE) hdr:stdio.h=libc6-dev cmd:$(PKG_CONFIG)=pkg-config \
     cmd:$(OBJCOPY)=binutils pc:jansson=libjansson-dev pc:libuv=libuv1-dev pc:sqlite3=libsqlite3-dev \
-    pc:lua5.4=liblua5.4-dev pc:libcrypto=libssl-dev \
+    pc:lua5.4=liblua5.4-dev pc:libcrypto=libssl-dev hdr:uthash.h=uthash-dev \
     $(if $(filter libcurl,$(DEPS_HEADERS)),pc:libcurl=libcurl4-openssl-dev) \
     $(if $(filter yaml-0.1,$(DEPS_HEADERS)),pc:yaml-0.1=libyaml-dev)
 NEED_CHECK := $(NEED_BUILD) pc:cmocka=libcmocka-dev
@@ -94,7 +94,9 @@ SONAME    := liborch.so.$(SOVERSION)
 
 # ---- Flags ----------------------------------------------------------------------------------------------
 
-WARN   := -Wall -Wextra -Wshadow -Wpointer-arith -Wcast-qual -Wundef -Wvla -Wformat=2 -Wwrite-strings
+# gcc's plain -Wshadow also forbids a variable the name of a type (`step`), which clang's does not.
+SHADOW := $(if $(findstring clang,$(CC)),-Wshadow,-Wshadow=local)
+WARN   := -Wall -Wextra $(SHADOW) -Wpointer-arith -Wcast-qual -Wundef -Wvla -Wformat=2 -Wwrite-strings
 WARN_C := -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition
 ifneq ($(WERROR),0)
 WARN   += -Werror

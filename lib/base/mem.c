@@ -47,9 +47,9 @@ void *mem_zalloc(size_t size)
     return mem_calloc(1, size);
 }
 
-void *mem_calloc(size_t count_, size_t size)
+void *mem_calloc(size_t n, size_t size)
 {
-    return refuse() ? NULL : calloc(count_ ? count_ : 1, size ? size : 1);
+    return refuse() ? NULL : calloc(n ? n : 1, size ? size : 1);
 }
 
 void *mem_realloc(void *p, size_t size)

@@ -6,7 +6,7 @@
 
 void *mem_alloc(size_t size);
 void *mem_zalloc(size_t size);
-void *mem_calloc(size_t count, size_t size); /* NULL on overflow of count × size */
+void *mem_calloc(size_t n, size_t size); /* NULL on overflow of n × size */
 void *mem_realloc(void *p, size_t size);
 /* Grow an array to hold at least `need` elements (doubling). Returns the new array or NULL, in which
  * case the old one and *cap are unchanged. */

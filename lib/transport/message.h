@@ -70,7 +70,7 @@ typedef struct message {
     union {
         message_start *start;
         struct {
-            char *execution;
+            uint64_t key; /* of the execution */
             uint64_t stored_seq;
             uint64_t instance; /* the engine process that the orchestrator means */
         } attach;
@@ -110,7 +110,10 @@ typedef struct message {
 
 message *message_new(enum message_kind kind, epoch e); /* zeroed; NULL if there is no memory. Any thread */
 void message_free(message *m);                         /* and all it owns */
-/* Append to a report (takes the checkpoint's bytes over). False if there is no memory: nothing taken. */
-bool message_report_add(message *m, checkpoint *c);
+void message_start_free(message_start *s); /* NULL is harmless */
+/* Make room in a report for one more checkpoint. False if there is no memory. */
+bool message_report_reserve(message *m);
+/* Append to a report where there is room; takes the checkpoint's bytes over. */
+void message_report_add(message *m, const checkpoint *c);
 
 #endif

@@ -1,0 +1,241 @@
+/* One execution on the engine: from its start or restart to the end of its channel. */
+#include <string.h>
+
+#include "base/error.h"
+#include "engine/engine_impl.h"
+
+slot *slot_new(engine *e, channel *c, message *m, orch_error **err)
+{
+    slot *s = mem_zalloc(sizeof *s);
+
+    if (!s) {
+        error_no_memory(err);
+        return NULL;
+    }
+    s->key = m->start->key;
+    HASH_ADD(hh, e->slots, key, sizeof s->key, s);
+    if (!map_added(s->hh)) {
+        mem_free(s);
+        error_no_memory(err);
+        return NULL;
+    }
+    s->engine = e;
+    s->channel = c;
+    s->epoch = m->epoch;
+    s->start = m->start;
+    m->start = NULL;
+    list_push(&e->all, &s->all);
+    list_init(&s->ready);
+    e->active++;
+    return s;
+}
+
+static int32_t restore(slot *s, orch_error **err)
+{
+    for (uint32_t i = 0; i < s->start->checkpoint_count; i++) {
+        const checkpoint *c = &s->start->checkpoints[i];
+        int32_t rc = run_restore(s->run, c, err);
+
+        if (rc)
+            return rc;
+        if (c->index != INDEX_NONE && checkpoint_is_end(c))
+            s->items_ended++;
+        checkpoint_clear(&s->start->checkpoints[i]);
+    }
+    mem_free(s->start->checkpoints);
+    s->start->checkpoints = NULL;
+    s->start->checkpoint_count = 0;
+    return 0;
+}
+
+int32_t slot_begin(slot *s, known_definition *k, orch_error **err)
+{
+    engine *e = s->engine;
+    run_options options = {
+        .deadline_ms = s->start->deadline_ms,
+        .random = e->ports.random,
+        .random_ctx = e->ports.ctx,
+    };
+    int32_t rc;
+
+    known_use(e, k);
+    s->known = k;
+    s->run = run_new(k->definition, &options);
+    if (!s->run)
+        return error_no_memory(err);
+    rc = restore(s, err);
+    if (!rc)
+        rc = run_start(s->run, e->now_ms, err);
+    if (rc)
+        return rc;
+    s->state = SLOT_RUNNING;
+    s->pending.first_seq = run_last_seq(s->run) + 1;
+    engine_touch(s);
+    return 0;
+}
+
+static void slot_free(slot *s)
+{
+    engine *e = s->engine;
+    slot_items *items, *next;
+
+    list_remove(&s->all);
+    HASH_ITER(hh, s->items, items, next)
+    {
+        HASH_DEL(s->items, items);
+        json_decref(items->list);
+        mem_free(items);
+    }
+    if (s->values) {
+        for (uint32_t i = 0; i < s->known->definition->step_count; i++)
+            json_decref(s->values[i]);
+        mem_free(s->values);
+    }
+    json_decref(s->input);
+    json_decref(s->execution);
+    run_free(s->run);
+    message_free(s->report);
+    unacknowledged_free(&s->pending);
+    bytes_unref(s->end.output);
+    bytes_unref(s->end.error);
+    if (s->known)
+        known_release(e, s->known);
+    message_start_free(s->start);
+    mem_free(s);
+}
+
+void slot_unref_work(slot *s)
+{
+    s->engine->under_way--;
+    if (--s->under_way == 0 && s->state == SLOT_DROPPED)
+        slot_free(s);
+}
+
+void slot_drop(slot *s)
+{
+    engine *e = s->engine;
+
+    if (s->state == SLOT_DROPPED)
+        return;
+    s->state = SLOT_DROPPED;
+    HASH_DEL(e->slots, s);
+    e->active--;
+    list_remove(&s->ready);
+    heap_remove(&e->timers, &s->timer);
+    channel_close(s->channel);
+    s->channel = NULL;
+    s->under_way++; /* keeps it while attempts that never started come back at once */
+    e->under_way++;
+    attempt_stop_all(s, ORCH_E_CANCELLED);
+    slot_unref_work(s);
+}
+
+static void perform(slot *s, run_action *a)
+{
+    switch (a->kind) {
+    case RUN_EVALUATE:
+        evaluate_action(s, a);
+        break;
+    case RUN_ATTEMPT:
+        attempt_begin(s, a);
+        break;
+    case RUN_STOP:
+        attempt_stop(s, a);
+        break;
+    case RUN_CHECKPOINT:
+        if (a->checkpoint.index != INDEX_NONE && checkpoint_is_end(&a->checkpoint))
+            s->items_ended++;
+        if (!protocol_report(s, &a->checkpoint)) {
+            checkpoint_clear(&a->checkpoint);
+            slot_drop(s); /* the orchestrator finds the channel closed and goes on from what is stored */
+        }
+        break;
+    default:
+        s->end = *a;
+        s->end_taken = true;
+        break;
+    }
+}
+
+void slot_work(slot *s, uint32_t *budget)
+{
+    engine *e = s->engine;
+    run_action a;
+
+    if (s->state != SLOT_RUNNING || !s->channel)
+        return;
+    s->quiet_ms = 0;
+    s->under_way++; /* perform() may drop it */
+    e->under_way++;
+    while (s->state == SLOT_RUNNING && !s->end_taken && protocol_has_credit(s)) {
+        if (*budget == 0) {
+            engine_touch(s);
+            break;
+        }
+        if (!run_next(s->run, e->now_ms, &a))
+            break;
+        --*budget;
+        perform(s, &a);
+    }
+    if (s->state == SLOT_RUNNING) {
+        if (s->end_taken) {
+            s->state = SLOT_COMPLETED;
+            protocol_send_report(s, REPORT_COMPLETED);
+        } else if (s->report) {
+            protocol_send_report(s, REPORT_GOES_ON);
+        }
+    }
+    if (s->state != SLOT_DROPPED)
+        slot_set_timer(s);
+    slot_unref_work(s);
+}
+
+/* Whether only time can move it on, and that takes long enough to put it down. */
+static bool may_suspend(const slot *s)
+{
+    return run_is_waiting(s->run) && !s->pending.count &&
+           run_deadline(s->run) - s->engine->now_ms >= s->engine->options.suspend_after_ms;
+}
+
+void slot_set_timer(slot *s)
+{
+    engine *e = s->engine;
+    int64_t at = INT64_MAX;
+
+    if (!s->channel) {
+        at = s->detached_ms + e->options.detach_grace_ms;
+    } else if (s->state == SLOT_RUNNING) {
+        at = run_deadline(s->run);
+        if (at != INT64_MAX && may_suspend(s)) {
+            s->quiet_ms = e->now_ms;
+            at = e->now_ms + e->options.quiet_ms;
+        }
+    }
+    if (at == INT64_MAX) {
+        heap_remove(&e->timers, &s->timer);
+    } else if ((!s->timer.place || s->timer.at != at) && !heap_set(&e->timers, &s->timer, at)) {
+        slot_drop(s); /* without a timer it would sleep for ever */
+    }
+}
+
+void slot_on_timer(slot *s)
+{
+    engine *e = s->engine;
+
+    if (!s->channel) {
+        log_write(e->ports.log, ORCH_LOG_WARNING,
+                  "execution %s: no orchestrator came back for it within %lld ms",
+                  s->start->execution, (long long)e->options.detach_grace_ms);
+        slot_drop(s);
+        return;
+    }
+    if (s->state != SLOT_RUNNING)
+        return;
+    if (s->quiet_ms && may_suspend(s)) {
+        s->state = SLOT_SUSPENDING;
+        protocol_send_report(s, REPORT_SUSPENDED);
+        return;
+    }
+    run_tick(s->run, e->now_ms);
+    engine_touch(s);
+}
