@@ -152,6 +152,11 @@ int64_t run_deadline(const run *r)
     return first && first->at < at ? first->at : at;
 }
 
+static inline bool is_due(const run *r, int64_t now_ms)
+{
+    return (r->timers.len || r->options.deadline_ms) && run_deadline(r) <= now_ms;
+}
+
 void run_tick(run *r, int64_t now_ms)
 {
     r->now_ms = now_ms;
@@ -174,8 +179,8 @@ bool run_ask(run *r, place at, enum run_expression what, enum phase phase, run_a
 {
     run_node(r, at)->phase = (uint8_t)phase;
     r->awaited++;
-    *out = (run_action){
-        .kind = RUN_EVALUATE, .what = (uint8_t)what, .step = at.step, .index = at.index};
+    run_give(out, RUN_EVALUATE, at);
+    out->what = (uint8_t)what;
     return true;
 }
 
@@ -183,11 +188,9 @@ static void give_stop(run *r, place at, int32_t code, run_action *out)
 {
     const node *n = run_node(r, at);
 
-    *out = (run_action){.kind = RUN_STOP,
-                        .step = at.step,
-                        .index = at.index,
-                        .attempt = n->timing ? n->timing->attempt : 1,
-                        .code = code};
+    run_give(out, RUN_STOP, at);
+    out->attempt = n->timing ? n->timing->attempt : 1;
+    out->code = code;
 }
 
 static bool next_overdue(run *r, run_action *out)
@@ -247,7 +250,8 @@ static bool next_done(run *r, run_action *out)
     r->phase = RUN_ASKING;
     r->output_asked = true;
     r->awaited++;
-    *out = (run_action){.kind = RUN_EVALUATE, .what = RUN_OUTPUT, .index = INDEX_NONE};
+    run_give(out, RUN_EVALUATE, (place){0, INDEX_NONE});
+    out->what = RUN_OUTPUT;
     return true;
 }
 
@@ -271,21 +275,31 @@ static bool next_going(run *r, run_action *out)
 
 static void give_end(run *r, run_action *out)
 {
-    *out = (run_action){.kind = RUN_END, .state = r->state, .index = INDEX_NONE,
-                        .output = r->output, .error = r->error};
+    run_give(out, RUN_END, (place){0, INDEX_NONE});
+    out->state = r->state;
+    out->output = r->output;
+    out->error = r->error;
     r->output = r->error = NULL;
     r->phase = RUN_OVER;
+}
+
+static void give_checkpoint(run *r, run_action *out)
+{
+    const checkpoint *c = ring_pop(&r->made, sizeof *c);
+
+    run_give(out, RUN_CHECKPOINT, (place){c->step, c->index});
+    out->attempt = c->attempt;
+    out->checkpoint = *c;
 }
 
 bool run_next(run *r, int64_t now_ms, run_action *out)
 {
     r->now_ms = now_ms;
     for (;;) {
-        if (run_deadline(r) <= now_ms)
+        if (is_due(r, now_ms))
             run_tick(r, now_ms);
         if (r->made.len) {
-            *out = (run_action){.kind = RUN_CHECKPOINT};
-            out->checkpoint = *(checkpoint *)ring_pop(&r->made, sizeof(checkpoint));
+            give_checkpoint(r, out);
             return true;
         }
         if (r->phase == RUN_GOING) {
@@ -300,7 +314,7 @@ bool run_next(run *r, int64_t now_ms, run_action *out)
             give_end(r, out);
             return true;
         }
-        if (!r->made.len && run_deadline(r) > now_ms)
+        if (!r->made.len && !is_due(r, now_ms))
             return false;
     }
 }

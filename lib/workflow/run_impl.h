@@ -172,6 +172,20 @@ static inline node *run_node(run *r, place at) /* at is known to be good */
     return at.index == INDEX_NONE ? n : &n->each->items[at.index];
 }
 
+/* Field by field: clearing the whole action, checkpoint and all, cost more than the rest of a step. */
+static inline void run_give(run_action *out, enum run_action_kind kind, place at)
+{
+    out->kind = (uint8_t)kind;
+    out->what = out->state = 0;
+    out->step = at.step;
+    out->index = at.index;
+    out->attempt = 0;
+    out->code = 0;
+    out->deadline_ms = 0;
+    out->checkpoint.output = out->checkpoint.error = NULL;
+    out->output = out->error = NULL;
+}
+
 /* run.c */
 node *run_find(run *r, place at); /* NULL if there is none */
 void run_close(run *r, enum run_state state, int32_t code, bytes *error); /* takes the error over */

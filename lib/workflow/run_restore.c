@@ -45,6 +45,14 @@ static uint32_t next_attempt(const node *n)
     return n->timing ? n->timing->attempt : 1;
 }
 
+/* It goes on after the restart, whatever failed meanwhile, and the run does not end before it. */
+static void mark_begun(const row *w)
+{
+    if (!is_item(w) && !(w->node->flags & NODE_BEGAN))
+        w->run->counts.running++;
+    w->node->flags |= NODE_BEGAN;
+}
+
 /* ---- Decisions ---------------------------------------------------------------------------------------- */
 
 static int32_t restore_decided(const row *w)
@@ -102,7 +110,7 @@ static int32_t restore_expanded(const row *w)
     w->node->each = run_each_new(count, &d);
     if (!w->node->each)
         return error_no_memory(w->err);
-    w->node->flags |= NODE_BEGAN;
+    mark_begun(w);
     return ORCH_OK;
 }
 
@@ -120,7 +128,7 @@ static int32_t restore_times(const row *w)
         t->began_ms = w->c->started_ms;
     t->due_ms = w->c->due_ms;
     t->attempt = w->c->attempt + 1;
-    w->node->flags |= NODE_BEGAN;
+    mark_begun(w);
     return ORCH_OK;
 }
 
@@ -179,6 +187,8 @@ static void end_step(const row *w)
 {
     run *r = w->run;
 
+    if (w->node->flags & NODE_BEGAN)
+        r->counts.running--;
     run_count_end(r, w->c->step);
     if (r->failed || (w->c->kind != CHECKPOINT_FAILED && w->c->kind != CHECKPOINT_CANCELLED))
         return;

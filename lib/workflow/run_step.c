@@ -53,6 +53,7 @@ static void skip(run *r, uint32_t number, bool by_failure)
 {
     node *n = &r->nodes[number];
 
+    r->counts.running--;
     n->phase = PHASE_ENDED;
     n->end = CHECKPOINT_SKIPPED;
     if (by_failure)
@@ -73,6 +74,8 @@ static bool decide(run *r, uint32_t number, run_action *out)
     const step *s = run_step(r, number);
     node *n = &r->nodes[number];
 
+    if (!(n->flags & NODE_BEGAN))
+        r->counts.running++;
     if (!is_satisfied(s, n)) {
         skip(r, number, n->flags & NODE_DEPENDENCY_NOT_DONE);
         return false;
@@ -81,7 +84,6 @@ static bool decide(run *r, uint32_t number, run_action *out)
         skip(r, number, true);
         return false;
     }
-    r->counts.running++;
     if (s->extra && s->extra->when && !(n->flags & NODE_DECIDED))
         return run_ask(r, whole(number), RUN_WHEN, PHASE_WHEN, out);
     return begin(r, number, out);
@@ -90,7 +92,6 @@ static bool decide(run *r, uint32_t number, run_action *out)
 static bool begin_decided(run *r, uint32_t number, run_action *out)
 {
     if (is_held_back(r, run_step(r, number), &r->nodes[number])) {
-        r->counts.running--;
         skip(r, number, true);
         return false;
     }

@@ -27,9 +27,8 @@ void run_drop_timing(run *r, node *n)
     n->timing = NULL;
 }
 
-static void end_unit(run *r, checkpoint *c)
+static void end_unit(run *r, place at, checkpoint *c)
 {
-    place at = {c->step, c->index};
     node *n = run_node(r, at);
 
     run_drop_timing(r, n);
@@ -72,11 +71,9 @@ bool run_attempt(run *r, place at, run_action *out)
     }
     n->phase = PHASE_RUNNING;
     r->awaited++;
-    *out = (run_action){.kind = RUN_ATTEMPT,
-                        .step = at.step,
-                        .index = at.index,
-                        .attempt = n->timing ? n->timing->attempt : 1,
-                        .deadline_ms = deadline_ms};
+    run_give(out, RUN_ATTEMPT, at);
+    out->attempt = n->timing ? n->timing->attempt : 1;
+    out->deadline_ms = deadline_ms;
     return true;
 }
 
@@ -133,7 +130,7 @@ static void attempt_failed(run *r, place at, bool late, run_result *result, chec
     if (!no_retry && try_again(r, at, code, c))
         return;
     c->kind = !late && was_cancelled(r, code) ? CHECKPOINT_CANCELLED : CHECKPOINT_FAILED;
-    end_unit(r, c);
+    end_unit(r, at, c);
 }
 
 static node *find_attempt(run *r, place at, uint32_t attempt)
@@ -168,7 +165,7 @@ void run_attempt_ended(run *r, uint32_t number, uint32_t index, uint32_t attempt
         } else {
             c.output = result->output;
             result->output = NULL;
-            end_unit(r, &c);
+            end_unit(r, at, &c);
         }
     }
     bytes_unref(result->output);
@@ -201,7 +198,7 @@ void run_due(run *r, place at, run_answer *a)
         c.error = run_error_wrap(a->error, a->code, "", NULL);
         if (!c.error)
             c.error = bytes_ref(r->no_memory);
-        end_unit(r, &c);
+        end_unit(r, at, &c);
         return;
     }
     t = run_timing(r, at);
@@ -251,6 +248,6 @@ void run_timer(run *r, timing *t)
                         .kind = CHECKPOINT_SUCCEEDED,
                         .started_ms = t->began_ms};
 
-        end_unit(r, &c);
+        end_unit(r, t->at, &c);
     }
 }

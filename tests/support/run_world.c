@@ -1,0 +1,357 @@
+#include "support/run_world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/error.h"
+
+#define START_MS 1000000
+
+void world_open_definition(world *w, definition *d, const run_options *options)
+{
+    orch_error *err = NULL;
+
+    *w = (world){.definition = d, .now_ms = START_MS};
+    if (options)
+        w->options = *options;
+    w->run = run_new(d, &w->options);
+    assert_non_null(w->run);
+    assert_int_equal(run_start(w->run, w->now_ms, &err), 0);
+}
+
+void world_open(world *w, const char *json, const run_options *options)
+{
+    char *text = strdup(json);
+    definition *d = NULL;
+    orch_error *err = NULL;
+
+    for (char *c = text; *c; c++)
+        if (*c == '\'')
+            *c = '"';
+    if (definition_parse(text, strlen(text), NULL, &d, &err))
+        fail_msg("%s: %s", text, orch_error_message(err));
+    free(text);
+    world_open_definition(w, d, options);
+}
+
+static void drop_history(world *w, uint32_t from)
+{
+    for (uint32_t i = from; i < w->made; i++)
+        checkpoint_clear(&w->history[i]);
+    w->made = from;
+}
+
+void world_close(world *w)
+{
+    run_free(w->run);
+    drop_history(w, 0);
+    free(w->history);
+    free(w->out);
+    bytes_unref(w->output);
+    bytes_unref(w->error);
+    definition_unref(w->definition);
+    *w = (world){0};
+}
+
+void world_restart(world *w, uint32_t keep)
+{
+    orch_error *err = NULL;
+
+    assert_false(w->ended);
+    run_free(w->run);
+    w->stored = keep < w->stored ? keep : w->stored;
+    drop_history(w, w->stored);
+    w->out_count = 0;
+    w->run = run_new(w->definition, &w->options);
+    assert_non_null(w->run);
+    for (uint32_t i = 0; i < w->made; i++)
+        if (run_restore(w->run, &w->history[i], &err))
+            fail_msg("restore %u of %s: %s", i, world_history(w), orch_error_message(err));
+    assert_int_equal(run_last_seq(w->run), w->made);
+    assert_int_equal(run_start(w->run, w->now_ms, &err), 0);
+}
+
+/* ---- What must hold with every action ------------------------------------------------------------------- */
+
+static const checkpoint *end_of(const world *w, uint32_t step, uint32_t index)
+{
+    for (uint32_t i = w->made; i-- > 0;) {
+        const checkpoint *c = &w->history[i];
+
+        if (c->step == step && c->index == index && checkpoint_is_end(c))
+            return c;
+    }
+    return NULL;
+}
+
+static void check_may_begin(const world *w, const run_action *a)
+{
+    const step *s = &w->definition->steps[a->step];
+
+    if (a->kind == RUN_EVALUATE && a->what == RUN_OUTPUT)
+        return;
+    assert_true(a->step < w->definition->step_count);
+    if (w->definition->step_count <= 64) { /* quadratic checks */
+        assert_null(end_of(w, a->step, a->index));
+        assert_null(end_of(w, a->step, INDEX_NONE));
+        for (uint32_t i = 0; i < s->dependency_count; i++) {
+            uint32_t d = w->definition->edges[s->dependencies + i];
+            const checkpoint *end = end_of(w, d, INDEX_NONE);
+            run_value value;
+
+            assert_true(run_get_value(w->run, d, &value));
+            if (end)
+                assert_true(end->seq <= w->stored);
+            else
+                assert_true(value.kind == CHECKPOINT_SKIPPED || !w->definition->steps[d].checkpoint);
+        }
+    }
+    for (uint32_t i = 0; i < w->out_count; i++)
+        assert_false(w->out[i].step == a->step && w->out[i].index == a->index);
+}
+
+static void take_checkpoint(world *w, const run_action *a)
+{
+    const checkpoint *c = &a->checkpoint;
+
+    assert_int_equal(c->seq, w->made + 1);
+    assert_true(c->step < w->definition->step_count);
+    assert_true(c->ended_ms > 0 && c->ended_ms <= w->now_ms);
+    if (checkpoint_is_end(c) && w->definition->step_count <= 64) {
+        assert_null(end_of(w, c->step, c->index));
+        assert_null(end_of(w, c->step, INDEX_NONE));
+    }
+    assert_int_equal(c->error != NULL,
+                     c->kind == CHECKPOINT_FAILED || c->kind == CHECKPOINT_RETRYING ||
+                         c->kind == CHECKPOINT_CANCELLED);
+    if (w->made == w->history_max) {
+        w->history_max = w->history_max ? w->history_max * 2 : 16;
+        w->history = realloc(w->history, w->history_max * sizeof *w->history);
+    }
+    w->history[w->made++] = *c;
+}
+
+static void add_outstanding(world *w, const run_action *a)
+{
+    check_may_begin(w, a);
+    if (w->out_count == w->out_max) {
+        w->out_max = w->out_max ? w->out_max * 2 : 16;
+        w->out = realloc(w->out, w->out_max * sizeof *w->out);
+    }
+    w->starts += a->kind == RUN_ATTEMPT;
+    w->out[w->out_count++] = (outstanding){.kind = a->kind,
+                                           .what = a->what,
+                                           .step = a->step,
+                                           .index = a->index,
+                                           .attempt = a->attempt,
+                                           .given_ms = w->now_ms,
+                                           .deadline_ms = a->deadline_ms};
+}
+
+static void take_stop(world *w, const run_action *a)
+{
+    outstanding *o = world_find_number(w, RUN_ATTEMPT, a->step, a->index);
+
+    assert_non_null(o);
+    assert_int_equal(o->attempt, a->attempt);
+    assert_int_equal(o->stopped, 0);
+    assert_true(a->code == ORCH_E_CANCELLED || a->code == ORCH_E_DEADLINE_EXCEEDED);
+    o->stopped = a->code;
+}
+
+bool world_step(world *w)
+{
+    run_action a;
+
+    if (!run_next(w->run, w->now_ms, &a))
+        return false;
+    assert_false(w->ended);
+    switch (a.kind) {
+    case RUN_CHECKPOINT: take_checkpoint(w, &a); break;
+    case RUN_STOP: take_stop(w, &a); break;
+    case RUN_END:
+        assert_int_equal(w->out_count, 0);
+        w->ended = true;
+        w->state = a.state;
+        w->output = a.output;
+        w->error = a.error;
+        assert_int_equal(a.state != RUN_SUCCEEDED, a.error != NULL);
+        break;
+    default: add_outstanding(w, &a);
+    }
+    return true;
+}
+
+void world_pump(world *w)
+{
+    while (world_step(w))
+        continue;
+}
+
+void world_store_to(world *w, uint32_t count)
+{
+    w->stored = count > w->stored ? count : w->stored;
+    run_stored(w->run, w->stored);
+}
+
+void world_store(world *w)
+{
+    uint32_t before;
+
+    do { /* a checkpoint may follow from what is stored */
+        before = w->made;
+        world_store_to(w, w->made);
+        world_pump(w);
+    } while (w->made != before);
+}
+
+void world_sleep(world *w)
+{
+    int64_t at = run_deadline(w->run);
+
+    assert_true(at != INT64_MAX);
+    if (at > w->now_ms)
+        w->now_ms = at;
+    run_tick(w->run, w->now_ms);
+    world_pump(w);
+}
+
+/* ---- Answers ------------------------------------------------------------------------------------------ */
+
+uint32_t world_number(const world *w, const char *step)
+{
+    uint32_t number = 0;
+
+    assert_true(definition_find_step(w->definition, step, strlen(step), &number));
+    return number;
+}
+
+outstanding *world_find_number(world *w, uint8_t kind, uint32_t step, uint32_t index)
+{
+    for (uint32_t i = 0; i < w->out_count; i++)
+        if (w->out[i].kind == kind && w->out[i].step == step && w->out[i].index == index)
+            return &w->out[i];
+    return NULL;
+}
+
+outstanding *world_find(world *w, uint8_t kind, const char *step, uint32_t index)
+{
+    return world_find_number(w, kind, world_number(w, step), index);
+}
+
+static outstanding remove_outstanding(world *w, outstanding *o)
+{
+    outstanding copy = *o;
+    uint32_t place = (uint32_t)(o - w->out);
+
+    memmove(o, o + 1, (w->out_count - place - 1) * sizeof *o);
+    w->out_count--;
+    return copy;
+}
+
+static bytes *text_bytes(const char *text)
+{
+    bytes *b = text ? bytes_new(text, strlen(text)) : NULL;
+
+    assert_int_equal(b != NULL, text != NULL);
+    return b;
+}
+
+void world_end_with(world *w, outstanding *o, int32_t code, const char *output, bool no_retry)
+{
+    outstanding was = remove_outstanding(w, o);
+    char error[128];
+    run_result result = {.code = code, .no_retry = no_retry, .started_ms = was.given_ms};
+
+    snprintf(error, sizeof error, "{\"code\":\"%s\",\"message\":\"as told\"}", orch_code_name(code));
+    if (code)
+        result.error = text_bytes(error);
+    else
+        result.output = text_bytes(output);
+    run_attempt_ended(w->run, was.step, was.index, was.attempt, &result, w->now_ms);
+}
+
+void world_end(world *w, const char *step, uint32_t index, int32_t code)
+{
+    outstanding *o = world_find(w, RUN_ATTEMPT, step, index);
+
+    if (!o)
+        fail_msg("%s is not out; these are: %s", step, world_doing(w));
+    world_end_with(w, o, code, NULL, false);
+}
+
+void world_answer(world *w, outstanding *o, run_answer answer)
+{
+    outstanding was;
+
+    assert_non_null(o);
+    was = remove_outstanding(w, o);
+    run_evaluated(w->run, was.what, was.step, was.index, &answer, w->now_ms);
+}
+
+void world_ok(world *w, const char *step)
+{
+    world_end(w, step, INDEX_NONE, 0);
+    world_pump(w);
+    world_store(w);
+}
+
+void world_fail(world *w, const char *step)
+{
+    world_end(w, step, INDEX_NONE, ORCH_E_INTERNAL);
+    world_pump(w);
+    world_store(w);
+}
+
+/* ---- In words ------------------------------------------------------------------------------------------- */
+
+static size_t add_place(const world *w, char *to, size_t room, uint32_t step, uint32_t index)
+{
+    if (index == INDEX_NONE)
+        return (size_t)snprintf(to, room, "%s", w->definition->steps[step].id);
+    return (size_t)snprintf(to, room, "%s[%u]", w->definition->steps[step].id, index);
+}
+
+const char *world_doing(world *w)
+{
+    static char text[4096];
+    size_t len = 0;
+
+    text[0] = '\0';
+    for (uint32_t i = 0; i < w->out_count && len < sizeof text - 256; i++) {
+        const outstanding *o = &w->out[i];
+
+        len += (size_t)snprintf(text + len, sizeof text - len, "%s%s", i ? "," : "",
+                                o->kind == RUN_EVALUATE ? "?" : "");
+        if (o->kind == RUN_EVALUATE && o->what == RUN_OUTPUT)
+            len += (size_t)snprintf(text + len, sizeof text - len, "output");
+        else
+            len += add_place(w, text + len, sizeof text - len, o->step, o->index);
+    }
+    return text;
+}
+
+const char *world_history(world *w)
+{
+    static const char kinds[] = " DEWRSFKC";
+    static char text[8192];
+    size_t len = 0;
+
+    text[0] = '\0';
+    for (uint32_t i = 0; i < w->made && len < sizeof text - 256; i++) {
+        const checkpoint *c = &w->history[i];
+
+        len += (size_t)snprintf(text + len, sizeof text - len, "%s%c ", i ? ", " : "",
+                                kinds[c->kind]);
+        len += add_place(w, text + len, sizeof text - len, c->step, c->index);
+        if (c->attempt > 1)
+            len += (size_t)snprintf(text + len, sizeof text - len, "#%u", c->attempt);
+    }
+    return text;
+}
