@@ -1,0 +1,293 @@
+#include "workflow/canonical_impl.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "workflow/definition.h"
+#include "workflow/wording_impl.h"
+
+/* Deeper than jansson itself reads. */
+#define NESTING_LIMIT 2048
+
+typedef struct member {
+    const char *key;
+    const json_t *value;
+} member;
+
+/* Where the writer is, linked up to the root: only a message ever asks. */
+typedef struct level {
+    const struct level *up;
+    const char *key; /* NULL: a list's element */
+    size_t index;
+    uint32_t depth;
+} level;
+
+typedef struct writer {
+    buf *b;
+    const canonical_limits *limits;
+    size_t start;    /* of this document in b */
+    member *members; /* a stack: the members of all objects that are being written */
+    size_t len, cap;
+    orch_error **err;
+} writer;
+
+static int32_t write_value(writer *w, const json_t *value, const level *at);
+
+/* buf_add for pieces of a few bytes: room is there nearly always, and looking is cheaper than calling. */
+static inline void put(buf *b, const char *s, size_t len)
+{
+    if (len < b->cap - b->len && !b->failed) {
+        memcpy(b->data + b->len, s, len);
+        b->len += len;
+    } else {
+        buf_add(b, s, len);
+    }
+}
+
+static inline void put_char(buf *b, char c)
+{
+    put(b, &c, 1);
+}
+
+void canonical_pointer_key(buf *b, const char *key)
+{
+    buf_putc(b, '/');
+    for (; *key; key++)
+        if (*key == '~' || *key == '/')
+            buf_puts(b, *key == '~' ? "~0" : "~1");
+        else
+            buf_putc(b, *key);
+}
+
+static void add_pointer(buf *b, const level *at)
+{
+    const level *path[NESTING_LIMIT + 1];
+    size_t n = 0;
+
+    for (; at->up && n <= NESTING_LIMIT; at = at->up)
+        path[n++] = at;
+    while (n-- > 0)
+        if (path[n]->key)
+            canonical_pointer_key(b, path[n]->key);
+        else
+            buf_printf(b, "/%zu", path[n]->index);
+}
+
+static int32_t fail(writer *w, const level *at, const char *wrong, uint64_t limit)
+{
+    buf pointer = BUF_INIT;
+    const char *place;
+    int32_t rc;
+
+    if (!w->err)
+        return ORCH_E_INVALID_ARGUMENT;
+    add_pointer(&pointer, at);
+    place = pointer.len ? pointer.data : "";
+    if (pointer.failed)
+        rc = error_no_memory(w->err);
+    else
+        rc = error_set(w->err, ORCH_E_INVALID_ARGUMENT, pointer.data, "%.*s%s%s %" PRIu64,
+                       wording_clip(place, 256), place, pointer.len ? ": " : "", wrong, limit);
+    buf_free(&pointer);
+    return rc;
+}
+
+/* ---- Scalars -------------------------------------------------------------------------------------------- */
+
+static void write_string(buf *b, const char *s, size_t len)
+{
+    size_t i = 0;
+
+    while (i < len && (unsigned char)s[i] >= 0x20 && s[i] != '"' && s[i] != '\\')
+        i++;
+    if (i < len) {
+        buf_json_string(b, s, len);
+        return;
+    }
+    put_char(b, '"');
+    put(b, s, len);
+    put_char(b, '"');
+}
+
+static void write_integer(buf *b, json_int_t value)
+{
+    char text[24], *p = text + sizeof text;
+    uint64_t n = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+
+    do
+        *--p = (char)('0' + n % 10);
+    while (n /= 10);
+    if (value < 0)
+        *--p = '-';
+    put(b, p, (size_t)(text + sizeof text - p));
+}
+
+/* The fewest digits that read back the same. The locale's decimal point, whatever its bytes, is the only
+ * thing in there that is not of "0-9e+-". */
+static void write_real(buf *b, double value)
+{
+    char text[64];
+    bool point = false;
+
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            break;
+    }
+    for (const char *p = text; *p; p++) {
+        bool plain = strchr("0123456789e+-", *p) != NULL;
+
+        if (plain)
+            put_char(b, *p);
+        else if (!point)
+            put_char(b, '.');
+        point = point || !plain || *p == 'e';
+    }
+    if (!point)
+        put(b, ".0", 2); /* a real stays one when it is read again */
+}
+
+/* ---- Objects and lists ---------------------------------------------------------------------------------- */
+
+static int by_key(const void *a, const void *b)
+{
+    return strcmp(((const member *)a)->key, ((const member *)b)->key);
+}
+
+static void sort_members(member *m, size_t n)
+{
+    if (n > 16) {
+        qsort(m, n, sizeof *m, by_key);
+        return;
+    }
+    for (size_t i = 1; i < n; i++) {
+        member moved = m[i];
+        size_t j = i;
+
+        for (; j > 0 && strcmp(moved.key, m[j - 1].key) < 0; j--)
+            m[j] = m[j - 1];
+        m[j] = moved;
+    }
+}
+
+static bool push_members(writer *w, json_t *object)
+{
+    size_t n = json_object_size(object);
+    member *grown = mem_grow(w->members, &w->cap, w->len + n, sizeof *grown);
+    void *it;
+
+    if (!grown)
+        return false;
+    w->members = grown;
+    for (it = json_object_iter(object); it; it = json_object_iter_next(object, it)) {
+        grown[w->len].key = json_object_iter_key(it);
+        grown[w->len++].value = json_object_iter_value(it);
+    }
+    return true;
+}
+
+static int32_t write_object(writer *w, json_t *object, const level *at)
+{
+    level below = {at, NULL, 0, at->depth + 1};
+    size_t from = w->len, to;
+
+    if (!push_members(w, object))
+        return error_no_memory(w->err);
+    to = w->len;
+    sort_members(w->members + from, to - from);
+    put_char(w->b, '{');
+    for (size_t i = from; i < to; i++) {
+        int32_t rc;
+
+        below.key = w->members[i].key;
+        if (i > from)
+            put_char(w->b, ',');
+        if (w->limits->check_utf8 && !text_is_utf8(below.key, strlen(below.key)))
+            return fail(w, at, "holds a key that is not UTF-8, member", i - from);
+        write_string(w->b, below.key, strlen(below.key));
+        put_char(w->b, ':');
+        rc = write_value(w, w->members[i].value, &below);
+        if (rc)
+            return rc;
+    }
+    put_char(w->b, '}');
+    w->len = from;
+    return 0;
+}
+
+static int32_t write_array(writer *w, const json_t *array, const level *at)
+{
+    level below = {at, NULL, 0, at->depth + 1};
+    size_t n = json_array_size(array);
+
+    put_char(w->b, '[');
+    for (; below.index < n; below.index++) {
+        int32_t rc;
+
+        if (below.index)
+            put_char(w->b, ',');
+        rc = write_value(w, json_array_get(array, below.index), &below);
+        if (rc)
+            return rc;
+    }
+    put_char(w->b, ']');
+    return 0;
+}
+
+static int32_t write_value(writer *w, const json_t *value, const level *at)
+{
+    if (w->b->len - w->start > w->limits->max_bytes)
+        return fail(w, at, "the document passes here the largest size allowed, in bytes:",
+                    w->limits->max_bytes);
+    switch (json_typeof(value)) {
+    case JSON_OBJECT:
+    case JSON_ARRAY:
+        if (at->depth >= w->limits->max_nesting)
+            return fail(w, at, "lists and objects are nested deeper than the limit of",
+                        w->limits->max_nesting);
+        return json_is_array(value) ? write_array(w, value, at)
+                                    : write_object(w, (json_t *)(uintptr_t)value, at);
+    case JSON_STRING:
+        if (w->limits->check_utf8 &&
+            !text_is_utf8(json_string_value(value), json_string_length(value)))
+            return fail(w, at, "is not UTF-8; its length in bytes:", json_string_length(value));
+        write_string(w->b, json_string_value(value), json_string_length(value));
+        return 0;
+    case JSON_INTEGER: write_integer(w->b, json_integer_value(value)); return 0;
+    case JSON_REAL: write_real(w->b, json_real_value(value)); return 0;
+    case JSON_TRUE: put(w->b, "true", 4); return 0;
+    case JSON_FALSE: put(w->b, "false", 5); return 0;
+    default: put(w->b, "null", 4); return 0;
+    }
+}
+
+int32_t canonical_write(buf *b, const json_t *tree, const canonical_limits *limits,
+                        orch_error **err)
+{
+    writer w = {b, limits, b->len, NULL, 0, 0, err};
+    level root = {NULL, NULL, 0, 0};
+    int32_t rc = write_value(&w, tree, &root);
+
+    mem_free(w.members);
+    buf_add(b, "", 0);
+    if (!rc && b->failed)
+        rc = error_no_memory(err);
+    return rc;
+}
+
+bytes *canonical_json(const json_t *tree)
+{
+    const canonical_limits limits = {BYTES_MAX_LEN, NESTING_LIMIT, false};
+    buf b = BUF_INIT;
+
+    if (canonical_write(&b, tree, &limits, NULL)) {
+        buf_free(&b);
+        return NULL;
+    }
+    return buf_bytes(&b);
+}
