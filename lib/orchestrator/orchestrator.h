@@ -59,7 +59,6 @@ typedef struct outcome {
     atomic_uint refs;
     uint64_t key;
     char *id;
-    definition *definition; /* NULL where it is not loaded; then workflow and version say it */
     char *workflow, *version;
     uint8_t state;          /* enum execution_state, an end */
     int64_t accepted_ms, ended_ms;
@@ -123,7 +122,7 @@ enum live_state orchestrator_live_state(const orchestrator *o, uint64_t key);
 
 typedef struct orchestrator_stats {
     uint64_t open;      /* executions not ended */
-    uint64_t pending, running, detached; /* in memory */
+    uint64_t pending, running; /* in memory */
     uint64_t started, ended, dispatched, redispatched, refused; /* since the start */
     uint64_t units_in_store; /* submitted, not reaped */
 } orchestrator_stats;

@@ -229,6 +229,9 @@ typedef struct store_ops {
      * free may be called. DEADLINE_EXCEEDED if something could not be committed (a full disk). */
     int32_t (*stop)(void *self, int32_t timeout_ms, orch_error **err);
     void (*free)(void *self);
+    /* Suspended executions whose wake_ms is at most wake_by_ms, earliest first. */
+    int32_t (*load_due)(void *self, int64_t wake_by_ms, uint32_t limit, execution_page *out,
+                        orch_error **err);
 } store_ops;
 
 typedef struct store {

@@ -1,0 +1,184 @@
+/* Starts: checked, recorded, then answered. */
+#include <string.h>
+
+#include "base/error.h"
+#include "orchestrator/orchestrator_impl.h"
+
+typedef struct accept_job {
+    unit_job job; /* first */
+    execution_row row;
+    live *live;
+    start_request *request;
+} accept_job;
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return !a ? b : !b ? a : a < b ? a : b;
+}
+
+static void refuse(orchestrator *o, start_request *r, int32_t code)
+{
+    r->code = code;
+    o->stats.refused++;
+    r->done(r);
+}
+
+static void accepted(orchestrator *o, live *l, start_request *r)
+{
+    r->key = l->key;
+    r->code = 0;
+    o->stats.started++;
+    if (r->waiter) {
+        list_init(&r->waiter->link);
+        waiters_add(o, l->key, r->waiter);
+    }
+    if (o->stopping || o->more_in_store || o->pending_count >= o->options.window) {
+        reads_overflow(o, l->key);
+        live_free(l);
+        if (o->stopping)
+            waiters_tell(o, r->key, ORCH_E_CANCELLED, NULL);
+    } else {
+        live_enqueue(l, false);
+    }
+    r->done(r);
+}
+
+static void accept_done(unit_job *j)
+{
+    accept_job *a = (accept_job *)j;
+    orchestrator *o = j->o;
+    start_request *r = a->request;
+    live *l = a->live;
+    int32_t code = j->unit.result;
+
+    mem_free(a);
+    o->accepting--;
+    l->units--;
+    if (!code) {
+        accepted(o, l, r);
+        return;
+    }
+    o->stats.open--;
+    if (code == ORCH_E_ALREADY_EXISTS)
+        error_set(&r->error, code, l->id, "an execution '%s' exists already", l->id ? l->id : "");
+    else if (code == ORCH_E_RESOURCE_EXHAUSTED)
+        error_set(&r->error, code, r->workflow, "the store is full: nothing is accepted until there "
+                                                "is room again");
+    else
+        error_set(&r->error, code, r->workflow, "the start could not be recorded: %s",
+                  orch_code_name(code));
+    live_free(l);
+    refuse(o, r, code);
+}
+
+/* The definition's timeout is known once it is loaded; a version that is not is loaded first. */
+static void fill_row(accept_job *a)
+{
+    live *l = a->live;
+
+    a->row = (execution_row){
+        .key = l->key,
+        .id = l->id,
+        .definition = l->version->key,
+        .run = 1,
+        .state = EXECUTION_OPEN,
+        .accepted_ms = l->accepted_ms,
+        .deadline_ms = l->deadline_ms,
+        .input = l->input,
+    };
+}
+
+static int32_t check(orchestrator *o, start_request *r, version_entry **v)
+{
+    if (o->stopping)
+        return error_set(&r->error, ORCH_E_FAILED_PRECONDITION, NULL, "the orchestrator is stopped");
+    if (o->fenced)
+        return error_set(&r->error, ORCH_E_UNAVAILABLE, NULL,
+                         "another orchestrator has taken the store over");
+    if (o->stats.open >= o->options.max_open)
+        return error_set(&r->error, ORCH_E_RESOURCE_EXHAUSTED, r->workflow,
+                         "%llu executions are open, which is the limit",
+                         (unsigned long long)o->stats.open);
+    if (o->accepting >= o->options.max_accepting)
+        return error_set(&r->error, ORCH_E_RESOURCE_EXHAUSTED, r->workflow,
+                         "%u starts are waiting to be recorded, which is the limit", o->accepting);
+    return registry_resolve(o, r->workflow, r->range, v, &r->error);
+}
+
+static int32_t submit(orchestrator *o, start_request *r, version_entry *v)
+{
+    accept_job *a = mem_zalloc(sizeof *a);
+    live *l = a ? live_new(o, live_next_key(o, r->id)) : NULL;
+    int64_t timeout_ms = earlier(r->timeout_ms, v->definition->timeout_ms);
+
+    if (!l) {
+        mem_free(a);
+        return error_no_memory(&r->error);
+    }
+    l->phase = PHASE_ACCEPTING;
+    l->fresh = true;
+    l->run = 1;
+    l->version = v;
+    l->id = r->id;
+    r->id = NULL;
+    l->input = bytes_ref(r->input);
+    l->accepted_ms = o->now_ms;
+    l->deadline_ms = timeout_ms ? o->now_ms + timeout_ms : 0;
+    l->units++;
+    a->live = l;
+    a->request = r;
+    fill_row(a);
+    unit_init(&a->job, o, l->key, accept_done);
+    a->job.unit.accept = &a->row;
+    o->accepting++;
+    o->stats.open++;
+    unit_submit(&a->job);
+    return 0;
+}
+
+void orchestrator_start(orchestrator *o, start_request *r)
+{
+    version_entry *v = NULL;
+    int32_t rc;
+
+    list_init(&r->link);
+    rc = check(o, r, &v);
+    if (!rc && !v->definition) { /* its timeout counts from the acceptance */
+        list_push(&v->starting, &r->link);
+        reads_definition(o, v);
+        return;
+    }
+    if (!rc)
+        rc = submit(o, r, v);
+    if (rc) {
+        r->code = rc;
+        list_push(&o->answered_starts, &r->link);
+    }
+}
+
+void accept_answer_all(orchestrator *o)
+{
+    list *node;
+
+    while ((node = list_pop(&o->answered_starts))) {
+        start_request *r = LIST_ENTRY(node, start_request, link);
+
+        refuse(o, r, r->code);
+    }
+}
+
+void accept_definition_loaded(orchestrator *o, version_entry *v, const orch_error *error)
+{
+    list *node;
+
+    while ((node = list_pop(&v->starting))) {
+        start_request *r = LIST_ENTRY(node, start_request, link);
+
+        if (error) {
+            r->error = error_copy(error);
+            refuse(o, r, orch_error_code(error));
+        } else {
+            orchestrator_start(o, r);
+        }
+    }
+}

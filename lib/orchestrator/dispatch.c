@@ -1,0 +1,300 @@
+/* Hand-overs: which execution goes to which engine, and what happens when the channel to it breaks. */
+#include "base/error.h"
+#include "orchestrator/orchestrator_impl.h"
+
+#define ATTACH_RETRY_MS 500
+
+static void release_engine(live *l)
+{
+    channel_close(l->channel);
+    l->channel = NULL;
+    if (l->engine >= 0)
+        l->o->views[l->engine].active--;
+    l->engine = -1;
+}
+
+static int32_t open_channel(live *l, orch_error **err)
+{
+    engine_entry *e = &l->o->engines[l->engine];
+
+    return e->transport.ops->open(e->transport.self, e->endpoint, &report_handler, l, &l->channel,
+                                  err);
+}
+
+/* Back into the queue, from an engine that cannot take it now. */
+static void give_back(live *l, const orch_error *error)
+{
+    orchestrator *o = l->o;
+    int32_t place = l->engine;
+
+    log_write(o->ports.log, ORCH_LOG_WARNING, "engine %s: %s", o->engines[place].name,
+              orch_error_message(error));
+    engines_rest(o, place);
+    release_engine(l);
+    live_enqueue(l, true);
+}
+
+/* ---- START ----------------------------------------------------------------------------------------------- */
+
+static bool take_inbox(message_start *s, inbox_page *inbox)
+{
+    if (!inbox || !inbox->count)
+        return true;
+    s->inbox = mem_calloc(inbox->count, sizeof *s->inbox);
+    if (!s->inbox)
+        return false;
+    for (size_t i = 0; i < inbox->count; i++) {
+        inbox_item *item = &inbox->rows[i];
+
+        s->inbox[i] = (inbox_note){item->seq, item->kind, item->payload};
+        item->payload = NULL;
+    }
+    s->inbox_count = (uint32_t)inbox->count;
+    return true;
+}
+
+/* Takes the rows of both pages over. */
+static message *start_message(live *l, checkpoint_page *history, inbox_page *inbox)
+{
+    message *m = message_new(MESSAGE_START, l->epoch);
+    message_start *s = m ? mem_zalloc(sizeof *s) : NULL;
+    char made[EXECUTION_ID_LEN + 1];
+
+    if (!s) {
+        mem_free(m);
+        return NULL;
+    }
+    m->start = s;
+    s->key = l->key;
+    s->run = l->run;
+    s->definition = l->version->digest;
+    s->input = bytes_ref(l->input);
+    s->accepted_ms = l->accepted_ms;
+    s->deadline_ms = l->deadline_ms;
+    s->execution = mem_strdup(live_id(l, made));
+    if (!s->execution || !take_inbox(s, inbox)) {
+        message_free(m);
+        return NULL;
+    }
+    if (history && history->count) {
+        s->checkpoints = history->rows;
+        s->checkpoint_count = (uint32_t)history->count;
+        *history = (checkpoint_page){0};
+    }
+    return m;
+}
+
+void dispatch_loaded(live *l, checkpoint_page *history, inbox_page *inbox)
+{
+    orchestrator *o = l->o;
+    uint64_t last_seq = history && history->count ? history->rows[history->count - 1].seq : 0;
+    orch_error *error = NULL;
+    message *m;
+
+    l->epoch = (epoch){o->ports.term, ++o->epoch_counter};
+    m = start_message(l, history, inbox);
+    if (!m)
+        error_no_memory(&error);
+    else
+        open_channel(l, &error);
+    if (error) {
+        message_free(m);
+        give_back(l, error);
+        orch_error_free(error);
+        return;
+    }
+    if (inbox && inbox->count)
+        l->inbox_seq = inbox->rows[inbox->count - 1].seq;
+    l->phase = PHASE_HANDED;
+    l->fresh = false;
+    l->received_seq = last_seq;
+    o->stats.dispatched++;
+    channel_send(l->channel, m);
+}
+
+static void hand_over(live *l, int32_t place)
+{
+    live_dequeue(l);
+    l->engine = place;
+    l->o->views[place].active++;
+    if (l->fresh) {
+        dispatch_loaded(l, NULL, NULL);
+    } else {
+        l->phase = PHASE_LOADING;
+        reads_history(l);
+    }
+}
+
+/* Whether it ended while it waited. */
+static bool ended_waiting(live *l)
+{
+    if (l->cancel_seq)
+        end_now(l, EXECUTION_CANCELLED, end_error(ORCH_E_CANCELLED, "cancelled before it ran"));
+    else if (l->deadline_ms && l->deadline_ms <= l->o->now_ms)
+        end_now(l, EXECUTION_TIMED_OUT,
+                end_error(ORCH_E_DEADLINE_EXCEEDED, "its time ran out while it waited"));
+    else
+        return false;
+    return true;
+}
+
+bool dispatch_pending(orchestrator *o, uint32_t budget)
+{
+    while (!o->stopping && !list_empty(&o->pending)) {
+        live *l = LIST_ENTRY(o->pending.next, live, link);
+        int32_t place;
+
+        if (!budget--)
+            return true;
+        if (ended_waiting(l))
+            continue;
+        place = engines_pick(o, l);
+        if (place < 0)
+            return false;
+        hand_over(l, place);
+    }
+    return false;
+}
+
+/* ---- the engine's first answer --------------------------------------------------------------------------- */
+
+void dispatch_definition(live *l)
+{
+    version_entry *v = l->version;
+    message *m;
+
+    if (!v->definition) {
+        list_push(&v->needing, &l->link);
+        reads_definition(l->o, v);
+        return;
+    }
+    m = message_new(MESSAGE_DEFINITION, l->epoch);
+    if (!m) {
+        dispatch_again(l);
+        return;
+    }
+    m->definition.digest = v->digest;
+    m->definition.parsed = definition_ref(v->definition);
+    m->definition.text = bytes_ref(v->definition->text);
+    channel_send(l->channel, m);
+}
+
+void dispatch_refused(live *l, const message *m)
+{
+    orchestrator *o = l->o;
+    const char *why = m->refused.message ? m->refused.message->data : "";
+    char made[EXECUTION_ID_LEN + 1];
+
+    if (m->refused.code == ORCH_E_RESOURCE_EXHAUSTED || m->refused.code == ORCH_E_UNAVAILABLE)
+        engines_rest(o, l->engine);
+    log_write(o->ports.log, ORCH_LOG_WARNING, "execution %s: engine %s refused it: %s",
+              live_id(l, made), o->engines[l->engine].name, why);
+    if (m->refused.code == ORCH_E_INVALID_ARGUMENT || m->refused.code == ORCH_E_DATA_LOSS) {
+        release_engine(l); /* no engine will ever do better */
+        end_now(l, EXECUTION_FAILED, end_error(m->refused.code, why));
+    } else {
+        dispatch_again(l);
+    }
+}
+
+void dispatch_inbox(live *l, uint64_t seq, uint8_t kind, bytes *payload)
+{
+    message *m = message_new(MESSAGE_INBOX, l->epoch);
+
+    if (!m) {
+        dispatch_again(l); /* the next hand-over brings the whole inbox */
+        return;
+    }
+    m->inbox = (inbox_note){seq, kind, bytes_ref(payload)};
+    channel_send(l->channel, m);
+}
+
+/* ---- broken channels ------------------------------------------------------------------------------------- */
+
+void dispatch_again(live *l)
+{
+    release_engine(l);
+    l->fresh = false;
+    l->o->stats.redispatched++;
+    l->phase = PHASE_SETTLING;
+    list_remove(&l->link);
+    heap_remove(&l->o->timers, &l->timer);
+    if (!l->units)
+        dispatch_settled(l);
+}
+
+void dispatch_settled(live *l)
+{
+    if (l->phase == PHASE_SETTLING)
+        live_enqueue(l, true);
+}
+
+static void attach(live *l)
+{
+    message *m = message_new(MESSAGE_ATTACH, l->epoch);
+    int64_t retry_ms = l->o->now_ms + ATTACH_RETRY_MS;
+    orch_error *error = NULL;
+
+    if (m && !open_channel(l, &error)) {
+        m->attach.key = l->key;
+        m->attach.stored_seq = l->received_seq; /* what came is as good as stored: the store loses nothing */
+        m->attach.instance = l->o->engines[l->engine].instance;
+        channel_send(l->channel, m);
+        retry_ms = l->attach_until_ms;
+    } else {
+        message_free(m);
+        orch_error_free(error);
+    }
+    if (retry_ms > l->attach_until_ms)
+        retry_ms = l->attach_until_ms;
+    if (!heap_set(&l->o->timers, &l->timer, retry_ms))
+        dispatch_again(l);
+}
+
+void dispatch_on_lost(live *l, int32_t code)
+{
+    char made[EXECUTION_ID_LEN + 1];
+
+    channel_close(l->channel);
+    l->channel = NULL;
+    if (l->phase != PHASE_HANDED && l->phase != PHASE_DETACHED)
+        return;
+    list_remove(&l->link);
+    if (code == 0) { /* the engine let go of it */
+        dispatch_again(l);
+        return;
+    }
+    if (l->phase == PHASE_HANDED) {
+        log_write(l->o->ports.log, ORCH_LOG_WARNING, "execution %s: lost the channel to engine %s",
+                  live_id(l, made), l->o->engines[l->engine].name);
+        l->phase = PHASE_DETACHED;
+        l->attach_until_ms = l->o->now_ms + l->o->options.attach_grace_ms;
+        attach(l);
+    } else if (!heap_set(&l->o->timers, &l->timer, l->o->now_ms + ATTACH_RETRY_MS)) {
+        dispatch_again(l);
+    }
+}
+
+void dispatch_attached(live *l)
+{
+    if (l->phase != PHASE_DETACHED)
+        return;
+    l->phase = PHASE_HANDED;
+    heap_remove(&l->o->timers, &l->timer);
+    if (l->cancel_seq)
+        dispatch_inbox(l, l->cancel_seq, INBOX_CANCEL, l->cancel);
+}
+
+void dispatch_on_timer(live *l)
+{
+    if (l->phase == PHASE_PENDING) {
+        ended_waiting(l);
+    } else if (l->phase == PHASE_DETACHED) {
+        channel_close(l->channel);
+        l->channel = NULL;
+        if (l->o->now_ms >= l->attach_until_ms)
+            dispatch_again(l);
+        else
+            attach(l);
+    }
+}

@@ -1,0 +1,56 @@
+/* Ends that need no engine: of executions that were cancelled, or ran out of time, while they waited. */
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "orchestrator/orchestrator_impl.h"
+
+typedef struct end_job {
+    unit_job job; /* first */
+    execution_update update;
+} end_job;
+
+bytes *end_error(int32_t code, const char *message)
+{
+    buf b = BUF_INIT;
+
+    buf_printf(&b, "{\"code\":\"%s\",\"message\":", orch_code_name(code));
+    buf_json_string(&b, message, strlen(message));
+    buf_putc(&b, '}');
+    return buf_bytes(&b);
+}
+
+static void end_done(unit_job *j)
+{
+    end_job *e = (end_job *)j;
+    live *l = live_find(j->o, j->unit.key);
+
+    if (l && !j->unit.result)
+        end_reached(l, e->update.state, e->update.ended_ms, NULL, e->update.error);
+    else if (l)
+        live_free(l); /* it had ended, or the store is no longer ours */
+    bytes_unref(e->update.error);
+    mem_free(e);
+}
+
+void end_now(live *l, enum execution_state state, bytes *error)
+{
+    orchestrator *o = l->o;
+    end_job *e = mem_zalloc(sizeof *e);
+
+    live_dequeue(l);
+    if (!e) { /* it stays open in the store, and comes back from there */
+        bytes_unref(error);
+        reads_overflow(o, l->key);
+        live_free(l);
+        return;
+    }
+    l->phase = PHASE_ENDING;
+    e->update = (execution_update){.state = (uint8_t)state, .ended_ms = o->now_ms, .error = error};
+    unit_init(&e->job, o, l->key, end_done);
+    e->job.unit.must_be_open = true;
+    e->job.unit.update = &e->update;
+    e->job.unit.run = l->run;
+    e->job.unit.inbox_consumed = l->inbox_seq;
+    unit_submit(&e->job);
+}

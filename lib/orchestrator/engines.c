@@ -1,0 +1,89 @@
+/* The engine registry: which engines there are, and which is next. */
+#include <string.h>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "orchestrator/orchestrator_impl.h"
+
+static bool make_room(orchestrator *o)
+{
+    size_t n = o->engine_count + 1;
+    engine_entry *engines = mem_realloc(o->engines, n * sizeof *engines);
+    balancer_engine *views;
+
+    if (!engines)
+        return false;
+    o->engines = engines;
+    views = mem_realloc(o->views, n * sizeof *views);
+    if (!views)
+        return false;
+    o->views = views;
+    return true;
+}
+
+int32_t orchestrator_add_engine(orchestrator *o, const char *name, transport t,
+                                const char *endpoint, uint32_t capacity, orch_error **err)
+{
+    engine_entry e = {.transport = t};
+
+    for (size_t i = 0; i < o->engine_count; i++)
+        if (!strcmp(o->engines[i].name, name))
+            return error_set(err, ORCH_E_ALREADY_EXISTS, name, "there is an engine '%s' already",
+                             name);
+    e.name = mem_strdup(name);
+    e.endpoint = mem_strdup(endpoint);
+    if (!e.name || !e.endpoint || !make_room(o)) {
+        mem_free(e.name);
+        mem_free(e.endpoint);
+        return error_no_memory(err);
+    }
+    o->engines[o->engine_count] = e;
+    o->views[o->engine_count++] = (balancer_engine){e.name, capacity, 0, true};
+    return 0;
+}
+
+int32_t engines_pick(orchestrator *o, const live *l)
+{
+    const char *workflow = l->version->workflow;
+
+    if (!o->engine_count)
+        return -1;
+    return o->balancer.ops->pick(o->balancer.self, o->views, o->engine_count,
+                                 text_hash(workflow, strlen(workflow)));
+}
+
+void engines_rest(orchestrator *o, int32_t place)
+{
+    o->engines[place].retry_ms = o->now_ms + ENGINE_RETRY_MS;
+    o->views[place].available = false;
+}
+
+int64_t engines_deadline(const orchestrator *o)
+{
+    int64_t at = INT64_MAX;
+
+    for (size_t i = 0; i < o->engine_count; i++)
+        if (o->engines[i].retry_ms && o->engines[i].retry_ms < at)
+            at = o->engines[i].retry_ms;
+    return at;
+}
+
+void engines_wake(orchestrator *o)
+{
+    for (size_t i = 0; i < o->engine_count; i++) {
+        if (!o->engines[i].retry_ms || o->engines[i].retry_ms > o->now_ms)
+            continue;
+        o->engines[i].retry_ms = 0;
+        o->views[i].available = true;
+    }
+}
+
+void engines_free(orchestrator *o)
+{
+    for (size_t i = 0; i < o->engine_count; i++) {
+        mem_free(o->engines[i].name);
+        mem_free(o->engines[i].endpoint);
+    }
+    mem_free(o->engines);
+    mem_free(o->views);
+}

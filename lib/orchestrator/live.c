@@ -1,0 +1,117 @@
+/* Executions in memory: the table, the queue of those that wait for an engine, and new keys. */
+#include <string.h>
+
+#include "orchestrator/orchestrator_impl.h"
+
+live *live_new(orchestrator *o, uint64_t key)
+{
+    live *l = mem_zalloc(sizeof *l);
+
+    if (!l)
+        return NULL;
+    l->key = key;
+    HASH_ADD(hh, o->lives, key, sizeof key, l);
+    if (!map_added(l->hh)) {
+        mem_free(l);
+        return NULL;
+    }
+    list_init(&l->link);
+    l->o = o;
+    l->engine = -1;
+    return l;
+}
+
+live *live_find(const orchestrator *o, uint64_t key)
+{
+    live *l;
+
+    HASH_FIND(hh, o->lives, &key, sizeof key, l);
+    return l;
+}
+
+live *live_from_row(orchestrator *o, execution_row *row)
+{
+    version_entry *v = registry_by_key(o, row->definition);
+    live *l = v ? live_new(o, row->key) : NULL;
+
+    if (!v)
+        log_write(o->ports.log, ORCH_LOG_CRITICAL,
+                  "execution %llx: its definition %llu is not in the store",
+                  (unsigned long long)row->key, (unsigned long long)row->definition);
+    if (!l)
+        return NULL;
+    l->version = v;
+    l->id = row->id;
+    row->id = NULL;
+    l->run = row->run;
+    l->accepted_ms = row->accepted_ms;
+    l->deadline_ms = row->deadline_ms;
+    l->input = row->input;
+    row->input = NULL;
+    l->inbox_seq = row->inbox_seq;
+    return l;
+}
+
+void live_free(live *l)
+{
+    orchestrator *o = l->o;
+
+    HASH_DEL(o->lives, l);
+    live_dequeue(l);
+    heap_remove(&o->timers, &l->timer);
+    channel_close(l->channel);
+    if (l->engine >= 0)
+        o->views[l->engine].active--;
+    bytes_unref(l->input);
+    bytes_unref(l->cancel);
+    mem_free(l->id);
+    mem_free(l);
+}
+
+const char *live_id(const live *l, char buffer[EXECUTION_ID_LEN + 1])
+{
+    if (l->id)
+        return l->id;
+    execution_id_format(l->key, buffer);
+    return buffer;
+}
+
+void live_enqueue(live *l, bool first)
+{
+    orchestrator *o = l->o;
+
+    live_dequeue(l);
+    l->phase = PHASE_PENDING;
+    list_push(first ? o->pending.next : &o->pending, &l->link);
+    o->pending_count++;
+    if (l->deadline_ms)
+        heap_set(&o->timers, &l->timer, l->deadline_ms); /* without memory the engine's timer serves */
+}
+
+void live_dequeue(live *l)
+{
+    if (l->phase == PHASE_PENDING && !list_empty(&l->link)) {
+        l->o->pending_count--;
+        heap_remove(&l->o->timers, &l->timer);
+    }
+    list_remove(&l->link);
+}
+
+/* Made ids take the shards in turn, a millisecond each: keys of one moment lie together in the store. */
+uint64_t live_next_key(orchestrator *o, const char *id)
+{
+    uint32_t shard;
+
+    if (o->now_ms > o->last_ms) {
+        o->last_ms = o->now_ms;
+        memset(o->sequences, 0, sizeof o->sequences);
+    }
+    shard = id ? execution_id_shard(id) : (uint32_t)(o->last_ms % STORE_SHARDS);
+    if (o->sequences[shard] >> STORE_SEQUENCE_BITS) {
+        o->last_ms++; /* a clock of our own that runs ahead a little */
+        memset(o->sequences, 0, sizeof o->sequences);
+        if (!id)
+            shard = (uint32_t)(o->last_ms % STORE_SHARDS);
+    }
+    return execution_key_make(o->last_ms, shard, o->sequences[shard]++);
+}

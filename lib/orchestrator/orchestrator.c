@@ -1,0 +1,173 @@
+#include "orchestrator/orchestrator.h"
+
+#include "base/error.h"
+#include "orchestrator/orchestrator_impl.h"
+
+static void set_options(orchestrator *o, const orchestrator_options *from)
+{
+    o->options = *from;
+    if (!o->options.max_open)
+        o->options.max_open = 10000000;
+    if (!o->options.max_accepting)
+        o->options.max_accepting = 65536;
+    if (!o->options.window)
+        o->options.window = 8192;
+    if (!o->options.attach_grace_ms)
+        o->options.attach_grace_ms = 15000;
+}
+
+static int32_t read_marks(orchestrator *o, orch_error **err)
+{
+    const store_ops *ops = o->ports.store.ops;
+    void *self = o->ports.store.self;
+    uint64_t last_key;
+    int32_t rc = ops->marks(self, &last_key, &o->last_definition, err);
+
+    if (!rc)
+        rc = ops->count_open(self, &o->stats.open, err);
+    if (!rc)
+        rc = registry_load(o, err);
+    o->last_ms = rc ? 0 : execution_key_ms(last_key) + 1; /* keys rise, whatever the clock does */
+    return rc;
+}
+
+int32_t orchestrator_new(const orchestrator_options *options, const orchestrator_ports *p,
+                         balancer b, orchestrator **out, orch_error **err)
+{
+    orchestrator *o = mem_zalloc(sizeof *o);
+    int32_t rc;
+
+    if (!o) {
+        b.ops->free(b.self);
+        return error_no_memory(err);
+    }
+    o->ports = *p;
+    o->balancer = b;
+    set_options(o, options);
+    list_init(&o->pending);
+    list_init(&o->answered_starts);
+    list_init(&o->answered_cancels);
+    list_init(&o->answered_registers);
+    o->timer_ms = INT64_MAX;
+    o->now_ms = p->now_ms(p->ctx);
+    o->wake_ms = o->now_ms; /* look at once who is due */
+    o->more_in_store = true;
+    rc = read_marks(o, err);
+    if (rc) {
+        orchestrator_free(o);
+        return rc;
+    }
+    *out = o;
+    return 0;
+}
+
+static bool has_unit(const live *l)
+{
+    return l->phase == PHASE_ACCEPTING || l->phase == PHASE_ENDING;
+}
+
+void orchestrator_stop(orchestrator *o)
+{
+    live *l, *next;
+
+    o->stopping = true;
+    HASH_ITER(hh, o->lives, l, next)
+    {
+        uint64_t key = l->key;
+
+        if (has_unit(l) || l->phase == PHASE_LOADING)
+            continue;
+        live_free(l);
+        waiters_tell(o, key, ORCH_E_CANCELLED, NULL);
+    }
+}
+
+bool orchestrator_is_idle(const orchestrator *o)
+{
+    return !o->stats.units_in_store && !o->reads && list_empty(&o->answered_starts) &&
+           list_empty(&o->answered_cancels) && list_empty(&o->answered_registers);
+}
+
+void orchestrator_free(orchestrator *o)
+{
+    live *l, *next;
+
+    if (!o)
+        return;
+    waiters_tell_all(o, ORCH_E_CANCELLED);
+    HASH_ITER(hh, o->lives, l, next)
+    {
+        live_free(l);
+    }
+    registry_free(o);
+    engines_free(o);
+    heap_free(&o->timers);
+    o->balancer.ops->free(o->balancer.self);
+    mem_free(o);
+}
+
+static void run_timers(orchestrator *o)
+{
+    heap_node *first;
+
+    while ((first = heap_first(&o->timers)) && first->at <= o->now_ms) {
+        heap_remove(&o->timers, first);
+        if (!o->stopping)
+            dispatch_on_timer(LIST_ENTRY(first, live, timer));
+    }
+}
+
+static void set_timer(orchestrator *o)
+{
+    heap_node *first = heap_first(&o->timers);
+    int64_t at = first ? first->at : INT64_MAX;
+
+    if (engines_deadline(o) < at)
+        at = engines_deadline(o);
+    if (!o->reading_due && o->wake_ms < at)
+        at = o->wake_ms;
+    if (o->page_retry_ms && o->page_retry_ms < at)
+        at = o->page_retry_ms;
+    if (at == o->timer_ms)
+        return;
+    o->timer_ms = at;
+    o->ports.set_timer(o->ports.ctx, at);
+}
+
+bool orchestrator_pump(orchestrator *o, uint32_t budget)
+{
+    bool more;
+
+    o->now_ms = o->ports.now_ms(o->ports.ctx);
+    accept_answer_all(o);
+    cancel_answer_all(o);
+    registry_answer_all(o);
+    units_reap(o);
+    run_timers(o);
+    engines_wake(o);
+    reads_page(o);
+    reads_due(o);
+    more = dispatch_pending(o, budget);
+    set_timer(o);
+    return more || !list_empty(&o->answered_starts) || !list_empty(&o->answered_cancels) ||
+           !list_empty(&o->answered_registers);
+}
+
+enum live_state orchestrator_live_state(const orchestrator *o, uint64_t key)
+{
+    const live *l = live_find(o, key);
+
+    if (!l)
+        return LIVE_NONE;
+    return l->phase == PHASE_HANDED || l->phase == PHASE_DETACHED || l->phase == PHASE_ENDING
+               ? LIVE_RUNNING
+               : LIVE_PENDING;
+}
+
+void orchestrator_get_stats(const orchestrator *o, orchestrator_stats *out)
+{
+    *out = o->stats;
+    out->pending = o->pending_count;
+    for (size_t i = 0; i < o->engine_count; i++)
+        out->running += o->views[i].active;
+}

@@ -1,0 +1,207 @@
+/* The inside of the orchestrator. */
+#ifndef ORCHESTRATOR_ORCHESTRATOR_IMPL_H
+#define ORCHESTRATOR_ORCHESTRATOR_IMPL_H
+
+#include "base/heap.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "orchestrator/orchestrator.h"
+
+typedef struct live live;
+typedef struct unit_job unit_job;
+
+/* ---- registry.c: workflows and their versions ------------------------------------------------------------ */
+
+/* A registered version. Stays for the orchestrator's life. */
+typedef struct version_entry {
+    UT_hash_handle hh_key;
+    UT_hash_handle hh_digest;
+    uint64_t key;
+    digest digest;
+    char *workflow, *version;
+    semver semver;
+    definition *definition; /* NULL until somebody needs it */
+    bool stored;            /* false while its registration is on its way */
+    bool loading;
+    list registering;       /* register_requests that wait for it to be stored */
+    list needing;           /* lives whose engine waits for it, by live.link */
+    list starting;          /* start_requests that wait for it to be loaded */
+} version_entry;
+
+typedef struct workflow_entry {
+    UT_hash_handle hh;
+    version_entry **versions; /* by precedence, lowest first */
+    size_t count, capacity;
+    char id[];
+} workflow_entry;
+
+int32_t registry_load(orchestrator *o, orch_error **err);
+void registry_free(orchestrator *o);
+version_entry *registry_by_key(orchestrator *o, uint64_t key);
+version_entry *registry_by_digest(orchestrator *o, const digest *d);
+/* The newest stored version in the range (NULL = any). NOT_FOUND. */
+int32_t registry_resolve(orchestrator *o, const char *workflow, const semver_range *range,
+                         version_entry **out, orch_error **err);
+
+/* ---- engines.c ------------------------------------------------------------------------------------------- */
+
+typedef struct engine_entry {
+    char *name, *endpoint;
+    transport transport;
+    uint64_t instance;
+    int64_t retry_ms; /* refused or unreachable: not before this; 0 = well */
+} engine_entry;
+
+#define ENGINE_RETRY_MS 200
+
+int32_t engines_pick(orchestrator *o, const live *l); /* a place, or -1 */
+void engines_rest(orchestrator *o, int32_t place);    /* leave it alone for a while */
+int64_t engines_deadline(const orchestrator *o);
+void engines_wake(orchestrator *o);
+void engines_free(orchestrator *o);
+
+/* ---- live.c: executions in memory ------------------------------------------------------------------------ */
+
+enum live_phase {
+    PHASE_ACCEPTING, /* on its way into the store for the first time */
+    PHASE_PENDING,   /* in o->pending: waits for an engine */
+    PHASE_LOADING,   /* its history is being read; an engine's slot is kept for it */
+    PHASE_HANDED,    /* an engine has it */
+    PHASE_DETACHED,  /* the channel broke; an attachment is being tried */
+    PHASE_SETTLING,  /* its engine is gone; what that reported is still on its way into the store */
+    PHASE_ENDING,    /* its end or its suspension is on its way into the store */
+};
+
+struct live {
+    UT_hash_handle hh;
+    list link;       /* in o->pending, or in version_entry.needing */
+    heap_node timer; /* of the deadline while pending, of the grace while detached */
+    orchestrator *o;
+    uint64_t key;
+    char *id; /* NULL: the key's text */
+    version_entry *version;
+    uint8_t phase;
+    bool fresh;       /* no engine had it: there is no history */
+    uint32_t run;
+    int64_t accepted_ms, deadline_ms;
+    bytes *input;
+    int32_t engine;   /* place in o->engines, or -1 */
+    channel *channel;
+    epoch epoch;
+    int64_t attach_until_ms;
+    uint64_t received_seq;
+    uint64_t inbox_seq;  /* of the newest item that is stored */
+    bytes *cancel;       /* payload of a stored cancel */
+    uint64_t cancel_seq; /* 0 = none */
+    uint32_t units;      /* of it in the store */
+};
+
+live *live_new(orchestrator *o, uint64_t key); /* NULL if there is no memory */
+live *live_find(const orchestrator *o, uint64_t key);
+/* From a stored row; takes what it needs out of it. */
+live *live_from_row(orchestrator *o, execution_row *row);
+void live_free(live *l);
+const char *live_id(const live *l, char buffer[EXECUTION_ID_LEN + 1]);
+void live_enqueue(live *l, bool first);
+void live_dequeue(live *l);
+uint64_t live_next_key(orchestrator *o, const char *id);
+
+/* ---- units.c: what goes into the store ------------------------------------------------------------------- */
+
+/* Embedded first in what a unit needs to keep until it is stored. */
+struct unit_job {
+    store_unit unit; /* first */
+    orchestrator *o;
+    void (*done)(unit_job *j); /* owns j */
+};
+
+void unit_init(unit_job *j, orchestrator *o, uint64_t key, void (*done)(unit_job *j));
+void unit_submit(unit_job *j);
+void units_reap(orchestrator *o);
+
+/* ---- accept.c, cancel.c, ends.c, waiters.c --------------------------------------------------------------- */
+
+void accept_answer_all(orchestrator *o);
+void accept_definition_loaded(orchestrator *o, version_entry *v, const orch_error *error);
+void cancel_answer_all(orchestrator *o);
+void registry_answer_all(orchestrator *o);
+
+/* End an execution that no engine has. `error` is JSON, taken over. */
+void end_now(live *l, enum execution_state state, bytes *error);
+/* It is stored: tell who waits, and let go of it. */
+void end_reached(live *l, enum execution_state state, int64_t ended_ms, bytes *output, bytes *error);
+bytes *end_error(int32_t code, const char *message);
+
+void waiters_add(orchestrator *o, uint64_t key, end_waiter *w);
+bool waiters_any(const orchestrator *o, uint64_t key);
+void waiters_tell(orchestrator *o, uint64_t key, int32_t code, outcome *out);
+void waiters_tell_all(orchestrator *o, int32_t code);
+outcome *outcome_of_row(orchestrator *o, execution_row *row);
+
+/* ---- dispatch.c, report.c -------------------------------------------------------------------------------- */
+
+bool dispatch_pending(orchestrator *o, uint32_t budget); /* true if there is more to do now */
+void dispatch_again(live *l); /* away from its engine, into the queue */
+void dispatch_loaded(live *l, checkpoint_page *history, inbox_page *inbox);
+void dispatch_definition(live *l); /* answer NEED_DEFINITION */
+void dispatch_inbox(live *l, uint64_t seq, uint8_t kind, bytes *payload);
+void dispatch_on_timer(live *l);
+void dispatch_on_lost(live *l, int32_t code);
+void dispatch_refused(live *l, const message *m);
+void dispatch_attached(live *l);
+void dispatch_settled(live *l); /* nothing of it is in the store's queue any more */
+extern const channel_handler report_handler;
+
+/* ---- reads.c: reads of the store, on the io pool --------------------------------------------------------- */
+
+void reads_history(live *l);
+void reads_definition(orchestrator *o, version_entry *v);
+void reads_page(orchestrator *o); /* the next page of what waits in the store, if there is room for it */
+void reads_due(orchestrator *o);  /* suspended executions whose time has come */
+void reads_row(orchestrator *o, uint64_t key, const char *id,
+               void (*done)(void *ctx, int32_t code, execution_row *row, orch_error *error),
+               void *ctx);
+void reads_overflow(orchestrator *o, uint64_t key); /* this one is in the store only */
+void reads_live(orchestrator *o, uint64_t key);     /* bring it into memory and into the queue */
+void reads_sleep(orchestrator *o, int64_t wake_ms); /* a suspended execution wakes then */
+
+/* ---- the whole ------------------------------------------------------------------------------------------- */
+
+struct orchestrator {
+    orchestrator_ports ports;
+    orchestrator_options options;
+    balancer balancer;
+    workflow_entry *workflows;
+    version_entry *by_key, *by_digest;
+    uint64_t last_definition;
+    engine_entry *engines;
+    balancer_engine *views; /* the same places */
+    size_t engine_count;
+    live *lives;
+    list pending; /* oldest first */
+    uint64_t pending_count;
+    struct waiter_entry *waiters;
+    heap timers; /* of lives */
+    /* What waits in the store only. */
+    bool more_in_store;
+    uint64_t behind_key;   /* all of it has higher keys */
+    uint64_t overflow_key; /* the lowest that went there while a page was read */
+    bool reading_page, reading_due;
+    int64_t page_retry_ms; /* a read failed: not before this; 0 = at once */
+    uint32_t waking; /* updates of woken executions in the store */
+    int64_t wake_ms; /* of the next suspended one, as far as known; INT64_MAX = none */
+    /* Answers that came at once, until the next pump. */
+    list answered_starts, answered_cancels, answered_registers;
+    int64_t last_ms; /* of the last key */
+    uint32_t sequences[STORE_SHARDS];
+    uint64_t epoch_counter;
+    uint32_t accepting;
+    uint32_t reads; /* under way */
+    bool stopping;
+    bool fenced; /* another orchestrator has the store */
+    int64_t now_ms;
+    int64_t timer_ms;
+    orchestrator_stats stats;
+};
+
+#endif

@@ -1,0 +1,432 @@
+/* Reads of the store, on the io pool: the loop never waits for the disk. */
+#include <string.h>
+
+#include "base/error.h"
+#include "orchestrator/orchestrator_impl.h"
+
+#define DUE_PAGE 256
+#define READ_RETRY_MS 1000 /* after a read that failed */
+
+typedef struct read_job {
+    work work;
+    orchestrator *o;
+    void (*read)(struct read_job *r); /* on the pool: store and parsers only */
+    void (*back)(struct read_job *r); /* on the loop: owns r */
+    /* In. */
+    uint64_t key;
+    uint64_t entry; /* of a definition */
+    char *id;
+    uint32_t run, limit;
+    int64_t wake_by_ms;
+    void (*done)(void *ctx, int32_t code, execution_row *row, orch_error *error);
+    void *ctx;
+    /* Out. */
+    int32_t code;
+    orch_error *error;
+    execution_row row;
+    execution_page page;
+    checkpoint_page history;
+    inbox_page inbox;
+    definition *definition;
+    int64_t wake_ms;
+} read_job;
+
+static void read_free(read_job *r)
+{
+    orch_error_free(r->error);
+    execution_row_clear(&r->row);
+    execution_page_clear(&r->page);
+    checkpoint_page_clear(&r->history);
+    inbox_page_clear(&r->inbox);
+    definition_unref(r->definition);
+    mem_free(r->id);
+    mem_free(r);
+}
+
+static void run_read(work *w)
+{
+    read_job *r = LIST_ENTRY(w, read_job, work);
+
+    r->read(r);
+}
+
+static void read_back(work *w)
+{
+    read_job *r = LIST_ENTRY(w, read_job, work);
+
+    r->o->reads--;
+    if (w->refused)
+        r->code = error_set(&r->error, ORCH_E_CANCELLED, NULL, "the orchestrator stops");
+    r->back(r);
+}
+
+/* Takes r over. False if it could not be queued: r is freed, and `back` does not come. */
+static bool submit(orchestrator *o, read_job *r)
+{
+    r->o = o;
+    r->work.run = run_read;
+    r->work.done = read_back;
+    if (o->ports.io.submit(o->ports.io.self, &r->work)) {
+        read_free(r);
+        return false;
+    }
+    o->reads++;
+    return true;
+}
+
+static read_job *read_new(void (*read)(read_job *r), void (*back)(read_job *r))
+{
+    read_job *r = mem_zalloc(sizeof *r);
+
+    if (r) {
+        r->read = read;
+        r->back = back;
+    }
+    return r;
+}
+
+/* ---- the history of one execution, for a hand-over ------------------------------------------------------- */
+
+static void read_history(read_job *r)
+{
+    store *s = &r->o->ports.store;
+
+    r->code = s->ops->load_checkpoints(s->self, r->key, r->run, 0, 0, &r->history, &r->error);
+    if (!r->code)
+        r->code = s->ops->load_inbox(s->self, r->key, &r->inbox, &r->error);
+}
+
+static void history_back(read_job *r)
+{
+    orchestrator *o = r->o;
+    live *l = live_find(o, r->key);
+
+    if (l && l->phase == PHASE_LOADING) {
+        if (o->stopping) {
+            live_free(l);
+        } else if (r->code) {
+            log_write(o->ports.log, ORCH_LOG_ERROR, "reading a history: %s",
+                      orch_error_message(r->error));
+            engines_rest(o, l->engine);
+            dispatch_again(l);
+        } else {
+            dispatch_loaded(l, &r->history, &r->inbox);
+        }
+    }
+    read_free(r);
+}
+
+void reads_history(live *l)
+{
+    orchestrator *o = l->o;
+    read_job *r = read_new(read_history, history_back);
+
+    if (r) {
+        r->key = l->key;
+        r->run = l->run;
+    }
+    if (!r || !submit(o, r)) {
+        engines_rest(o, l->engine);
+        dispatch_again(l);
+    }
+}
+
+/* ---- a definition ---------------------------------------------------------------------------------------- */
+
+static void read_definition(read_job *r)
+{
+    store *s = &r->o->ports.store;
+    definition_page page = {0};
+
+    r->code = s->ops->load_definitions(s->self, r->entry, true, &page, &r->error);
+    if (!r->code && page.count != 1)
+        r->code = error_set(&r->error, ORCH_E_DATA_LOSS, NULL, "definition %llu is not in the store",
+                            (unsigned long long)r->entry);
+    if (!r->code)
+        r->code = definition_parse(page.rows[0].text->data, page.rows[0].text->len,
+                                   &r->o->options.limits, &r->definition, &r->error);
+    definition_page_clear(&page);
+}
+
+static void definition_back(read_job *r)
+{
+    orchestrator *o = r->o;
+    version_entry *v = registry_by_key(o, r->entry);
+    list *node;
+
+    v->loading = false;
+    if (r->code)
+        log_write(o->ports.log, ORCH_LOG_CRITICAL, "workflow %s %s: %s", v->workflow, v->version,
+                  orch_error_message(r->error));
+    else
+        v->definition = definition_ref(r->definition);
+    while ((node = list_pop(&v->needing))) {
+        live *l = LIST_ENTRY(node, live, link);
+
+        if (r->code)
+            live_free(l); /* it stays open in the store */
+        else
+            dispatch_definition(l);
+    }
+    accept_definition_loaded(o, v, r->code ? r->error : NULL);
+    read_free(r);
+}
+
+static void definition_failed(orchestrator *o, version_entry *v)
+{
+    orch_error *error = NULL;
+
+    v->loading = false;
+    error_no_memory(&error);
+    accept_definition_loaded(o, v, error);
+    while (!list_empty(&v->needing))
+        dispatch_again(LIST_ENTRY(v->needing.next, live, link));
+}
+
+void reads_definition(orchestrator *o, version_entry *v)
+{
+    read_job *r;
+
+    if (v->loading)
+        return;
+    v->loading = true;
+    r = read_new(read_definition, definition_back);
+    if (r)
+        r->entry = v->key;
+    if (!r || !submit(o, r))
+        definition_failed(o, v);
+}
+
+/* ---- one row --------------------------------------------------------------------------------------------- */
+
+static void read_row(read_job *r)
+{
+    store *s = &r->o->ports.store;
+
+    r->code = s->ops->load_execution(s->self, r->key, r->id, &r->row, &r->error);
+}
+
+static void row_back(read_job *r)
+{
+    r->done(r->ctx, r->code, &r->row, r->error);
+    read_free(r);
+}
+
+void reads_row(orchestrator *o, uint64_t key, const char *id,
+               void (*done)(void *ctx, int32_t code, execution_row *row, orch_error *error),
+               void *ctx)
+{
+    read_job *r = read_new(read_row, row_back);
+    orch_error *error = NULL;
+
+    if (r) {
+        r->key = key;
+        r->done = done;
+        r->ctx = ctx;
+        r->id = id ? mem_strdup(id) : NULL;
+        if (id && !r->id) {
+            read_free(r);
+            r = NULL;
+        }
+    }
+    if (r && submit(o, r))
+        return;
+    error_no_memory(&error);
+    done(ctx, ORCH_E_RESOURCE_EXHAUSTED, NULL, error);
+    orch_error_free(error);
+}
+
+/* ---- what waits in the store only ------------------------------------------------------------------------ */
+
+static void bring_in(orchestrator *o, execution_row *row)
+{
+    live *l;
+
+    if (EXECUTION_STATE_IS_END(row->state) || live_find(o, row->key))
+        return;
+    l = live_from_row(o, row);
+    if (l)
+        live_enqueue(l, false);
+}
+
+static void live_back(read_job *r)
+{
+    if (!r->code && !r->o->stopping)
+        bring_in(r->o, &r->row);
+    else if (r->code != ORCH_E_NOT_FOUND)
+        reads_overflow(r->o, r->key); /* found again with the pages */
+    read_free(r);
+}
+
+void reads_live(orchestrator *o, uint64_t key)
+{
+    read_job *r = read_new(read_row, live_back);
+
+    if (r)
+        r->key = key;
+    if (!r || !submit(o, r))
+        reads_overflow(o, key);
+}
+
+void reads_overflow(orchestrator *o, uint64_t key)
+{
+    if (o->reading_page && key < o->overflow_key)
+        o->overflow_key = key;
+    if (!o->more_in_store || key <= o->behind_key)
+        o->behind_key = key - 1;
+    o->more_in_store = true;
+}
+
+static void read_page(read_job *r)
+{
+    store *s = &r->o->ports.store;
+
+    r->code = s->ops->load_runnable(s->self, r->key, INT64_MIN, r->limit, &r->page, &r->error);
+}
+
+static void page_back(read_job *r)
+{
+    orchestrator *o = r->o;
+
+    o->reading_page = false;
+    if (r->code) {
+        log_write(o->ports.log, ORCH_LOG_ERROR, "reading what waits: %s",
+                  orch_error_message(r->error));
+        o->page_retry_ms = o->now_ms + READ_RETRY_MS;
+        read_free(r);
+        return;
+    }
+    for (size_t i = 0; i < r->page.count && !o->stopping; i++)
+        bring_in(o, &r->page.rows[i]);
+    o->more_in_store = r->page.next_after != 0;
+    o->behind_key = r->page.next_after;
+    if (o->overflow_key != UINT64_MAX)
+        reads_overflow(o, o->overflow_key);
+    read_free(r);
+}
+
+void reads_page(orchestrator *o)
+{
+    uint32_t half = o->options.window / 2 ? o->options.window / 2 : 1;
+    read_job *r;
+
+    if (!o->more_in_store || o->reading_page || o->stopping || o->pending_count >= half ||
+        o->page_retry_ms > o->now_ms)
+        return;
+    o->page_retry_ms = 0;
+    r = read_new(read_page, page_back);
+    if (r) {
+        r->key = o->behind_key;
+        r->limit = half;
+    }
+    o->overflow_key = UINT64_MAX;
+    o->reading_page = r && submit(o, r);
+    if (!o->reading_page)
+        o->page_retry_ms = o->now_ms + READ_RETRY_MS;
+}
+
+/* ---- suspended executions whose time has come ------------------------------------------------------------ */
+
+typedef struct wake_job {
+    unit_job job; /* first */
+    execution_update update;
+} wake_job;
+
+static void wake_known(read_job *r)
+{
+    orchestrator *o = r->o;
+
+    o->reading_due = false;
+    reads_sleep(o, r->code ? o->now_ms + READ_RETRY_MS : r->wake_ms);
+    read_free(r);
+}
+
+static void read_next_wake(read_job *r)
+{
+    store *s = &r->o->ports.store;
+
+    r->code = s->ops->next_wake(s->self, &r->wake_ms, &r->error);
+}
+
+/* Once all that were woken are no longer suspended in the store: when is the next one due? */
+static void ask_next_wake(orchestrator *o)
+{
+    read_job *r = read_new(read_next_wake, wake_known);
+
+    o->reading_due = r && submit(o, r);
+    if (!o->reading_due)
+        reads_sleep(o, o->now_ms + READ_RETRY_MS);
+}
+
+static void woken(unit_job *j)
+{
+    orchestrator *o = j->o;
+
+    mem_free(j);
+    if (--o->waking == 0)
+        ask_next_wake(o);
+}
+
+static void wake(orchestrator *o, execution_row *row)
+{
+    wake_job *w = mem_zalloc(sizeof *w);
+
+    if (!w)
+        return;
+    w->update.state = EXECUTION_OPEN;
+    unit_init(&w->job, o, row->key, woken);
+    w->job.unit.must_be_open = true;
+    w->job.unit.update = &w->update;
+    o->waking++;
+    bring_in(o, row);
+    unit_submit(&w->job);
+}
+
+static void read_due(read_job *r)
+{
+    store *s = &r->o->ports.store;
+
+    r->code = s->ops->load_due(s->self, r->wake_by_ms, r->limit, &r->page, &r->error);
+}
+
+static void due_back(read_job *r)
+{
+    orchestrator *o = r->o;
+
+    if (r->code) {
+        log_write(o->ports.log, ORCH_LOG_ERROR, "reading who is due: %s",
+                  orch_error_message(r->error));
+        o->reading_due = false;
+        reads_sleep(o, o->now_ms + READ_RETRY_MS);
+        read_free(r);
+        return;
+    }
+    for (size_t i = 0; i < r->page.count && !o->stopping; i++)
+        wake(o, &r->page.rows[i]);
+    if (!o->waking)
+        ask_next_wake(o);
+    read_free(r);
+}
+
+void reads_due(orchestrator *o)
+{
+    read_job *r;
+
+    if (o->reading_due || o->stopping || o->wake_ms > o->now_ms)
+        return;
+    o->wake_ms = INT64_MAX;
+    r = read_new(read_due, due_back);
+    if (r) {
+        r->wake_by_ms = o->now_ms;
+        r->limit = DUE_PAGE;
+    }
+    o->reading_due = r && submit(o, r);
+    if (!o->reading_due)
+        reads_sleep(o, o->now_ms + READ_RETRY_MS);
+}
+
+void reads_sleep(orchestrator *o, int64_t wake_ms)
+{
+    if (wake_ms && wake_ms < o->wake_ms)
+        o->wake_ms = wake_ms;
+}

@@ -1,0 +1,210 @@
+/* What engines say: reports become units of the store; what is stored is acknowledged. */
+#include "base/error.h"
+#include "orchestrator/orchestrator_impl.h"
+#include "workflow/run.h"
+
+typedef struct report_job {
+    unit_job job; /* first */
+    message *report;
+    execution_update update;
+} report_job;
+
+static void acknowledge(live *l, uint64_t seq)
+{
+    message *m = l->channel ? message_new(MESSAGE_ACK, l->epoch) : NULL;
+
+    if (!m)
+        return; /* a later one covers it, or the next hand-over */
+    m->ack.seq = seq;
+    channel_send(l->channel, m);
+}
+
+static enum execution_state state_of(uint8_t run_state)
+{
+    switch (run_state) {
+    case RUN_SUCCEEDED:
+        return EXECUTION_SUCCEEDED;
+    case RUN_CANCELLED:
+        return EXECUTION_CANCELLED;
+    case RUN_TIMED_OUT:
+        return EXECUTION_TIMED_OUT;
+    default:
+        return EXECUTION_FAILED;
+    }
+}
+
+static void suspended(live *l, int64_t wake_ms)
+{
+    orchestrator *o = l->o;
+
+    live_free(l);
+    reads_sleep(o, wake_ms);
+}
+
+static void stored(report_job *r, live *l)
+{
+    store_unit *u = &r->job.unit;
+
+    if (r->report->report.end == REPORT_COMPLETED && u->update)
+        end_reached(l, r->update.state, r->update.ended_ms, r->update.output, r->update.error);
+    else if (r->report->report.end == REPORT_SUSPENDED && u->update)
+        suspended(l, r->update.wake_ms);
+    else if (u->checkpoint_count)
+        acknowledge(l, u->checkpoints[u->checkpoint_count - 1].seq);
+}
+
+static void not_stored(report_job *r, live *l)
+{
+    orchestrator *o = l->o;
+    int32_t code = r->job.unit.result;
+    char made[EXECUTION_ID_LEN + 1];
+
+    if (code == ORCH_E_ABORTED && r->report->report.end == REPORT_SUSPENDED) {
+        l->phase = PHASE_HANDED; /* something came into its inbox meanwhile, and is on its way to it */
+        return;
+    }
+    log_write(o->ports.log, ORCH_LOG_CRITICAL, "execution %s: its report was not stored: %s",
+              live_id(l, made), orch_code_name(code));
+    if (code == ORCH_E_ABORTED)
+        o->fenced = true;
+    live_free(l); /* it stays open in the store, for whoever owns that now */
+}
+
+static void report_done(unit_job *j)
+{
+    report_job *r = (report_job *)j;
+    live *l = live_find(j->o, j->unit.key);
+
+    if (l) {
+        l->units--;
+        if (j->unit.result)
+            not_stored(r, l);
+        else if (l->units == 0 && l->phase == PHASE_SETTLING)
+            dispatch_settled(l);
+        else
+            stored(r, l);
+    }
+    message_free(r->report);
+    mem_free(r);
+}
+
+/* What the unit does to the execution's row, if anything. */
+static void fill_update(live *l, report_job *r)
+{
+    message *m = r->report;
+    store_unit *u = &r->job.unit;
+
+    if (m->report.end == REPORT_COMPLETED) {
+        r->update = (execution_update){
+            .state = (uint8_t)state_of(m->report.state),
+            .ended_ms = l->o->now_ms,
+            .output = m->report.output,
+            .error = m->report.error,
+        };
+        u->inbox_consumed = l->inbox_seq;
+    } else if (m->report.end == REPORT_SUSPENDED && m->report.inbox_seen >= l->inbox_seq) {
+        r->update = (execution_update){.state = EXECUTION_SUSPENDED, .wake_ms = m->report.wake_ms};
+        u->check_inbox = true;
+        u->inbox_seen = l->inbox_seq;
+    } else {
+        return;
+    }
+    u->must_be_open = true;
+    u->update = &r->update;
+    l->phase = PHASE_ENDING;
+}
+
+/* Drop what came before (after a reattachment); false if something is missing between. */
+static bool only_new(live *l, message *m, uint32_t *skip)
+{
+    checkpoint *rows = m->report.checkpoints;
+    uint32_t n = m->report.count, i = 0;
+
+    while (i < n && rows[i].seq <= l->received_seq)
+        i++;
+    *skip = i;
+    for (uint64_t seq = l->received_seq; i < n; i++)
+        if (rows[i].seq != ++seq)
+            return false;
+    return true;
+}
+
+/* Takes the message over. */
+static void on_report(live *l, message *m)
+{
+    report_job *r;
+    uint32_t skip;
+
+    if (l->phase != PHASE_HANDED || !only_new(l, m, &skip)) {
+        message_free(m);
+        if (l->phase == PHASE_HANDED)
+            dispatch_again(l);
+        return;
+    }
+    r = mem_zalloc(sizeof *r);
+    if (!r) {
+        message_free(m);
+        dispatch_again(l);
+        return;
+    }
+    r->report = m;
+    unit_init(&r->job, l->o, l->key, report_done);
+    r->job.unit.run = l->run;
+    r->job.unit.checkpoints = m->report.checkpoints + skip;
+    r->job.unit.checkpoint_count = m->report.count - skip;
+    fill_update(l, r);
+    if (!r->job.unit.update && !r->job.unit.checkpoint_count) {
+        message_free(m);
+        mem_free(r);
+        return;
+    }
+    if (m->report.count > skip)
+        l->received_seq = m->report.checkpoints[m->report.count - 1].seq;
+    l->units++;
+    unit_submit(&r->job);
+}
+
+static void on_accepted(live *l, const message *m)
+{
+    l->o->engines[l->engine].instance = m->accepted.instance;
+    dispatch_attached(l);
+}
+
+static void on_message(void *ctx, channel *c, message *m)
+{
+    live *l = ctx;
+    message *stop;
+
+    if (epoch_compare(m->epoch, l->epoch) != 0) { /* a zombie */
+        stop = message_new(MESSAGE_STOP, m->epoch);
+        if (stop)
+            channel_send(c, stop);
+        message_free(m);
+        return;
+    }
+    switch (m->kind) {
+    case MESSAGE_REPORT:
+        on_report(l, m);
+        return;
+    case MESSAGE_ACCEPTED:
+        on_accepted(l, m);
+        break;
+    case MESSAGE_REFUSED:
+        dispatch_refused(l, m);
+        break;
+    case MESSAGE_NEED_DEFINITION:
+        dispatch_definition(l);
+        break;
+    default: /* STEP_STARTED: news for those who watch */
+        break;
+    }
+    message_free(m);
+}
+
+static void on_closed(void *ctx, channel *c, int32_t code)
+{
+    (void)c;
+    dispatch_on_lost(ctx, code);
+}
+
+const channel_handler report_handler = {on_message, on_closed};
