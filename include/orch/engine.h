@@ -171,8 +171,9 @@ ORCH_API int32_t orch_task_wait_stopping(const orch_task *task, int32_t timeout_
  * @param len its length in bytes
  * @param err where to put an error; may be NULL
  * @return ORCH_OK; ORCH_E_INVALID_ARGUMENT if it is not JSON, or larger than the limit: the task is still the caller's, who may complete or fail
- *         it otherwise; ORCH_E_FAILED_PRECONDITION in a forked child
- * Any thread; does not block.
+ *         it otherwise; ORCH_E_RESOURCE_EXHAUSTED without memory: the task has failed with that code; ORCH_E_FAILED_PRECONDITION in a
+ *         forked child, which has no part in the task
+ * Any thread; does not block. Where the engine has given the task up meanwhile (it stopped), the result is dropped.
  */
 ORCH_API int32_t orch_task_complete(orch_task *task, const char *output_json, size_t len,
                                     orch_error **err);
@@ -183,7 +184,8 @@ ORCH_API int32_t orch_task_complete(orch_task *task, const char *output_json, si
  * @param code an ORCH_E_ code; what the step's retry policy looks at
  * @param retryable 0: no further attempt whatever the policy says
  * @param message what went wrong, UTF-8; NULL = the code's name
- * @return ORCH_OK; ORCH_E_INVALID_ARGUMENT if task is NULL or the code is none (then the task fails with UNKNOWN)
+ * @return ORCH_OK; ORCH_E_INVALID_ARGUMENT if task is NULL or the code is none (then the task fails with UNKNOWN);
+ *         ORCH_E_FAILED_PRECONDITION in a forked child, which has no part in the task
  * Any thread; does not block.
  */
 ORCH_API int32_t orch_task_fail(orch_task *task, int32_t code, int32_t retryable,

@@ -64,12 +64,14 @@ typedef struct executor_ops {
     uint32_t size;
     const char *name;
     bool wants_scope; /* needs attempt.scope (lua) */
+    bool immediate;   /* start() always finishes, and looks at nothing but `with` (noop) */
     /* Begin. Returns true if the attempt is finished already with `result` filled (attempt_complete must not be called
      * then), false if it goes on. */
     bool (*start)(void *self, attempt *a);
     /* a->stop was set: end it soon. May be NULL if the executor polls a->stop. The attempt is still to be completed. */
     void (*stop)(void *self, attempt *a);
-    /* Begin to end everything: no start follows, all attempts were told to stop. */
+    /* The end: no start follows, all attempts were told to stop. When it returns, every attempt was completed and none is
+     * looked at any more. What else is to be ended (processes, handles of the loop) ends on the loop afterwards. */
     void (*free)(void *self);
 } executor_ops;
 
@@ -102,5 +104,8 @@ int32_t executor_pull_new(const executor_env *env, const char *name, uint32_t ma
 /* Take a task for `timeout_ms` (-1 = for ever, 0 = only if there is one). Any thread but the loop's. DEADLINE_EXCEEDED; CANCELLED once closed. */
 int32_t executor_pull_next(executor *e, int32_t timeout_ms, orch_task **out, orch_error **err);
 void executor_pull_close(executor *e); /* waiters get CANCELLED */
+/* Keep what executor_pull_next works on while a thread is on its way into it: `ops->free` does not wait for such. Any thread. */
+void executor_pull_ref(executor *e);
+void executor_pull_unref(executor *e);
 
 #endif
