@@ -58,12 +58,8 @@ void run_free(run *r)
     mem_free(r);
 }
 
-int32_t run_start(run *r, int64_t now_ms, orch_error **err)
+static void start_ready(run *r)
 {
-    r->now_ms = now_ms;
-    if (r->phase != RUN_LOADING) /* cancelled already */
-        return ORCH_OK;
-    r->phase = RUN_GOING;
     for (uint32_t i = 0; i < r->counts.steps; i++) {
         node *n = &r->nodes[i];
 
@@ -74,6 +70,21 @@ int32_t run_start(run *r, int64_t now_ms, orch_error **err)
             run_push(r, (place){i, INDEX_NONE});
         }
     }
+}
+
+int32_t run_start(run *r, int64_t now_ms, orch_error **err)
+{
+    r->now_ms = now_ms;
+    if (r->phase != RUN_LOADING) /* cancelled already */
+        return ORCH_OK;
+    r->phase = RUN_GOING;
+    run_tick(r, now_ms); /* it may have no time left */
+    if (r->phase == RUN_GOING && r->was_stopped)
+        run_close(r, RUN_CANCELLED, ORCH_E_CANCELLED,
+                  run_error_text(ORCH_E_CANCELLED, "cancelled before the restart"));
+    if (r->phase != RUN_GOING)
+        return ORCH_OK;
+    start_ready(r);
     return r->phase == RUN_GOING ? ORCH_OK : error_no_memory(err);
 }
 

@@ -117,6 +117,7 @@ struct run {
     uint8_t state;  /* enum run_state */
     bool failed;    /* some step failed: only handlers start */
     bool output_asked;
+    bool was_stopped; /* the history holds a cancelled step: it was being cancelled or had timed out */
     int32_t stop_code; /* CLOSING: why */
     uint32_t failed_step;
     uint64_t failed_seq; /* of that step's checkpoint: nothing starts before it is stored */

@@ -190,7 +190,7 @@ static void end_step(const row *w)
     if (w->node->flags & NODE_BEGAN)
         r->counts.running--;
     run_count_end(r, w->c->step);
-    if (r->failed || (w->c->kind != CHECKPOINT_FAILED && w->c->kind != CHECKPOINT_CANCELLED))
+    if (r->failed || w->c->kind != CHECKPOINT_FAILED)
         return;
     r->failed = true;
     r->failed_step = w->c->step;
@@ -208,6 +208,7 @@ static int32_t restore_end(const row *w)
     w->node->phase = PHASE_ENDED;
     w->node->end = w->c->kind;
     w->node->value = bytes_ref(w->c->kind == CHECKPOINT_SUCCEEDED ? w->c->output : w->c->error);
+    w->run->was_stopped |= w->c->kind == CHECKPOINT_CANCELLED;
     if (is_item(w))
         end_item(w);
     else
