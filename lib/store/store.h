@@ -229,7 +229,7 @@ typedef struct store_ops {
      * free may be called. DEADLINE_EXCEEDED if something could not be committed (a full disk). */
     int32_t (*stop)(void *self, int32_t timeout_ms, orch_error **err);
     void (*free)(void *self);
-    /* Suspended executions whose wake_ms is at most wake_by_ms, earliest first. */
+    /* At most `limit` of the suspended executions whose wake_ms is at most wake_by_ms; more may be left. */
     int32_t (*load_due)(void *self, int64_t wake_by_ms, uint32_t limit, execution_page *out,
                         orch_error **err);
 } store_ops;

@@ -176,6 +176,7 @@ static const store_ops memory_ops = {
     .load_inbox = memory_load_inbox,
     .load_runnable = memory_load_runnable,
     .next_wake = memory_next_wake,
+    .load_due = memory_load_due,
     .count_open = memory_count_open,
     .get_stats = memory_get_stats,
     .backup = memory_backup,

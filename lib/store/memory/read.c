@@ -315,14 +315,16 @@ static void offer_due(const memory_store *s, lowest *l, size_t i, int64_t wake_b
     }
 }
 
-static int32_t runnable_page(const memory_store *s, lowest *l, int64_t wake_by_ms,
-                             execution_page *page)
+static void offer_runnable(const memory_store *s, lowest *l)
 {
     LIST_EACH(it, &s->open)
         offer(l, LIST_ENTRY(it, memory_execution, live));
     LIST_EACH(it, &s->called)
         offer(l, LIST_ENTRY(it, memory_execution, live));
-    offer_due(s, l, 0, wake_by_ms);
+}
+
+static int32_t lowest_page(lowest *l, execution_page *page)
+{
     qsort(l->heap, l->count, sizeof *l->heap, by_key);
     for (; page->count < l->count; page->count++) {
         if (!copy_execution(&l->heap[page->count]->row, true, &page->rows[page->count]))
@@ -332,20 +334,23 @@ static int32_t runnable_page(const memory_store *s, lowest *l, int64_t wake_by_m
     return 0;
 }
 
-int32_t memory_load_runnable(void *self, uint64_t after_key, int64_t wake_by_ms, uint32_t limit,
-                             execution_page *out, orch_error **err)
+/* The runnable ones (unless `due_only`) and those that are due. */
+static int32_t load_lowest(memory_store *s, lowest l, bool due_only, int64_t wake_by_ms,
+                           execution_page *out, orch_error **err)
 {
-    memory_store *s = self;
-    lowest l = {.after_key = after_key, .limit = limit ? limit : PAGE_ROWS};
     execution_page page = {0};
     int32_t rc = ORCH_E_RESOURCE_EXHAUSTED;
 
+    l.limit = l.limit ? l.limit : PAGE_ROWS;
     l.limit = l.limit > PAGE_MOST ? PAGE_MOST : l.limit;
     l.heap = mem_alloc(l.limit * sizeof *l.heap);
     page.rows = mem_alloc(l.limit * sizeof *page.rows);
     if (l.heap && page.rows) {
         pthread_mutex_lock(&s->lock);
-        rc = runnable_page(s, &l, wake_by_ms, &page);
+        if (!due_only)
+            offer_runnable(s, &l);
+        offer_due(s, &l, 0, wake_by_ms);
+        rc = lowest_page(&l, &page);
         pthread_mutex_unlock(&s->lock);
     }
     mem_free(l.heap);
@@ -355,4 +360,17 @@ int32_t memory_load_runnable(void *self, uint64_t after_key, int64_t wake_by_ms,
     }
     execution_page_clear(&page);
     return error_no_memory(err);
+}
+
+int32_t memory_load_runnable(void *self, uint64_t after_key, int64_t wake_by_ms, uint32_t limit,
+                             execution_page *out, orch_error **err)
+{
+    return load_lowest(self, (lowest){.after_key = after_key, .limit = limit}, false, wake_by_ms,
+                       out, err);
+}
+
+int32_t memory_load_due(void *self, int64_t wake_by_ms, uint32_t limit, execution_page *out,
+                        orch_error **err)
+{
+    return load_lowest(self, (lowest){.limit = limit}, true, wake_by_ms, out, err);
 }

@@ -1,0 +1,209 @@
+/* The SQLite adapter's insides.
+ *
+ * Who may touch what: the writer's connection belongs to whoever claimed it (writer_claim), mostly the commit thread;
+ * the checkpointer's is guarded by wal.lock; a reader's belongs to the thread that took it. Order of locks: the claim,
+ * wal.lock, readers.lock, sqlite_store.lock. */
+#ifndef STORE_SQLITE_SQLITE_IMPL_H
+#define STORE_SQLITE_SQLITE_IMPL_H
+
+#include <pthread.h>
+#include <sqlite3.h>
+
+#include "store/sqlite/sqlite.h"
+
+/* ---- connection.c ------------------------------------------------------------------------------------------ */
+
+#define CONN_STATEMENTS 20
+
+enum conn_kind { CONN_WRITER, CONN_CHECKPOINTER, CONN_READER };
+
+typedef struct conn {
+    sqlite3 *db;
+    sqlite3_stmt *statements[CONN_STATEMENTS]; /* prepared on first use */
+} conn;
+
+/* What an SQLite result code means for a batch. */
+enum trouble {
+    TROUBLE_NONE,
+    TROUBLE_FULL,    /* certainly not committed; wait for space */
+    TROUBLE_MEMORY,  /* the same, for memory */
+    TROUBLE_BUSY,    /* a foreign writer; again soon */
+    TROUBLE_IO,      /* ambiguous: reopen and look */
+    TROUBLE_CORRUPT, /* nothing can be done */
+    TROUBLE_OTHER,   /* certainly not committed, and would not be the next time */
+};
+
+struct sqlite_store;
+
+/* An SQLite result code. On failure c->db may be there for its message; conn_close ends it in any case. */
+int conn_open(const struct sqlite_store *s, enum conn_kind kind, conn *c);
+void conn_close(conn *c);
+int conn_exec(conn *c, const char *sql);
+int conn_number(conn *c, const char *sql, int64_t *out); /* the first column of the first row; 0 = no row */
+/* Statement `n` of a table of texts; NULL on failure (the code is sqlite3_extended_errcode's). */
+sqlite3_stmt *conn_statement(conn *c, const char *const *texts, int n);
+int conn_run(sqlite3_stmt *statement); /* step to the end, reset */
+enum trouble conn_trouble(const conn *c, int rc);
+/* Set an error from a result code: "store 'PATH': WHAT: …". */
+int32_t conn_error(const struct sqlite_store *s, const conn *c, int rc, const char *what,
+                   orch_error **err);
+bytes *column_bytes(sqlite3_stmt *statement, int column, bool *failed); /* NULL column: NULL */
+char *column_text(sqlite3_stmt *statement, int column, bool *failed);
+
+/* ---- file.c ------------------------------------------------------------------------------------------------ */
+
+/* The real path of the database (mem_free): links followed, its folder must exist. */
+int32_t file_resolve(const char *path, char **out, orch_error **err);
+/* Takes "<path>-lock" for as long as *out_fd is open. UNAVAILABLE names the file and the owner's process. */
+int32_t file_lock(const char *path, int *out_fd, orch_error **err);
+/* Creates the empty database, mode 0600, unless it is there. */
+int32_t file_create(const char *path, orch_error **err);
+/* After a failed sync the kernel may hold pages that it takes for written. Write the WAL over itself and sync it, so
+ * that what is read back from it is on the disk. No connection may be open. SQLite result code. */
+int file_rewrite_wal(const struct sqlite_store *s);
+
+/* ---- schema.c ---------------------------------------------------------------------------------------------- */
+
+#define SCHEMA_VERSION 1
+
+/* Check that the file is ours, or new; switch it to WAL; bring the schema up to date. */
+int32_t schema_prepare(const struct sqlite_store *s, conn *c, orch_error **err);
+
+/* ---- apply.c: units in a transaction ----------------------------------------------------------------------- */
+
+typedef struct writer {
+    conn conn;
+    uint64_t batch;   /* number of the last batch that is known to be committed */
+    uint64_t checked; /* bit n: terms[n] was read in this transaction */
+    uint64_t terms[STORE_SHARDS];
+    uint64_t rows;   /* changed in this transaction */
+    int wal_frames;  /* in the WAL after the last commit */
+    bool suspect;    /* an outcome is not known: to be reopened before it is used */
+    bool corrupt;
+} writer;
+
+/* One transaction with all units from `first` on, each with its result set. SQLite result code; after a failure
+ * nothing is committed, unless it is TROUBLE_IO. */
+int writer_commit(writer *w, store_unit *first);
+int writer_lease(writer *w, const char *owner, uint64_t *out_term); /* owner NULL: release */
+int writer_read_batch(writer *w, uint64_t *out);
+
+/* Opens w->conn; w->wal_frames follows each commit from then on. */
+int writer_open(const struct sqlite_store *s, writer *w);
+
+/* ---- wal.c: the checkpointer ------------------------------------------------------------------------------- */
+
+typedef struct wal_state {
+    pthread_mutex_t lock;
+    conn conn;
+    pthread_cond_t work; /* with sqlite_store.lock */
+    int frames;          /* in the WAL; guarded by sqlite_store.lock, as are the rest */
+    int next_pass;       /* at so many frames */
+    int next_restart;
+} wal_state;
+
+/* ---- readers.c ---------------------------------------------------------------------------------------------- */
+
+#define READERS_MAX 4
+
+typedef struct reader {
+    conn conn;
+    bool used;
+} reader;
+
+typedef struct readers {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    reader all[READERS_MAX];
+    bool closed; /* while the file is reopened */
+} readers;
+
+/* A connection for this thread, waiting while all are in use. UNAVAILABLE while the file is being reopened. */
+int32_t reader_take(struct sqlite_store *s, reader **out, orch_error **err);
+/* Give it back; rc is the last result code: after an I/O error the connection is closed. */
+void reader_give(struct sqlite_store *s, reader *r, int rc);
+void readers_close(struct sqlite_store *s); /* interrupts reads, waits for them; none is opened until … */
+void readers_reopen(struct sqlite_store *s);
+
+/* ---- units.c ------------------------------------------------------------------------------------------------ */
+
+typedef struct unit_list {
+    store_unit *first, *last;
+    uint64_t count;
+} unit_list;
+
+void units_push(unit_list *l, store_unit *u);
+void units_append(unit_list *l, unit_list *tail); /* tail is empty afterwards */
+/* Moves the units that are refused on a full disk, new executions and definitions, to `out` with that result. */
+void units_take_new(unit_list *l, unit_list *out);
+void units_take(unit_list *l, uint64_t most, unit_list *out); /* the first ones */
+
+/* ---- the store ----------------------------------------------------------------------------------------------- */
+
+typedef struct sqlite_store {
+    char *path;
+    char *vfs;
+    enum store_sync sync;
+    logger *log;
+    void (*wake)(void *ctx);
+    void *wake_ctx;
+    int lock_fd;
+    pthread_t commit_thread, wal_thread;
+    bool threads; /* are running: the owner thread's */
+    bool opened;  /* the file is ours */
+
+    /* The owner thread's, until flush. */
+    unit_list submitted;
+
+    pthread_mutex_t lock;  /* guards the rest but for writer, wal and readers */
+    pthread_cond_t work;   /* the commit thread waits: queue, claim, quitting */
+    pthread_cond_t change; /* others wait: claim, pending */
+    unit_list queue, done;
+    uint64_t pending; /* flushed, not done */
+    bool claimed;
+    unsigned claimants; /* waiting for the claim, before the commit thread */
+    bool quitting;
+    store_stats stats;
+
+    writer writer;
+    wal_state wal;
+    readers readers;
+} sqlite_store;
+
+/* ---- commit.c: the commit thread ----------------------------------------------------------------------------- */
+
+void *commit_main(void *arg); /* the sqlite_store */
+void *wal_main(void *arg); /* wal.c */
+/* Under the lock: how many frames the WAL has, at first and after each commit. */
+void wal_begin(sqlite_store *s, int frames);
+void wal_grew(sqlite_store *s, int frames);
+void writer_claim(sqlite_store *s); /* of any thread but the commit thread; waits for the batch in hand */
+void writer_release(sqlite_store *s);
+
+/* recover.c: reopens everything after an ambiguous failure. True if the batch after writer.batch was committed.
+ * Tries until it succeeds; false with `quitting` or writer.corrupt set if that cannot be. */
+bool writer_recover(sqlite_store *s);
+/* Waits, or until quitting. `refuse`: units that come meanwhile and are refused on a full disk are given back. */
+void commit_pause(sqlite_store *s, int64_t pause_ms, bool refuse);
+bool commit_quitting(sqlite_store *s);
+
+/* ---- read.c, list.c, backup.c: the slots of store_ops ---------------------------------------------------------- */
+
+int32_t sqlite_marks(void *self, uint64_t *out_execution_key, uint64_t *out_definition_key,
+                     orch_error **err);
+int32_t sqlite_load_definitions(void *self, uint64_t definition, bool texts, definition_page *out,
+                                orch_error **err);
+int32_t sqlite_load_execution(void *self, uint64_t key, const char *id, execution_row *out,
+                              orch_error **err);
+int32_t sqlite_list_executions(void *self, const execution_filter *f, execution_page *out,
+                               orch_error **err);
+int32_t sqlite_load_checkpoints(void *self, uint64_t key, uint32_t run, uint64_t after_seq,
+                                uint32_t limit, checkpoint_page *out, orch_error **err);
+int32_t sqlite_load_inbox(void *self, uint64_t key, inbox_page *out, orch_error **err);
+int32_t sqlite_load_runnable(void *self, uint64_t after_key, int64_t wake_by_ms, uint32_t limit,
+                             execution_page *out, orch_error **err);
+int32_t sqlite_next_wake(void *self, int64_t *out_ms, orch_error **err);
+int32_t sqlite_count_open(void *self, uint64_t *out, orch_error **err);
+int32_t sqlite_backup(void *self, const char *path, orch_error **err);
+
+#endif
