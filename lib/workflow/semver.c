@@ -22,7 +22,7 @@ const char *semver_scan_number(const char **p, uint64_t *out)
     uint64_t n = 0;
 
     if (!is_digit(*s))
-        return "a number is missing: it takes three, MAJOR.MINOR.PATCH";
+        return "a number of MAJOR.MINOR.PATCH is missing";
     if (*s == '0' && is_digit(s[1]))
         return "a number begins with 0";
     for (; is_digit(*s); s++) {
