@@ -112,6 +112,9 @@ static int32_t from_tree(json_t *tree, const definition_limits *limits, bool che
         box_free(b.box);
         return rc;
     }
+    b.box->d.steps = b.box->steps;
+    b.box->d.edges = b.box->edges;
+    b.box->d.executors = b.box->executors;
     atomic_init(&b.box->d.refs, 1);
     *out = &b.box->d;
     return 0;

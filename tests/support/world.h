@@ -1,0 +1,65 @@
+/* The cores in one thread, on a clock that only the test moves: a store, the inproc transport, an orchestrator, engines,
+ * and a pool that runs its jobs between turns. Nothing here sleeps. */
+#ifndef SUPPORT_WORLD_H
+#define SUPPORT_WORLD_H
+
+#include "engine/engine.h"
+#include "orchestrator/orchestrator.h"
+
+#define WORLD_ENGINES 4
+
+typedef struct world_engine {
+    struct world *world;
+    engine *engine;
+    char name[16];
+    int64_t timer_ms;
+} world_engine;
+
+typedef struct world {
+    int64_t now_ms;
+    store store;
+    uint64_t term;
+    transport transport;
+    orchestrator *orchestrator;
+    int64_t timer_ms;
+    world_engine engines[WORLD_ENGINES];
+    uint32_t engine_count;
+    mpsc pool; /* jobs that wait */
+    bool pool_held; /* keep them waiting */
+    uint64_t instance;
+    uint64_t random;
+} world;
+
+typedef struct world_options {
+    uint32_t engines, capacity, credit, window;
+    const executor_ops *test_executor; /* registered as "test" on each engine, with `test_self` */
+    void *test_self;
+} world_options;
+
+/* An empty world on a memory store. Fails the test if anything does not work. */
+world *world_new(const world_options *o);
+void world_free(world *w);
+/* Kill the cores without any goodbye, and start anew on the same store. */
+void world_restart(world *w, const world_options *o);
+/* Kill one engine and start another in its place. */
+void world_restart_engine(world *w, uint32_t i, const world_options *o);
+/* Turn until nothing is left to do now. */
+void world_settle(world *w);
+/* Move the clock, timer by timer, and settle after each. */
+void world_advance(world *w, int64_t ms);
+
+void world_register(world *w, const char *definition);
+/* Start, settle, and return the key. `id` may be NULL. */
+uint64_t world_start(world *w, const char *workflow, const char *id, const char *input);
+int32_t world_start_code(world *w, const char *workflow, const char *id, const char *input,
+                         uint64_t *key);
+int32_t world_cancel(world *w, const char *id, const char *reason);
+/* The stored row; the caller clears it. */
+execution_row world_row(world *w, uint64_t key);
+uint8_t world_state(world *w, uint64_t key);
+char *world_output(world *w, uint64_t key); /* text, freed by mem_free; "null" if none */
+char *world_error(world *w, uint64_t key);
+uint32_t world_checkpoints(world *w, uint64_t key, uint8_t kind); /* how many of that kind; 0 = all */
+channel *world_channel(world *w, uint64_t key); /* the orchestrator's end; NULL */
+
+#endif
