@@ -363,12 +363,11 @@ node *run_find(run *r, place at)
     return e && at.index < e->count ? run_node(r, at) : NULL;
 }
 
-void run_evaluated(run *r, enum run_expression what, uint32_t number, uint32_t index,
-                   run_answer *a, int64_t now_ms)
+void run_evaluated(run *r, enum run_expression what, uint32_t number, uint32_t index, run_answer *a,
+                   int64_t now_ms)
 {
-    static const uint8_t asked[] = {[RUN_WHEN] = PHASE_WHEN,
-                                    [RUN_FOR_EACH] = PHASE_LISTING,
-                                    [RUN_DUE] = PHASE_DUE};
+    static const uint8_t asked[] = {
+        [RUN_WHEN] = PHASE_WHEN, [RUN_FOR_EACH] = PHASE_LISTING, [RUN_DUE] = PHASE_DUE};
     place at = {number, index};
     node *n = run_find(r, at);
 
@@ -425,9 +424,8 @@ bool run_get_value(const run *r, uint32_t number, run_value *out)
         return false;
     n = &r->nodes[number];
     is_error = n->end != CHECKPOINT_SUCCEEDED;
-    *out = (run_value){.kind = n->end,
-                       .output = is_error ? NULL : n->value,
-                       .error = is_error ? n->value : NULL};
+    *out = (run_value){
+        .kind = n->end, .output = is_error ? NULL : n->value, .error = is_error ? n->value : NULL};
     if (run_has_items(run_step(r, number)) && n->each)
         out->items = n->each->count;
     return true;

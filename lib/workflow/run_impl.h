@@ -117,7 +117,8 @@ struct run {
     uint8_t state;  /* enum run_state */
     bool failed;    /* some step failed: only handlers start */
     bool output_asked;
-    bool was_stopped; /* the history holds a cancelled step: it was being cancelled or had timed out */
+    bool
+        was_stopped; /* the history holds a cancelled step: it was being cancelled or had timed out */
     int32_t stop_code; /* CLOSING: why */
     uint32_t failed_step;
     uint64_t failed_seq; /* of that step's checkpoint: nothing starts before it is stored */
@@ -131,7 +132,7 @@ struct run {
     uint32_t awaited;  /* attempts and evaluations without an answer */
     uint32_t handlers; /* steps with another run_if than all_succeeded that have not ended */
     run_counts counts;
-    place stopped; /* CLOSING: how far the search for running attempts has come */
+    place stopped;         /* CLOSING: how far the search for running attempts has come */
     bytes *output, *error; /* of the end */
     bytes *no_memory;      /* the error for that, made while there was some */
     node nodes[];

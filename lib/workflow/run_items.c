@@ -35,8 +35,8 @@ static void finish(run *r, uint32_t number)
         return;
     }
     snprintf(prefix, sizeof prefix, "item %" PRIu32 ": ", e->failed_index);
-    run_fail_step(r, number, run_error_wrap(e->items[e->failed_index].value, ORCH_E_UNKNOWN, prefix,
-                                            NULL));
+    run_fail_step(r, number,
+                  run_error_wrap(e->items[e->failed_index].value, ORCH_E_UNKNOWN, prefix, NULL));
 }
 
 static bool is_finished(const each *e)
@@ -144,8 +144,7 @@ void run_listed(run *r, uint32_t number, run_answer *a)
                       run_error(ORCH_E_DATA_LOSS,
                                 "for_each: the list is not what it was before the restart: "
                                 "%" PRIu64 " items, were %" PRIu32 "%s",
-                                a->count, e->count,
-                                a->count == e->count ? ", others" : ""));
+                                a->count, e->count, a->count == e->count ? ", others" : ""));
     else if (e)
         resume(r, number);
     else if (a->count > r->options.max_items)

@@ -7,7 +7,7 @@
 static int64_t interval_of(const retry_policy *p, uint32_t attempt)
 {
     int64_t cap_ms = p->max_interval_ms > 0 && p->max_interval_ms < LONGEST_MS ? p->max_interval_ms
-                                                                             : LONGEST_MS;
+                                                                               : LONGEST_MS;
     int64_t cap_us = cap_ms * 1000;
     int64_t factor = p->backoff_milli > 1000 ? p->backoff_milli : 1000;
     int64_t us;
@@ -35,7 +35,8 @@ static int64_t with_jitter(int64_t interval_ms, const retry_policy *p, const run
 
     if (!span_ms || !options->random)
         return interval_ms;
-    return interval_ms - span_ms + (int64_t)(options->random(options->random_ctx) % (uint64_t)span_ms);
+    return interval_ms - span_ms +
+           (int64_t)(options->random(options->random_ctx) % (uint64_t)span_ms);
 }
 
 static bool is_retryable(const retry_policy *p, uint32_t attempt, int32_t code)

@@ -96,6 +96,26 @@ static bool is_small(const world *w)
     return w->definition->step_count <= 64 && w->made <= 1000;
 }
 
+/* Attempts are numbered through, also over restarts, and none starts before the time that is stored for it. */
+static void check_attempt(const world *w, const run_action *a)
+{
+    uint32_t expected = 1;
+
+    if (!w->definition->steps[a->step].checkpoint)
+        return;
+    for (uint32_t i = 0; i < w->made; i++) {
+        const checkpoint *c = &w->history[i];
+
+        if (c->step != a->step || c->index != a->index || c->kind != CHECKPOINT_RETRYING)
+            continue;
+        assert_int_equal(c->attempt, expected);
+        assert_true(c->due_ms <= w->now_ms);
+        assert_true(c->seq <= w->stored);
+        expected++;
+    }
+    assert_int_equal(a->attempt, expected);
+}
+
 static void check_may_begin(const world *w, const run_action *a)
 {
     const step *s = &w->definition->steps[a->step];
@@ -106,6 +126,8 @@ static void check_may_begin(const world *w, const run_action *a)
     if (is_small(w)) {
         assert_null(end_of(w, a->step, a->index));
         assert_null(end_of(w, a->step, INDEX_NONE));
+        if (a->kind == RUN_ATTEMPT)
+            check_attempt(w, a);
         for (uint32_t i = 0; i < s->dependency_count; i++) {
             uint32_t d = w->definition->edges[s->dependencies + i];
             const checkpoint *end = end_of(w, d, INDEX_NONE);
@@ -115,7 +137,8 @@ static void check_may_begin(const world *w, const run_action *a)
             if (end)
                 assert_true(end->seq <= w->stored);
             else
-                assert_true(value.kind == CHECKPOINT_SKIPPED || !w->definition->steps[d].checkpoint);
+                assert_true(value.kind == CHECKPOINT_SKIPPED ||
+                            !w->definition->steps[d].checkpoint);
         }
     }
     for (uint32_t i = 0; i < w->out_count; i++)
@@ -133,9 +156,9 @@ static void take_checkpoint(world *w, const run_action *a)
         assert_null(end_of(w, c->step, c->index));
         assert_null(end_of(w, c->step, INDEX_NONE));
     }
-    assert_int_equal(c->error != NULL,
-                     c->kind == CHECKPOINT_FAILED || c->kind == CHECKPOINT_RETRYING ||
-                         c->kind == CHECKPOINT_CANCELLED);
+    assert_int_equal(c->error != NULL, c->kind == CHECKPOINT_FAILED ||
+                                           c->kind == CHECKPOINT_RETRYING ||
+                                           c->kind == CHECKPOINT_CANCELLED);
     if (w->made == w->history_max) {
         w->history_max = w->history_max ? w->history_max * 2 : 16;
         w->history = realloc(w->history, w->history_max * sizeof *w->history);
@@ -263,7 +286,8 @@ static outstanding remove_outstanding(world *w, outstanding *o)
 
 static bytes *text_bytes(const char *text)
 {
-    return text ? bytes_new(text, strlen(text)) : NULL; /* NULL too where a test takes memory away */
+    return text ? bytes_new(text, strlen(text))
+                : NULL; /* NULL too where a test takes memory away */
 }
 
 void world_end_with(world *w, outstanding *o, int32_t code, const char *output, bool no_retry)
@@ -272,7 +296,8 @@ void world_end_with(world *w, outstanding *o, int32_t code, const char *output, 
     char error[128];
     run_result result = {.code = code, .no_retry = no_retry, .started_ms = was.given_ms};
 
-    snprintf(error, sizeof error, "{\"code\":\"%s\",\"message\":\"as told\"}", orch_code_name(code));
+    snprintf(error, sizeof error, "{\"code\":\"%s\",\"message\":\"as told\"}",
+             orch_code_name(code));
     if (code)
         result.error = text_bytes(error);
     else

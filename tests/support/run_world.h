@@ -33,18 +33,20 @@ typedef struct world {
 
 /* `json` has ' for ". Fails the test if the definition is refused. */
 void world_open(world *w, const char *json, const run_options *options);
-void world_open_definition(world *w, definition *d, const run_options *options); /* takes the reference */
+void world_open_definition(world *w, definition *d,
+                           const run_options *options); /* takes the reference */
 void world_close(world *w);
 /* The process dies: only what is stored is left, and (if keep is less) not even all of that. */
 void world_restart(world *w, uint32_t keep);
 
-void world_pump(world *w);               /* take all actions there are */
-bool world_step(world *w);               /* take one; false if there was none */
-void world_store(world *w);              /* all that was made is stored now; then pump */
+void world_pump(world *w);                     /* take all actions there are */
+bool world_step(world *w);                     /* take one; false if there was none */
+void world_store(world *w);                    /* all that was made is stored now; then pump */
 void world_store_to(world *w, uint32_t count); /* no pump */
-void world_sleep(world *w);              /* to the next deadline, and pump */
+void world_sleep(world *w);                    /* to the next deadline, and pump */
 
-outstanding *world_find(world *w, uint8_t kind, const char *step, uint32_t index); /* NULL if not out */
+outstanding *world_find(world *w, uint8_t kind, const char *step,
+                        uint32_t index); /* NULL if not out */
 outstanding *world_find_number(world *w, uint8_t kind, uint32_t step, uint32_t index);
 /* Answer it (it must be out). No pump. */
 void world_end(world *w, const char *step, uint32_t index, int32_t code);

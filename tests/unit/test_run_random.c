@@ -13,13 +13,13 @@
 #include "support/run_world.h"
 
 #define MAX_STEPS 14
-#define ROUNDS 3000
+#define ROUNDS    3000
 
 typedef struct game {
     uint64_t seed;
     uint64_t random; /* its state */
     world w;
-    bool begun[MAX_STEPS];    /* in this life of the process */
+    bool begun[MAX_STEPS];        /* in this life of the process */
     bool volatile_end[MAX_STEPS]; /* of a step without checkpoint, in this life */
     uint8_t volatile_kind[MAX_STEPS];
     bool cancelled;
@@ -210,7 +210,8 @@ static void check_begin(game *g, const outstanding *o)
     assert_true(known);
     if (s->run_if == RUN_IF_ALL_SUCCEEDED && has_failure(g))
         assert_true(has_begun(g, o->step));
-    if (o->kind == RUN_ATTEMPT || o->what != RUN_WHEN) /* to be asked whether it begins is not to begin */
+    if (o->kind == RUN_ATTEMPT ||
+        o->what != RUN_WHEN) /* to be asked whether it begins is not to begin */
         g->begun[o->step] = true;
     if (s->extra && s->extra->for_each && s->extra->max_parallel && o->index != INDEX_NONE) {
         uint32_t in_flight = 0;
@@ -283,13 +284,14 @@ static void answer(game *g, outstanding *o)
     bool is_output = o->kind == RUN_EVALUATE && o->what == RUN_OUTPUT;
 
     if (o->kind == RUN_EVALUATE)
-        world_answer(&g->w, o,
-                     (run_answer){.truth = fate_of_when(g, step),
-                                  .count = fate(g, step, 0, 4, 5),
-                                  .due_ms = 1000000 + fate(g, step, o->index, 5, 500),
-                                  .code = !is_output && fate(g, step, o->index, 6 + o->what, 25) == 0
-                                              ? ORCH_E_INVALID_ARGUMENT
-                                              : 0});
+        world_answer(
+            &g->w, o,
+            (run_answer){.truth = fate_of_when(g, step),
+                         .count = fate(g, step, 0, 4, 5),
+                         .due_ms = 1000000 + fate(g, step, o->index, 5, 500),
+                         .code = !is_output && fate(g, step, o->index, 6 + o->what, 25) == 0
+                                     ? ORCH_E_INVALID_ARGUMENT
+                                     : 0});
     else if (o->stopped)
         world_end_with(&g->w, o, chance(g, 20) ? 0 : o->stopped, NULL, chance(g, 50));
     else if (!hangs(g, o))

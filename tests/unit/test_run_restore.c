@@ -9,7 +9,7 @@
 
 #include "support/run_world.h"
 
-#define NONE INDEX_NONE
+#define NONE  INDEX_NONE
 #define HEX64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 enum { TASK, GATED, EACH, WAIT, RETRIED, PURE }; /* the steps, in this order */
@@ -32,9 +32,18 @@ typedef struct line {
 } line;
 
 #define TWO "{\"count\":2,\"digest\":\"" HEX64 "\"}"
-#define EXPANDED(text) {CHECKPOINT_EXPANDED, EACH, NONE, 0, 0, text}
-#define END(kind, step, index) {CHECKPOINT_##kind, step, index, 1, 0, NULL}
-#define RETRY(step, index, attempt) {CHECKPOINT_RETRYING, step, index, attempt, 5, NULL}
+#define EXPANDED(text)                              \
+    {                                               \
+        CHECKPOINT_EXPANDED, EACH, NONE, 0, 0, text \
+    }
+#define END(kind, step, index)                     \
+    {                                              \
+        CHECKPOINT_##kind, step, index, 1, 0, NULL \
+    }
+#define RETRY(step, index, attempt)                        \
+    {                                                      \
+        CHECKPOINT_RETRYING, step, index, attempt, 5, NULL \
+    }
 
 static int32_t restore(run *r, uint64_t seq, const line *l, orch_error **err)
 {
@@ -81,7 +90,8 @@ static void test_contradictions(void **state)
          "ended before its items"},
         {{END(CANCELLED, EACH, NONE)}, "ended before its items"},
         {{{CHECKPOINT_DECIDED, TASK, NONE, 0, 0, NULL}}, "a second `when`, or one"},
-        {{{CHECKPOINT_DECIDED, GATED, NONE, 0, 0, NULL}, {CHECKPOINT_DECIDED, GATED, NONE, 0, 0, NULL}},
+        {{{CHECKPOINT_DECIDED, GATED, NONE, 0, 0, NULL},
+          {CHECKPOINT_DECIDED, GATED, NONE, 0, 0, NULL}},
          "a second `when`"},
         {{END(SUCCEEDED, GATED, NONE)}, "before `when` was decided"},
         {{END(SKIPPED, TASK, NONE)}, "no `when` that could be false"},
@@ -101,7 +111,8 @@ static void test_contradictions(void **state)
         {{EXPANDED("{\"count\":1000001,\"digest\":\"" HEX64 "\"}")}, "cannot be read"},
         {{EXPANDED("{\"count\":4294967298,\"digest\":\"" HEX64 "\"}")}, "cannot be read"},
         {{{CHECKPOINT_WAITING, TASK, NONE, 0, 5, NULL}}, "a wait where none is due"},
-        {{{CHECKPOINT_WAITING, WAIT, NONE, 0, 5, NULL}, {CHECKPOINT_WAITING, WAIT, NONE, 0, 5, NULL}},
+        {{{CHECKPOINT_WAITING, WAIT, NONE, 0, 5, NULL},
+          {CHECKPOINT_WAITING, WAIT, NONE, 0, 5, NULL}},
          "a wait where none is due"},
         {{{CHECKPOINT_WAITING, WAIT, NONE, 0, 0, NULL}}, "no due time"},
         {{{CHECKPOINT_WAITING, WAIT, NONE, 0, -5, NULL}}, "no due time"},
@@ -172,8 +183,8 @@ static void answer_first(world *w)
     if (o->kind == RUN_EVALUATE)
         world_answer(w, o, (run_answer){.truth = true, .count = 3, .due_ms = w->now_ms + 50});
     else
-        world_end_with(w, o, o->attempt == 1 && o->step >= EACH && o->step != PURE ? ORCH_E_ABORTED
-                                                                                   : 0,
+        world_end_with(w, o,
+                       o->attempt == 1 && o->step >= EACH && o->step != PURE ? ORCH_E_ABORTED : 0,
                        NULL, false);
 }
 
@@ -234,8 +245,10 @@ static void test_a_cancelled_history_without_its_end(void **state)
 
     (void)state;
     for (int again = 0; again < 2; again++) {
-        world_open(&w, "{'id':'w','version':'1.0.0','steps':[{'id':'a','executor':'noop'},"
-                       "{'id':'b','executor':'noop','depends_on':['a']}]}", NULL);
+        world_open(&w,
+                   "{'id':'w','version':'1.0.0','steps':[{'id':'a','executor':'noop'},"
+                   "{'id':'b','executor':'noop','depends_on':['a']}]}",
+                   NULL);
         world_pump(&w);
         run_cancel(w.run, "enough", w.now_ms);
         world_end(&w, "a", NONE, ORCH_E_CANCELLED);
