@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 #include <orch/error.h>
+#include <stddef.h>
 #include <stdint.h>
 
 typedef struct scope {
@@ -18,6 +19,11 @@ typedef struct scope {
     /* New reference to a secret's value (a JSON string), or NULL with *err. May block: a scope that is evaluated
      * on the loop has NULL here. */
     json_t *(*secret)(void *ctx, const char *name, orch_error **err);
+    /* What `steps` as a whole shows besides the steps an expression names (template_steps: all_dependencies).
+     * step_name is asked for these only; without any it may be NULL. */
+    const uint32_t *dependencies;
+    size_t dependency_count;
+    const char *(*step_name)(void *ctx, uint32_t step);
 } scope;
 
 #endif
