@@ -21,30 +21,31 @@
 typedef struct attempt attempt;
 
 typedef struct attempt_result {
-    int32_t code;    /* 0 or negative */
-    bool no_retry;   /* of a failure */
-    bytes *output;   /* JSON text; NULL = null */
-    bytes *error;    /* JSON {"code","message","data"?}; NULL: made from the code */
+    int32_t code;  /* 0 or negative */
+    bool no_retry; /* of a failure */
+    bytes *output; /* JSON text; NULL = null */
+    bytes *error;  /* JSON {"code","message","data"?}; NULL: made from the code */
 } attempt_result;
 
 /* One attempt of one step. The engine makes it and owns it; the executor has it from start() until it completes it. */
 struct attempt {
-    mpsc_node node;            /* the engine's */
-    const char *execution;     /* id */
+    mpsc_node node;        /* the engine's */
+    const char *execution; /* id */
     const char *workflow;
     const char *step;
     const char *idempotency_key; /* "execution/run/step[/index]" */
     uint32_t run;
-    uint32_t index;            /* INDEX_NONE outside a for_each */
-    uint32_t number;           /* 1, 2, … */
-    int64_t deadline_ms;       /* UTC; 0 = none */
-    json_t *with;              /* the evaluated input; never changed, may be read by any thread; NULL = none */
-    json_t *input;             /* of the execution, for executors that show it (lua); borrowed likewise */
-    const struct scope *scope; /* lua: what the code can see; may be read on a pool thread until completion */
+    uint32_t index;      /* INDEX_NONE outside a for_each */
+    uint32_t number;     /* 1, 2, … */
+    int64_t deadline_ms; /* UTC; 0 = none */
+    json_t *with;  /* the evaluated input; never changed, may be read by any thread; NULL = none */
+    json_t *input; /* of the execution, for executors that show it (lua); borrowed likewise */
+    const struct scope
+        *scope; /* lua: what the code can see; may be read on a pool thread until completion */
     const struct sandbox_names *names; /* goes with scope */
-    atomic_int stop;           /* 0, or the code why it was told to stop: read by executors that poll */
-    void *state;               /* the executor's */
-    attempt_result result;     /* filled by the completion */
+    atomic_int stop;       /* 0, or the code why it was told to stop: read by executors that poll */
+    void *state;           /* the executor's */
+    attempt_result result; /* filled by the completion */
     void (*complete)(attempt *a); /* the engine's: takes the attempt back, from any thread */
 };
 
@@ -87,7 +88,9 @@ typedef struct executor_env {
     logger *log;
     /* Limits. */
     uint64_t lua_instructions, lua_memory_bytes; /* 0 = the sandbox's defaults */
-    uint32_t max_output_bytes;                   /* of exec's stdout and http's body; 0 = 4 MiB */
+    uint32_t max_output_bytes; /* of exec's stdout, http's body and a task's output; 0 = 4 MiB */
+    uint32_t max_processes;    /* of exec at a time; 0 = 64. More attempts wait */
+    uint32_t stop_grace_ms;    /* of exec, between SIGTERM and SIGKILL; 0 = 5,000 */
 } executor_env;
 
 int32_t executor_noop_new(executor *out, orch_error **err); /* output = `with` */
