@@ -19,14 +19,6 @@ typedef struct member {
     const json_t *value;
 } member;
 
-/* Where the writer is, linked up to the root: only a message ever asks. */
-typedef struct level {
-    const struct level *up;
-    const char *key; /* NULL: a list's element */
-    size_t index;
-    uint32_t depth;
-} level;
-
 typedef struct writer {
     buf *b;
     const canonical_limits *limits;
@@ -54,7 +46,7 @@ static inline void put_char(buf *b, char c)
     put(b, &c, 1);
 }
 
-void canonical_pointer_key(buf *b, const char *key)
+void pointer_add_key(buf *b, const char *key)
 {
     buf_putc(b, '/');
     for (; *key; key++)
@@ -64,7 +56,7 @@ void canonical_pointer_key(buf *b, const char *key)
             buf_putc(b, *key);
 }
 
-static void add_pointer(buf *b, const level *at)
+void pointer_add_level(buf *b, const level *at)
 {
     const level *path[NESTING_LIMIT + 1];
     size_t n = 0;
@@ -73,7 +65,7 @@ static void add_pointer(buf *b, const level *at)
         path[n++] = at;
     while (n-- > 0)
         if (path[n]->key)
-            canonical_pointer_key(b, path[n]->key);
+            pointer_add_key(b, path[n]->key);
         else
             buf_printf(b, "/%zu", path[n]->index);
 }
@@ -86,7 +78,7 @@ static int32_t fail(writer *w, const level *at, const char *wrong, uint64_t limi
 
     if (!w->err)
         return ORCH_E_INVALID_ARGUMENT;
-    add_pointer(&pointer, at);
+    pointer_add_level(&pointer, at);
     place = pointer.len ? pointer.data : "";
     if (pointer.failed)
         rc = error_no_memory(w->err);

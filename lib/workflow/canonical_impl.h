@@ -18,7 +18,16 @@ typedef struct canonical_limits {
 /* Append the canonical form of `tree`. Errors as definition_parse gives them. */
 int32_t canonical_write(buf *b, const json_t *tree, const canonical_limits *limits,
                         orch_error **err);
-/* Append a JSON pointer's "/token". */
-void canonical_pointer_key(buf *b, const char *key);
+
+/* Where a walk over a document is, linked up to the root: only a message ever asks. */
+typedef struct level {
+    const struct level *up;
+    const char *key; /* NULL: a list's element */
+    size_t index;
+    uint32_t depth;
+} level;
+
+void pointer_add_key(buf *b, const char *key); /* a JSON pointer's "/token" */
+void pointer_add_level(buf *b, const level *at);
 
 #endif

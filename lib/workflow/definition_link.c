@@ -113,20 +113,37 @@ static int32_t check_secrets(builder *b, const template *t, bool allowed)
                "this value would be stored");
 }
 
-static int32_t compile(builder *b, json_t *value, bool secrets_allowed, template **out)
-{
-    const template_names names = {b, find_step};
-    int32_t rc = template_compile(value, &names, out, b->r.err);
+/* What a value may use besides input, steps and execution. */
+typedef struct scope_rules {
+    bool item, secrets;
+} scope_rules;
 
-    return rc ? reader_pass_on(&b->r, rc, true) : check_secrets(b, *out, secrets_allowed);
+static int32_t compile(builder *b, json_t *value, scope_rules rules, template **out)
+{
+    const template_names lookup = {b, find_step};
+    int32_t rc = template_compile(value, &lookup, out, b->r.err);
+
+    if (rc)
+        return reader_pass_on(&b->r, rc, true);
+    if (!rules.item && !template_constant(*out))
+        rc = definition_check_item(&b->r, value);
+    return rc ? rc : check_secrets(b, *out, rules.secrets);
 }
 
-static int32_t compile_when(builder *b, const char *text, template **out)
+static int32_t compile_when(builder *b, const step_draft *d, template **out)
 {
-    const template_names names = {b, find_step};
-    int32_t rc = template_compile_expression(text, &names, out, b->r.err);
+    const template_names lookup = {b, find_step};
+    int32_t rc = template_compile_expression(d->when, &lookup, out, b->r.err);
+    const json_t *constant;
 
-    return rc ? reader_pass_on(&b->r, rc, true) : check_secrets(b, *out, false);
+    if (rc)
+        return reader_pass_on(&b->r, rc, true);
+    constant = template_constant(*out);
+    if (constant && (json_is_false(constant) || json_is_null(constant)))
+        return reader_fail(&b->r, "is never true, so the step could never run");
+    if (!d->for_each)
+        rc = definition_check_item_expression(&b->r, d->when);
+    return rc ? rc : check_secrets(b, *out, false);
 }
 
 /* A lua step's code is not a template, whatever "${" it may hold: those are escaped in a copy. */
@@ -152,12 +169,13 @@ static json_t *with_code_escaped(json_t *with)
     return copy;
 }
 
-static int32_t compile_with(builder *b, step *s, json_t *with)
+static int32_t compile_with(builder *b, step *s, const step_draft *d)
 {
     enum builtin executor = (enum builtin)b->builtins[s->executor];
-    bool secrets = executor != BUILTIN_NOOP && executor != BUILTIN_WAIT &&
-                   executor != BUILTIN_WORKFLOW;
-    json_t *escaped = NULL;
+    bool stored = executor == BUILTIN_NOOP || executor == BUILTIN_WAIT ||
+                  executor == BUILTIN_WORKFLOW;
+    scope_rules rules = {d->for_each != NULL, !stored};
+    json_t *with = d->with, *escaped = NULL;
     int32_t rc;
 
     if (executor == BUILTIN_LUA && strstr(json_string_value(json_object_get(with, "code")), "${")) {
@@ -165,7 +183,7 @@ static int32_t compile_with(builder *b, step *s, json_t *with)
         if (!escaped)
             return error_no_memory(b->r.err);
     }
-    rc = compile(b, with, secrets, &s->with);
+    rc = compile(b, with, rules, &s->with);
     json_decref(escaped);
     return rc;
 }
@@ -201,17 +219,17 @@ static int32_t link_templates(builder *b, uint32_t i, const step_draft *d)
 
     if (d->with) {
         place_key(&b->r, "with");
-        rc = compile_with(b, &b->box->steps[i], d->with);
+        rc = compile_with(b, &b->box->steps[i], d);
         place_up(&b->r);
     }
     if (!rc && d->when) {
         place_key(&b->r, "when");
-        rc = compile_when(b, d->when, &d->extra->when);
+        rc = compile_when(b, d, &d->extra->when);
         place_up(&b->r);
     }
     if (!rc && d->for_each) {
         place_key(&b->r, "for_each");
-        rc = compile(b, d->for_each, false, &d->extra->for_each);
+        rc = compile(b, d->for_each, (scope_rules){false, false}, &d->extra->for_each);
         place_up(&b->r);
     }
     return rc ? rc : note_references(b, i);
@@ -240,7 +258,7 @@ int32_t definition_link(builder *b)
     if (rc || !b->output)
         return rc;
     place_key(&b->r, "output");
-    rc = compile(b, b->output, false, &box->d.output);
+    rc = compile(b, b->output, (scope_rules){false, false}, &box->d.output);
     place_up(&b->r);
     return rc;
 }

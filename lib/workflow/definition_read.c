@@ -238,25 +238,6 @@ static int32_t read_depends_on(reader *r, void *into, json_t *value)
     return 0;
 }
 
-static bool is_word(const char *s, size_t len, const char *word)
-{
-    return strlen(word) == len && !strncmp(s, word, len);
-}
-
-/* "false" or "nil", with or without "${}". */
-static bool is_never(const char *s)
-{
-    static const char space[] = " \t\r\n";
-    size_t len;
-
-    s += strspn(s, space);
-    if (text_is_one_template(s))
-        s += 2 + strspn(s + 2, space);
-    len = strcspn(s, " \t\r\n}");
-    return !s[len + strspn(s + len, " \t\r\n}")] &&
-           (is_word(s, len, "false") || is_word(s, len, "nil"));
-}
-
 static int32_t read_when(reader *r, void *into, json_t *value)
 {
     step_fields *f = into;
@@ -265,8 +246,6 @@ static int32_t read_when(reader *r, void *into, json_t *value)
 
     if (rc)
         return rc;
-    if (is_never(f->d->when))
-        return reader_fail(r, "is never true, so the step could never run");
     f->has_extra = true;
     return 0;
 }

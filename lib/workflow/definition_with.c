@@ -21,15 +21,34 @@ bool text_is_one_template(const char *s)
     return len > 3 && s[0] == '$' && s[1] == '{' && s[len - 1] == '}';
 }
 
-static bool is_template(const json_t *value)
+/* For the executor to judge once it is there: a template, or a null, which stands for nothing. */
+static bool is_open(const json_t *value)
 {
-    return json_is_string(value) && text_is_template(json_string_value(value));
+    return json_is_null(value) ||
+           (json_is_string(value) && text_is_template(json_string_value(value)));
 }
 
-static int32_t read_anything(reader *r, void *into, json_t *value)
+/* ---- Values that several executors take ------------------------------------------------------------ */
+
+static int32_t read_any(reader *r, void *into, json_t *value)
 {
     (void)r, (void)into, (void)value;
     return 0;
+}
+
+static int32_t read_a_text(reader *r, void *into, json_t *value)
+{
+    const char *s;
+
+    (void)into;
+    return is_open(value) ? 0 : read_text(r, value, "a string", &s);
+}
+
+static int32_t read_a_boolean(reader *r, void *into, json_t *value)
+{
+    (void)into;
+    return is_open(value) || json_is_boolean(value) ? 0
+                                                    : reader_expected(r, value, "true or false");
 }
 
 static int32_t read_a_duration(reader *r, void *into, json_t *value)
@@ -37,10 +56,92 @@ static int32_t read_a_duration(reader *r, void *into, json_t *value)
     int64_t ms;
 
     (void)into;
-    return is_template(value) ? 0 : read_duration(r, value, 0, &ms);
+    return json_is_string(value) && is_open(value) ? 0 : read_duration(r, value, 0, &ms);
 }
 
-/* ---- lua ------------------------------------------------------------------------------------------------ */
+static int32_t read_size(reader *r, void *into, json_t *value)
+{
+    int64_t n;
+
+    (void)into;
+    return is_open(value) ? 0 : read_integer(r, value, 1, UINT32_MAX, &n);
+}
+
+static int32_t read_one_of(reader *r, json_t *value, const char *const *words, const char *allowed)
+{
+    const char *s;
+    int32_t rc;
+
+    if (is_open(value))
+        return 0;
+    rc = read_text(r, value, "a string", &s);
+    for (; !rc && *words; words++)
+        if (!strcmp(*words, s))
+            return 0;
+    return rc ? rc : reader_fail(r, "'%.*s' is unknown; allowed are: %s", WORDING(s), allowed);
+}
+
+static int32_t read_capture(reader *r, void *into, json_t *value)
+{
+    static const char *const words[] = {"auto", "json", "text", "base64", NULL};
+
+    (void)into;
+    return read_one_of(r, value, words, "auto, json, text, base64");
+}
+
+static int32_t read_codes(reader *r, json_t *value, int64_t min, int64_t max)
+{
+    if (is_open(value))
+        return 0;
+    if (!json_is_array(value))
+        return reader_expected(r, value, "a list of integers");
+    if (!json_array_size(value))
+        return reader_fail(r, "is empty; leave it out for the default");
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        json_t *code = json_array_get(value, i);
+        int64_t n;
+        int32_t rc;
+
+        place_index(r, (uint32_t)i);
+        rc = json_is_string(code) && is_open(code) ? 0 : read_integer(r, code, min, max, &n);
+        if (rc)
+            return rc;
+        place_up(r);
+    }
+    return 0;
+}
+
+/* What is handed over as text: a string, a number, a boolean. */
+static int32_t read_scalar(reader *r, json_t *value)
+{
+    const char *s;
+
+    if (json_is_number(value) || json_is_boolean(value))
+        return 0;
+    return read_text(r, value, "a string, a number or a boolean", &s);
+}
+
+/* An object of scalars; null takes a name out. */
+static int32_t read_pairs(reader *r, json_t *value)
+{
+    if (is_open(value))
+        return 0;
+    if (!json_is_object(value))
+        return reader_expected(r, value, "an object");
+    for (void *it = json_object_iter(value); it; it = json_object_iter_next(value, it)) {
+        json_t *member = json_object_iter_value(it);
+        int32_t rc;
+
+        place_key(r, json_object_iter_key(it));
+        rc = json_is_null(member) ? 0 : read_scalar(r, member);
+        if (rc)
+            return rc;
+        place_up(r);
+    }
+    return 0;
+}
+
+/* ---- lua ------------------------------------------------------------------------------------------- */
 
 /* Many steps often share one code, one after the other: it is looked at once. */
 static int32_t read_code(reader *r, void *into, json_t *value)
@@ -60,57 +161,75 @@ static int32_t read_code(reader *r, void *into, json_t *value)
 
 static const field lua_rows[] = {
     {"code", read_code, true},
-    {"input", read_anything, false},
+    {"input", read_any, false},
 };
 
-/* ---- exec ----------------------------------------------------------------------------------------------- */
+/* ---- exec ------------------------------------------------------------------------------------------ */
 
 static int32_t read_argv(reader *r, void *into, json_t *value)
 {
     (void)into;
-    if (is_template(value))
+    if (json_is_string(value) && is_open(value))
         return 0;
     if (!json_is_array(value))
         return reader_expected(r, value, "a list: the program and its arguments");
     if (!json_array_size(value))
-        return reader_fail(r, "is empty; its first element is the program");
+        return reader_fail(r, "is empty; its first element names the program");
     for (size_t i = 0; i < json_array_size(value); i++) {
-        const char *s;
+        json_t *element = json_array_get(value, i);
         int32_t rc;
 
         place_index(r, (uint32_t)i);
-        rc = read_text(r, json_array_get(value, i), "a string", &s);
+        rc = read_scalar(r, element);
         if (rc)
             return rc;
-        if (!i && !*s)
+        if (!i && json_is_string(element) && !json_string_length(element))
             return reader_fail(r, "is empty; it names the program");
         place_up(r);
     }
     return 0;
 }
 
+static int32_t read_env(reader *r, void *into, json_t *value)
+{
+    (void)into;
+    for (void *it = json_object_iter(value); it; it = json_object_iter_next(value, it)) {
+        const char *name = json_object_iter_key(it);
+
+        if (!*name || strchr(name, '='))
+            return reader_fail(
+                r, "'%.*s' cannot be a variable's name: it must not be empty or hold a '='",
+                WORDING(name));
+    }
+    return read_pairs(r, value);
+}
+
+static int32_t read_exit_codes(reader *r, void *into, json_t *value)
+{
+    (void)into;
+    return read_codes(r, value, 0, 255);
+}
+
 static const field exec_rows[] = {
     {"argv", read_argv, true},
+    {"stdin", read_any, false},
+    {"env", read_env, false},
+    {"clear_env", read_a_boolean, false},
+    {"cwd", read_a_text, false},
+    {"output", read_capture, false},
+    {"max_output_bytes", read_size, false},
+    {"ok_codes", read_exit_codes, false},
 };
 
-/* ---- http ----------------------------------------------------------------------------------------------- */
+/* ---- http ------------------------------------------------------------------------------------------ */
 
 static int32_t read_method(reader *r, void *into, json_t *value)
 {
-    static const char *const methods[] = {"GET",   "HEAD",   "POST",   "PUT",
-                                          "PATCH", "DELETE", "OPTIONS"};
-    const char *s;
-    int32_t rc = read_text(r, value, "a string", &s);
+    static const char *const words[] = {"GET",   "HEAD",   "POST",    "PUT",
+                                        "PATCH", "DELETE", "OPTIONS", NULL};
 
     (void)into;
-    if (rc || text_is_template(s))
-        return rc;
-    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
-        if (!strcmp(methods[i], s))
-            return 0;
-    return reader_fail(
-        r, "'%.*s' is not a method; allowed are GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
-        WORDING(s));
+    return read_one_of(r, value, words, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
 }
 
 static int32_t read_url(reader *r, void *into, json_t *value)
@@ -124,9 +243,16 @@ static int32_t read_url(reader *r, void *into, json_t *value)
     return reader_fail(r, "'%.*s' is not a URL that begins with http:// or https://", WORDING(s));
 }
 
+static int32_t read_headers(reader *r, void *into, json_t *value)
+{
+    (void)into;
+    return read_pairs(r, value);
+}
+
 static const field http_rows[] = {
     {"url", read_url, true},
     {"method", read_method, false},
+    {"headers", read_headers, false},
 };
 
 /* ---- wait and workflow ---------------------------------------------------------------------------------- */
@@ -140,7 +266,7 @@ static int32_t read_workflow(reader *r, void *into, json_t *value)
     const char *name;
 
     (void)into;
-    if (is_template(value))
+    if (json_is_string(value) && is_open(value))
         return reader_fail(r, "must be a workflow's id, not a template: which workflows call which "
                               "is known at registration");
     return read_name(r, value, &name);
@@ -150,10 +276,13 @@ static int32_t read_version_range(reader *r, void *into, json_t *value)
 {
     semver_range *range;
     const char *s;
-    int32_t rc = read_text(r, value, "a range of versions such as \"^1.2.0\"", &s);
+    int32_t rc;
 
     (void)into;
-    if (rc || text_is_template(s))
+    if (is_open(value))
+        return 0;
+    rc = read_text(r, value, "a range of versions such as \"^1.2.0\"", &s);
+    if (rc)
         return rc;
     rc = semver_range_parse(s, &range, r->err);
     if (rc)
@@ -165,7 +294,7 @@ static int32_t read_version_range(reader *r, void *into, json_t *value)
 static const field workflow_rows[] = {
     {"workflow", read_workflow, true},
     {"version", read_version_range, false},
-    {"inputs", read_anything, false},
+    {"inputs", read_any, false},
 };
 
 /* ---- All of them ---------------------------------------------------------------------------------------- */
@@ -177,7 +306,7 @@ static const struct {
 } builtins[] = {
     [BUILTIN_NOOP] = {"noop", true, {NULL, NULL, 0, true}},
     [BUILTIN_LUA] = {"lua", false, SHAPE("the `with` of lua", lua_rows)},
-    [BUILTIN_EXEC] = {"exec", true, OPEN_SHAPE("the `with` of exec", exec_rows)},
+    [BUILTIN_EXEC] = {"exec", true, SHAPE("the `with` of exec", exec_rows)},
     [BUILTIN_HTTP] = {"http", true, OPEN_SHAPE("the `with` of http", http_rows)},
     [BUILTIN_WAIT] = {"wait", false, SHAPE("the `with` of wait", wait_rows)},
     [BUILTIN_WORKFLOW] = {"workflow", false, SHAPE("the `with` of workflow", workflow_rows)},
@@ -196,7 +325,7 @@ int32_t definition_check_with(builder *b, enum builtin executor, json_t *with)
     const shape *s = &builtins[executor].shape;
     int32_t rc;
 
-    if (!s->count || (builtins[executor].whole_template && is_template(with)))
+    if (!s->count || (builtins[executor].whole_template && with && is_open(with)))
         return 0;
     if (!with)
         return reader_fail_at(&b->r, "with", "is missing; executor %s needs it",

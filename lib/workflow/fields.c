@@ -42,7 +42,7 @@ static void add_pointer(const reader *r, buf *b)
 {
     for (uint32_t i = 0; i < r->depth; i++)
         if (r->places[i].key)
-            canonical_pointer_key(b, r->places[i].key);
+            pointer_add_key(b, r->places[i].key);
         else
             buf_printf(b, "/%" PRIu32, r->places[i].index);
     buf_add(b, "", 0);
