@@ -16,39 +16,39 @@ extern "C" {
 #endif
 
 /** Success. */
-#define ORCH_OK 0
+#define ORCH_OK                    0
 /** Cancelled, usually by the caller. */
-#define ORCH_E_CANCELLED (-1)
+#define ORCH_E_CANCELLED           (-1)
 /** An error of unknown kind. */
-#define ORCH_E_UNKNOWN (-2)
+#define ORCH_E_UNKNOWN             (-2)
 /** An argument or a document is wrong, whatever the state; do not try again unchanged. */
-#define ORCH_E_INVALID_ARGUMENT (-3)
+#define ORCH_E_INVALID_ARGUMENT    (-3)
 /** The time allowed ran out. */
-#define ORCH_E_DEADLINE_EXCEEDED (-4)
+#define ORCH_E_DEADLINE_EXCEEDED   (-4)
 /** The named thing does not exist. */
-#define ORCH_E_NOT_FOUND (-5)
+#define ORCH_E_NOT_FOUND           (-5)
 /** The thing to be made exists already. */
-#define ORCH_E_ALREADY_EXISTS (-6)
+#define ORCH_E_ALREADY_EXISTS      (-6)
 /** Not allowed. */
-#define ORCH_E_PERMISSION_DENIED (-7)
+#define ORCH_E_PERMISSION_DENIED   (-7)
 /** A limit is reached (queue, memory, size); trying again later may help. */
-#define ORCH_E_RESOURCE_EXHAUSTED (-8)
+#define ORCH_E_RESOURCE_EXHAUSTED  (-8)
 /** Not possible in the present state. */
 #define ORCH_E_FAILED_PRECONDITION (-9)
 /** Given up because of a conflict; trying again may help. */
-#define ORCH_E_ABORTED (-10)
+#define ORCH_E_ABORTED             (-10)
 /** Past the valid range. */
-#define ORCH_E_OUT_OF_RANGE (-11)
+#define ORCH_E_OUT_OF_RANGE        (-11)
 /** This build or version does not have it. */
-#define ORCH_E_UNIMPLEMENTED (-12)
+#define ORCH_E_UNIMPLEMENTED       (-12)
 /** Something inside is broken. */
-#define ORCH_E_INTERNAL (-13)
+#define ORCH_E_INTERNAL            (-13)
 /** Not available now; trying again later may help. */
-#define ORCH_E_UNAVAILABLE (-14)
+#define ORCH_E_UNAVAILABLE         (-14)
 /** Stored data is lost or damaged. */
-#define ORCH_E_DATA_LOSS (-15)
+#define ORCH_E_DATA_LOSS           (-15)
 /** The caller is not known. */
-#define ORCH_E_UNAUTHENTICATED (-16)
+#define ORCH_E_UNAUTHENTICATED     (-16)
 
 /** What went wrong: a code, a message, whether trying again may help, and what it is about. */
 typedef struct orch_error orch_error;

@@ -13,36 +13,36 @@ extern "C" {
 #endif
 
 /** Accepted and recorded; no engine has it yet. */
-#define ORCH_EXECUTION_PENDING 0
+#define ORCH_EXECUTION_PENDING   0
 /** An engine runs it. */
-#define ORCH_EXECUTION_RUNNING 1
+#define ORCH_EXECUTION_RUNNING   1
 /** Put down in the store until something wakes it. */
 #define ORCH_EXECUTION_SUSPENDED 2
 /** Ended well; has an output. From here on states are ends. */
 #define ORCH_EXECUTION_SUCCEEDED 3
 /** A step failed; has an error. */
-#define ORCH_EXECUTION_FAILED 4
+#define ORCH_EXECUTION_FAILED    4
 /** Cancelled on request. */
 #define ORCH_EXECUTION_CANCELLED 5
 /** Its time ran out. */
 #define ORCH_EXECUTION_TIMED_OUT 6
 
 /** Runs now; not recorded. */
-#define ORCH_STEP_RUNNING 1
+#define ORCH_STEP_RUNNING   1
 /** Its `when` was true. */
-#define ORCH_STEP_DECIDED 2
+#define ORCH_STEP_DECIDED   2
 /** Its for_each has that many items. */
-#define ORCH_STEP_EXPANDED 3
+#define ORCH_STEP_EXPANDED  3
 /** Waits until a time. */
-#define ORCH_STEP_WAITING 4
+#define ORCH_STEP_WAITING   4
 /** An attempt failed; the next one comes. */
-#define ORCH_STEP_RETRYING 5
+#define ORCH_STEP_RETRYING  5
 /** Ended well. */
 #define ORCH_STEP_SUCCEEDED 6
 /** Failed for good. */
-#define ORCH_STEP_FAILED 7
+#define ORCH_STEP_FAILED    7
 /** Not run, by its own `when`. */
-#define ORCH_STEP_SKIPPED 8
+#define ORCH_STEP_SKIPPED   8
 /** Stopped by a cancel. */
 #define ORCH_STEP_CANCELLED 9
 

@@ -12,13 +12,13 @@ extern "C" {
 #endif
 
 /** Details for someone who looks for a fault. */
-#define ORCH_LOG_DEBUG 0
+#define ORCH_LOG_DEBUG    0
 /** What happens, in few lines. */
-#define ORCH_LOG_INFO 1
+#define ORCH_LOG_INFO     1
 /** Something is odd; work goes on. */
-#define ORCH_LOG_WARNING 2
+#define ORCH_LOG_WARNING  2
 /** Something failed. */
-#define ORCH_LOG_ERROR 3
+#define ORCH_LOG_ERROR    3
 /** The library cannot do its work. */
 #define ORCH_LOG_CRITICAL 4
 

@@ -20,10 +20,10 @@
 
 #if defined(__GNUC__) && __GNUC__ >= 4
 /** Marks a function of the public API. */
-#define ORCH_API __attribute__((visibility("default")))
+#    define ORCH_API __attribute__((visibility("default")))
 #else
 /** Marks a function of the public API. */
-#define ORCH_API
+#    define ORCH_API
 #endif
 
 /** Ends what a `user_data` pointer stands for. Called exactly once, on any thread. */

@@ -13,7 +13,8 @@ static bool reserve(buf *b, size_t more)
         return false;
     if (more < b->cap - b->len)
         return true;
-    grown = more < (size_t)-1 - b->len - 1 ? mem_grow(b->data, &b->cap, b->len + more + 1, 1) : NULL;
+    grown = more < (size_t)-1 - b->len - 1 ? mem_grow(b->data, &b->cap, b->len + more + 1, 1)
+                                           : NULL;
     if (!grown) {
         b->failed = true;
         return false;

@@ -16,7 +16,10 @@ typedef struct buf {
     bool failed;
 } buf;
 
-#define BUF_INIT {NULL, 0, 0, false}
+#define BUF_INIT          \
+    {                     \
+        NULL, 0, 0, false \
+    }
 
 void buf_add(buf *b, const void *data, size_t len);
 void buf_puts(buf *b, const char *s);
@@ -24,9 +27,10 @@ void buf_putc(buf *b, char c);
 void buf_printf(buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Appends s as a JSON string with quotes; control characters escaped, UTF-8 kept. */
 void buf_json_string(buf *b, const char *s, size_t len);
-char *buf_take(buf *b);    /* NUL-terminated text, mem_free; NULL if the buffer failed; b is empty again */
-bytes *buf_bytes(buf *b);  /* a copy as bytes; NULL if failed; b is freed */
-void buf_clear(buf *b);    /* length 0, memory kept */
+char *buf_take(
+    buf *b); /* NUL-terminated text, mem_free; NULL if the buffer failed; b is empty again */
+bytes *buf_bytes(buf *b); /* a copy as bytes; NULL if failed; b is freed */
+void buf_clear(buf *b);   /* length 0, memory kept */
 void buf_free(buf *b);
 
 #endif

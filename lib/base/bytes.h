@@ -17,7 +17,7 @@ typedef struct bytes {
 /* A copy of `data`; NULL if there is no memory or len > BYTES_MAX_LEN. `data` NULL leaves room to fill
  * before the bytes are shared. */
 bytes *bytes_new(const void *data, size_t len);
-bytes *bytes_ref(bytes *b);   /* NULL passes through */
-void bytes_unref(bytes *b);   /* NULL is harmless */
+bytes *bytes_ref(bytes *b); /* NULL passes through */
+void bytes_unref(bytes *b); /* NULL is harmless */
 
 #endif

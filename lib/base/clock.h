@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-int64_t clock_wall_ms(void);      /* UTC, milliseconds since 1970 */
+int64_t clock_wall_ms(void); /* UTC, milliseconds since 1970 */
 int64_t clock_monotonic_ns(void);
 
 #endif

@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DIGEST_SIZE 32
+#define DIGEST_SIZE     32
 #define DIGEST_HEX_SIZE (2 * DIGEST_SIZE + 1)
 
 typedef struct digest {

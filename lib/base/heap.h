@@ -19,7 +19,10 @@ typedef struct heap {
     uint64_t next_order;
 } heap;
 
-#define HEAP_INIT {NULL, 0, 0, 0}
+#define HEAP_INIT     \
+    {                 \
+        NULL, 0, 0, 0 \
+    }
 
 /* Insert, or move a node that is in the heap already. False if there is no memory (node unchanged). */
 bool heap_set(heap *h, heap_node *node, int64_t at);

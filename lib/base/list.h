@@ -10,7 +10,7 @@ typedef struct list {
 } list;
 
 #define LIST_ENTRY(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
-#define LIST_EACH(it, head) for (list *it = (head)->next; it != (head); it = it->next)
+#define LIST_EACH(it, head)            for (list *it = (head)->next; it != (head); it = it->next)
 
 static inline void list_init(list *head)
 {

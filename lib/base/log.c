@@ -8,8 +8,8 @@
 #include "base/mem.h"
 
 struct logger {
-    pthread_mutex_t lock;   /* guards fn, user_data, free_fn; recursive, so that a callback may log */
-    atomic_int min_level;   /* read without the lock: most lines are below it */
+    pthread_mutex_t lock; /* guards fn, user_data, free_fn; recursive, so that a callback may log */
+    atomic_int min_level; /* read without the lock: most lines are below it */
     orch_log_fn fn;
     void *user_data;
     orch_free_fn free_fn;

@@ -5,8 +5,8 @@
 
 #include "base/mem.h"
 
-#define HASH_NONFATAL_OOM 1
-#define uthash_malloc(size) mem_alloc(size)
+#define HASH_NONFATAL_OOM    1
+#define uthash_malloc(size)  mem_alloc(size)
 #define uthash_free(p, size) mem_free(p)
 #include <uthash.h>
 

@@ -7,7 +7,8 @@
 #include <stdint.h>
 
 bool text_is_utf8(const char *s, size_t len); /* RFC 3629: no overlong forms, no surrogates */
-uint64_t text_hash(const void *data, size_t len); /* FNV-1a with a final mix; the same on all machines */
+uint64_t text_hash(const void *data,
+                   size_t len); /* FNV-1a with a final mix; the same on all machines */
 /* "200ms", "5s", "10m", "72h", "3d", "1h30m", and plain "0". False if it is none of these or passes
  * 100 years. */
 bool text_duration_ms(const char *s, int64_t *out_ms);

@@ -247,8 +247,8 @@ static attempt_job *job_new(slot *s, const run_action *a)
         mem_free(j);
         return NULL;
     }
-    snprintf(j->key, room, a->index == INDEX_NONE ? "%s/%u/%s" : "%s/%u/%s/%u",
-             s->start->execution, s->start->run, step_id, a->index);
+    snprintf(j->key, room, a->index == INDEX_NONE ? "%s/%u/%s" : "%s/%u/%s/%u", s->start->execution,
+             s->start->run, step_id, a->index);
     j->slot = s;
     list_init(&j->parked);
     j->started_ms = s->engine->now_ms;

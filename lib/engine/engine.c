@@ -75,7 +75,8 @@ void engine_free(engine *e)
     engine_stop(e);
     HASH_ITER(hh, e->executors, x, next)
     {
-        x->executor.ops->free(x->executor.self); /* cuts tasks that are still out from their attempts */
+        x->executor.ops->free(
+            x->executor.self); /* cuts tasks that are still out from their attempts */
     }
     drain_finished(e);
     while (!list_empty(&e->all)) { /* what is left will never come back */

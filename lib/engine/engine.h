@@ -19,10 +19,13 @@ typedef struct engine engine;
 
 typedef struct engine_ports {
     void *ctx;
-    int64_t (*now_ms)(void *ctx);                   /* UTC */
-    void (*set_timer)(void *ctx, int64_t at_ms);    /* call engine_pump at that time; INT64_MAX = never. One timer: a new call replaces it */
+    int64_t (*now_ms)(void *ctx); /* UTC */
+    void (*set_timer)(
+        void *ctx,
+        int64_t
+            at_ms); /* call engine_pump at that time; INT64_MAX = never. One timer: a new call replaces it */
     uint64_t (*random)(void *ctx);
-    void (*wake)(void *ctx);                        /* any thread: call engine_pump soon */
+    void (*wake)(void *ctx); /* any thread: call engine_pump soon */
     /* A secret's value, as scope.secret has it. Pool thread; may block. NULL = none are configured. */
     json_t *(*secret)(void *ctx, const char *name, orch_error **err);
     work_pool pool; /* for Lua */
@@ -31,13 +34,15 @@ typedef struct engine_ports {
 
 typedef struct engine_options {
     const char *name;
-    uint64_t instance;         /* of this process: another number after each start */
-    uint32_t capacity;         /* executions at a time; 0 = 10 */
-    uint32_t credit;           /* checkpoints of one execution that await storing; 0 = 4096 */
-    int64_t suspend_after_ms;  /* a run that will only wait for this long or longer is put down; 0 = 10,000 */
-    int64_t quiet_ms;          /* … after it has been quiet for so long; 0 = 1000 */
-    int64_t detach_grace_ms;   /* how long running steps go on without an orchestrator; 0 = 10,000 */
-    int64_t executor_wait_ms;  /* how long steps wait for an executor that is not registered yet; 0 = 30,000 */
+    uint64_t instance; /* of this process: another number after each start */
+    uint32_t capacity; /* executions at a time; 0 = 10 */
+    uint32_t credit;   /* checkpoints of one execution that await storing; 0 = 4096 */
+    int64_t
+        suspend_after_ms; /* a run that will only wait for this long or longer is put down; 0 = 10,000 */
+    int64_t quiet_ms;        /* … after it has been quiet for so long; 0 = 1000 */
+    int64_t detach_grace_ms; /* how long running steps go on without an orchestrator; 0 = 10,000 */
+    int64_t
+        executor_wait_ms; /* how long steps wait for an executor that is not registered yet; 0 = 30,000 */
     uint64_t lua_instructions, lua_memory_bytes; /* 0 = the sandbox's defaults */
 } engine_options;
 

@@ -27,7 +27,7 @@ typedef struct known_definition {
     UT_hash_handle hh; /* by digest */
     list lru;          /* in engine.known_lru, oldest first */
     definition *definition;
-    uint32_t users;    /* slots */
+    uint32_t users; /* slots */
     executor_entry *executors[];
 } known_definition;
 
@@ -43,16 +43,16 @@ struct engine {
     known_definition *known;
     list known_lru;
     uint32_t known_count;
-    slot *slots;     /* by execution key: those that are not dropped */
-    uint32_t active; /* how many those are */
-    list all;        /* every slot, dropped ones with work under way too */
-    list ready;      /* slots with something to do */
-    list parked;     /* attempts whose executor is not registered, by time */
-    heap timers;     /* of slots */
+    slot *slots;        /* by execution key: those that are not dropped */
+    uint32_t active;    /* how many those are */
+    list all;           /* every slot, dropped ones with work under way too */
+    list ready;         /* slots with something to do */
+    list parked;        /* attempts whose executor is not registered, by time */
+    heap timers;        /* of slots */
     uint32_t under_way; /* attempts and evaluations not yet back */
-    mpsc finished;   /* attempts that came back, from any thread */
-    int64_t now_ms;  /* as of this pump */
-    int64_t timer_ms; /* what the timer port was last set to */
+    mpsc finished;      /* attempts that came back, from any thread */
+    int64_t now_ms;     /* as of this pump */
+    int64_t timer_ms;   /* what the timer port was last set to */
 };
 
 enum slot_state {
@@ -101,7 +101,7 @@ struct slot {
     uint32_t under_way;    /* attempts and evaluations that refer to this slot */
     message *report;       /* being filled */
     unacknowledged pending;
-    run_action end;        /* COMPLETED: kept for a reattachment */
+    run_action end; /* COMPLETED: kept for a reattachment */
     uint64_t inbox_seen;
     int64_t detached_ms, quiet_ms; /* since when; 0 = not */
     uint64_t items_total, items_ended;
@@ -124,7 +124,8 @@ void engine_touch(slot *s); /* it has something to do */
 /* ---- known.c --------------------------------------------------------------------------------------------- */
 
 known_definition *known_find(engine *e, const digest *d);
-known_definition *known_add(engine *e, definition *d); /* takes a reference; NULL if there is no memory */
+known_definition *known_add(engine *e,
+                            definition *d); /* takes a reference; NULL if there is no memory */
 void known_use(engine *e, known_definition *k);
 void known_release(engine *e, known_definition *k);
 void known_free_all(engine *e);
@@ -137,14 +138,15 @@ int32_t slot_begin(slot *s, known_definition *k, orch_error **err);
 void slot_work(slot *s, uint32_t *budget);
 void slot_on_timer(slot *s);
 void slot_set_timer(slot *s);
-void slot_drop(slot *s); /* forget it; freed once its work is back */
+void slot_drop(slot *s);       /* forget it; freed once its work is back */
 void slot_unref_work(slot *s); /* a piece of work came back */
 
 /* ---- protocol.c ------------------------------------------------------------------------------------------ */
 
 extern const channel_handler protocol_fresh_handler; /* ctx: the engine; until the first message */
 void protocol_refuse(slot *s, const orch_error *error);
-bool protocol_report(slot *s, checkpoint *c); /* takes it over; false if there is no memory: still the caller's */
+bool protocol_report(
+    slot *s, checkpoint *c); /* takes it over; false if there is no memory: still the caller's */
 void protocol_send_report(slot *s, enum report_end end);
 bool protocol_has_credit(const slot *s);
 void unacknowledged_free(unacknowledged *u);
@@ -158,7 +160,7 @@ snapshot *values_snapshot(slot *s, uint32_t step, uint32_t index, const uint32_t
                           size_t count, bool direct);
 void snapshot_free(snapshot *v);
 bool values_set_items(slot *s, uint32_t step, json_t *items); /* takes the reference */
-json_t *values_input(slot *s); /* borrowed; NULL if there is no memory */
+json_t *values_input(slot *s);             /* borrowed; NULL if there is no memory */
 bytes *json_to_bytes(const json_t *value); /* compact; NULL if there is no memory */
 
 /* ---- evaluate.c ------------------------------------------------------------------------------------------ */
@@ -176,7 +178,7 @@ struct evaluation {
     orch_error *error;
     void (*done)(evaluation *v); /* frees v by evaluation_free */
     slot *slot;
-    run_action action;   /* of RUN_EVALUATE */
+    run_action action;    /* of RUN_EVALUATE */
     attempt_job *attempt; /* of a `with` */
 };
 evaluation *evaluation_new(slot *s, const template *t, uint32_t step, uint32_t index);
@@ -190,7 +192,8 @@ void attempt_stop(slot *s, const run_action *a);
 void attempt_stop_all(slot *s, int32_t code);
 void attempt_finished(attempt_job *j); /* drained from engine.finished */
 attempt_job *attempt_of_node(mpsc_node *node);
-void attempt_retry_parked(engine *e);  /* start those whose executor is there now, fail those that waited too long */
+void attempt_retry_parked(
+    engine *e); /* start those whose executor is there now, fail those that waited too long */
 int64_t attempt_parked_deadline(const engine *e);
 attempt_job *attempt_first(const slot *s);
 const char *attempt_step_id(const attempt_job *j);

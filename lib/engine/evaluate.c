@@ -70,8 +70,8 @@ int32_t evaluation_start(evaluation *v, orch_error **err)
 
 static const char *type_name(const json_t *value)
 {
-    static const char *const names[] = {"an object", "a list",  "a string", "a number",
-                                        "a number",  "true",    "false",    "null"};
+    static const char *const names[] = {"an object", "a list", "a string", "a number",
+                                        "a number",  "true",   "false",    "null"};
 
     return names[json_typeof(value)];
 }
@@ -104,9 +104,10 @@ static int32_t answer_due(slot *s, uint32_t step, json_t *value, run_answer *a, 
     int64_t ms;
 
     if (!text || !text_duration_ms(text, &ms))
-        return error_set(err, ORCH_E_INVALID_ARGUMENT, id,
-                         "step '%s': duration is '%s'; it must be like \"200ms\", \"5s\", \"1h30m\"",
-                         id, text ? text : "");
+        return error_set(
+            err, ORCH_E_INVALID_ARGUMENT, id,
+            "step '%s': duration is '%s'; it must be like \"200ms\", \"5s\", \"1h30m\"", id,
+            text ? text : "");
     a->due_ms = s->engine->now_ms + ms;
     return 0;
 }
@@ -145,14 +146,10 @@ static const template *template_of(const slot *s, const run_action *a)
     const definition *d = s->known->definition;
 
     switch (a->what) {
-    case RUN_WHEN:
-        return d->steps[a->step].extra->when;
-    case RUN_FOR_EACH:
-        return d->steps[a->step].extra->for_each;
-    case RUN_DUE:
-        return d->steps[a->step].with;
-    default:
-        return d->output;
+    case RUN_WHEN: return d->steps[a->step].extra->when;
+    case RUN_FOR_EACH: return d->steps[a->step].extra->for_each;
+    case RUN_DUE: return d->steps[a->step].with;
+    default: return d->output;
     }
 }
 

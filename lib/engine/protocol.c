@@ -356,23 +356,16 @@ static void slot_message(void *ctx, channel *c, message *m)
 
     (void)c;
     switch (m->kind) {
-    case MESSAGE_ACK:
-        on_ack(s, m->ack.seq);
-        break;
-    case MESSAGE_DEFINITION:
-        on_definition(s, m);
-        break;
+    case MESSAGE_ACK: on_ack(s, m->ack.seq); break;
+    case MESSAGE_DEFINITION: on_definition(s, m); break;
     case MESSAGE_INBOX:
         if (s->state == SLOT_NEEDS_DEFINITION)
             keep_inbox(s, &m->inbox);
         else
             deliver_inbox(s, &m->inbox);
         break;
-    case MESSAGE_STOP:
-        slot_drop(s);
-        break;
-    default: /* what an orchestrator of a later version may say and need not be understood */
-        break;
+    case MESSAGE_STOP: slot_drop(s); break;
+    default: /* what an orchestrator of a later version may say and need not be understood */ break;
     }
     message_free(m);
 }

@@ -133,21 +133,16 @@ void slot_drop(slot *s)
 static void perform(slot *s, run_action *a)
 {
     switch (a->kind) {
-    case RUN_EVALUATE:
-        evaluate_action(s, a);
-        break;
-    case RUN_ATTEMPT:
-        attempt_begin(s, a);
-        break;
-    case RUN_STOP:
-        attempt_stop(s, a);
-        break;
+    case RUN_EVALUATE: evaluate_action(s, a); break;
+    case RUN_ATTEMPT: attempt_begin(s, a); break;
+    case RUN_STOP: attempt_stop(s, a); break;
     case RUN_CHECKPOINT:
         if (a->checkpoint.index != INDEX_NONE && checkpoint_is_end(&a->checkpoint))
             s->items_ended++;
         if (!protocol_report(s, &a->checkpoint)) {
             checkpoint_clear(&a->checkpoint);
-            slot_drop(s); /* the orchestrator finds the channel closed and goes on from what is stored */
+            slot_drop(
+                s); /* the orchestrator finds the channel closed and goes on from what is stored */
         }
         break;
     default:

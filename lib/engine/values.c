@@ -61,14 +61,10 @@ static json_t *item_outputs(slot *s, uint32_t step, uint32_t count)
 static const char *status_name(uint8_t kind)
 {
     switch (kind) {
-    case CHECKPOINT_SUCCEEDED:
-        return "succeeded";
-    case CHECKPOINT_FAILED:
-        return "failed";
-    case CHECKPOINT_CANCELLED:
-        return "cancelled";
-    default:
-        return "skipped";
+    case CHECKPOINT_SUCCEEDED: return "succeeded";
+    case CHECKPOINT_FAILED: return "failed";
+    case CHECKPOINT_CANCELLED: return "cancelled";
+    default: return "skipped";
     }
 }
 

@@ -62,8 +62,9 @@ static void accept_done(unit_job *j)
     if (code == ORCH_E_ALREADY_EXISTS)
         error_set(&r->error, code, l->id, "an execution '%s' exists already", l->id ? l->id : "");
     else if (code == ORCH_E_RESOURCE_EXHAUSTED)
-        error_set(&r->error, code, r->workflow, "the store is full: nothing is accepted until there "
-                                                "is room again");
+        error_set(&r->error, code, r->workflow,
+                  "the store is full: nothing is accepted until there "
+                  "is room again");
     else
         error_set(&r->error, code, r->workflow, "the start could not be recorded: %s",
                   orch_code_name(code));
@@ -91,7 +92,8 @@ static void fill_row(accept_job *a)
 static int32_t check(orchestrator *o, start_request *r, version_entry **v)
 {
     if (o->stopping)
-        return error_set(&r->error, ORCH_E_FAILED_PRECONDITION, NULL, "the orchestrator is stopped");
+        return error_set(&r->error, ORCH_E_FAILED_PRECONDITION, NULL,
+                         "the orchestrator is stopped");
     if (o->fenced)
         return error_set(&r->error, ORCH_E_UNAVAILABLE, NULL,
                          "another orchestrator has taken the store over");

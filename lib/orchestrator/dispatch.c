@@ -237,7 +237,8 @@ static void attach(live *l)
 
     if (m && !open_channel(l, &error)) {
         m->attach.key = l->key;
-        m->attach.stored_seq = l->received_seq; /* what came is as good as stored: the store loses nothing */
+        m->attach.stored_seq =
+            l->received_seq; /* what came is as good as stored: the store loses nothing */
         m->attach.instance = l->o->engines[l->engine].instance;
         channel_send(l->channel, m);
         retry_ms = l->attach_until_ms;

@@ -68,6 +68,11 @@ void live_free(live *l)
     mem_free(l);
 }
 
+bool live_has_unit(const live *l)
+{
+    return l->phase == PHASE_ACCEPTING || l->phase == PHASE_ENDING;
+}
+
 const char *live_id(const live *l, char buffer[EXECUTION_ID_LEN + 1])
 {
     if (l->id)
@@ -85,7 +90,8 @@ void live_enqueue(live *l, bool first)
     list_push(first ? o->pending.next : &o->pending, &l->link);
     o->pending_count++;
     if (l->deadline_ms)
-        heap_set(&o->timers, &l->timer, l->deadline_ms); /* without memory the engine's timer serves */
+        heap_set(&o->timers, &l->timer,
+                 l->deadline_ms); /* without memory the engine's timer serves */
 }
 
 void live_dequeue(live *l)

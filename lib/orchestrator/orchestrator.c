@@ -61,11 +61,6 @@ int32_t orchestrator_new(const orchestrator_options *options, const orchestrator
     return 0;
 }
 
-static bool has_unit(const live *l)
-{
-    return l->phase == PHASE_ACCEPTING || l->phase == PHASE_ENDING;
-}
-
 void orchestrator_stop(orchestrator *o)
 {
     live *l, *next;
@@ -73,13 +68,10 @@ void orchestrator_stop(orchestrator *o)
     o->stopping = true;
     HASH_ITER(hh, o->lives, l, next)
     {
-        uint64_t key = l->key;
-
-        if (has_unit(l) || l->phase == PHASE_LOADING)
-            continue;
-        live_free(l);
-        waiters_tell(o, key, ORCH_E_CANCELLED, NULL);
+        if (!live_has_unit(l) && l->phase != PHASE_LOADING)
+            live_free(l);
     }
+    waiters_give_up(o);
 }
 
 bool orchestrator_is_idle(const orchestrator *o)

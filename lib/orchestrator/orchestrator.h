@@ -30,10 +30,12 @@ typedef struct orchestrator_ports {
 } orchestrator_ports;
 
 typedef struct orchestrator_options {
-    uint64_t max_open;       /* executions not ended; beyond it starts get RESOURCE_EXHAUSTED; 0 = 10,000,000 */
-    uint32_t max_accepting;  /* starts on their way into the store; 0 = 65,536 */
-    uint32_t window;         /* pending executions held in memory; 0 = 8192 */
-    int64_t attach_grace_ms; /* how long a broken channel may take to come back; 0 = 15,000 (longer than the engine's grace) */
+    uint64_t
+        max_open; /* executions not ended; beyond it starts get RESOURCE_EXHAUSTED; 0 = 10,000,000 */
+    uint32_t max_accepting; /* starts on their way into the store; 0 = 65,536 */
+    uint32_t window;        /* pending executions held in memory; 0 = 8192 */
+    int64_t
+        attach_grace_ms; /* how long a broken channel may take to come back; 0 = 15,000 (longer than the engine's grace) */
     definition_limits limits;
 } orchestrator_options;
 
@@ -42,7 +44,8 @@ int32_t orchestrator_new(const orchestrator_options *o, const orchestrator_ports
                          orchestrator **out, orch_error **err);
 /* No more starts and dispatches; channels are closed; waiters are answered CANCELLED. Then pump until orchestrator_is_idle. */
 void orchestrator_stop(orchestrator *o);
-bool orchestrator_is_idle(const orchestrator *o); /* no unit in the store, no read under way, all requests answered */
+bool orchestrator_is_idle(
+    const orchestrator *o); /* no unit in the store, no read under way, all requests answered */
 void orchestrator_free(orchestrator *o);
 
 /* An engine by hand: `name` is what balancers know it by. Borrows the transport. */
@@ -60,7 +63,7 @@ typedef struct outcome {
     uint64_t key;
     char *id;
     char *workflow, *version;
-    uint8_t state;          /* enum execution_state, an end */
+    uint8_t state; /* enum execution_state, an end */
     int64_t accepted_ms, ended_ms;
     bytes *output, *error;
 } outcome;
@@ -76,19 +79,20 @@ typedef struct end_waiter {
 
 typedef struct start_request {
     /* in */
-    char *workflow;     /* owned by the request, like all else in it */
+    char *workflow;      /* owned by the request, like all else in it */
     semver_range *range; /* NULL = newest */
-    char *id;           /* NULL = make one */
-    bytes *input;       /* JSON object, checked; NULL = {} */
-    int64_t timeout_ms; /* 0 = the definition's */
-    end_waiter *waiter; /* NULL, or registered in the same turn as the acceptance is decided, so that no end is missed; if the
+    char *id;            /* NULL = make one */
+    bytes *input;        /* JSON object, checked; NULL = {} */
+    int64_t timeout_ms;  /* 0 = the definition's */
+    end_waiter *
+        waiter; /* NULL, or registered in the same turn as the acceptance is decided, so that no end is missed; if the
                          * start is refused, its done is not called */
     /* out */
     int32_t code;
-    orch_error *error;  /* owned by the request */
+    orch_error *error; /* owned by the request */
     uint64_t key;
     void (*done)(struct start_request *r); /* once; the request is the callee's again */
-    list link;          /* the orchestrator's */
+    list link;                             /* the orchestrator's */
 } start_request;
 void orchestrator_start(orchestrator *o, start_request *r);
 
@@ -121,10 +125,11 @@ enum live_state { LIVE_NONE, LIVE_PENDING, LIVE_RUNNING }; /* NONE: not in memor
 enum live_state orchestrator_live_state(const orchestrator *o, uint64_t key);
 
 typedef struct orchestrator_stats {
-    uint64_t open;      /* executions not ended */
-    uint64_t pending, running; /* in memory */
+    uint64_t open;                                              /* executions not ended */
+    uint64_t pending, running;                                  /* in memory */
     uint64_t started, ended, dispatched, redispatched, refused; /* since the start */
-    uint64_t units_in_store; /* submitted, not reaped */
+    uint64_t units_submitted;                                   /* since the start */
+    uint64_t units_in_store;                                    /* submitted, not reaped */
 } orchestrator_stats;
 void orchestrator_get_stats(const orchestrator *o, orchestrator_stats *out);
 

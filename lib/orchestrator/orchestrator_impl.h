@@ -23,9 +23,9 @@ typedef struct version_entry {
     definition *definition; /* NULL until somebody needs it */
     bool stored;            /* false while its registration is on its way */
     bool loading;
-    list registering;       /* register_requests that wait for it to be stored */
-    list needing;           /* lives whose engine waits for it, by live.link */
-    list starting;          /* start_requests that wait for it to be loaded */
+    list registering; /* register_requests that wait for it to be stored */
+    list needing;     /* lives whose engine waits for it, by live.link */
+    list starting;    /* start_requests that wait for it to be loaded */
 } version_entry;
 
 typedef struct workflow_entry {
@@ -81,11 +81,11 @@ struct live {
     char *id; /* NULL: the key's text */
     version_entry *version;
     uint8_t phase;
-    bool fresh;       /* no engine had it: there is no history */
+    bool fresh; /* no engine had it: there is no history */
     uint32_t run;
     int64_t accepted_ms, deadline_ms;
     bytes *input;
-    int32_t engine;   /* place in o->engines, or -1 */
+    int32_t engine; /* place in o->engines, or -1 */
     channel *channel;
     epoch epoch;
     int64_t attach_until_ms;
@@ -101,6 +101,7 @@ live *live_find(const orchestrator *o, uint64_t key);
 /* From a stored row; takes what it needs out of it. */
 live *live_from_row(orchestrator *o, execution_row *row);
 void live_free(live *l);
+bool live_has_unit(const live *l); /* that decides what becomes of it */
 const char *live_id(const live *l, char buffer[EXECUTION_ID_LEN + 1]);
 void live_enqueue(live *l, bool first);
 void live_dequeue(live *l);
@@ -129,19 +130,22 @@ void registry_answer_all(orchestrator *o);
 /* End an execution that no engine has. `error` is JSON, taken over. */
 void end_now(live *l, enum execution_state state, bytes *error);
 /* It is stored: tell who waits, and let go of it. */
-void end_reached(live *l, enum execution_state state, int64_t ended_ms, bytes *output, bytes *error);
+void end_reached(live *l, enum execution_state state, int64_t ended_ms, bytes *output,
+                 bytes *error);
 bytes *end_error(int32_t code, const char *message);
 
 void waiters_add(orchestrator *o, uint64_t key, end_waiter *w);
 bool waiters_any(const orchestrator *o, uint64_t key);
 void waiters_tell(orchestrator *o, uint64_t key, int32_t code, outcome *out);
 void waiters_tell_all(orchestrator *o, int32_t code);
+void waiters_give_up(
+    orchestrator *o); /* stopping: CANCELLED to all whose answer is not on its way into the store */
 outcome *outcome_of_row(orchestrator *o, execution_row *row);
 
 /* ---- dispatch.c, report.c -------------------------------------------------------------------------------- */
 
 bool dispatch_pending(orchestrator *o, uint32_t budget); /* true if there is more to do now */
-void dispatch_again(live *l); /* away from its engine, into the queue */
+void dispatch_again(live *l);                            /* away from its engine, into the queue */
 void dispatch_loaded(live *l, checkpoint_page *history, inbox_page *inbox);
 void dispatch_definition(live *l); /* answer NEED_DEFINITION */
 void dispatch_inbox(live *l, uint64_t seq, uint8_t kind, bytes *payload);
@@ -156,8 +160,9 @@ extern const channel_handler report_handler;
 
 void reads_history(live *l);
 void reads_definition(orchestrator *o, version_entry *v);
-void reads_page(orchestrator *o); /* the next page of what waits in the store, if there is room for it */
-void reads_due(orchestrator *o);  /* suspended executions whose time has come */
+void reads_page(
+    orchestrator *o); /* the next page of what waits in the store, if there is room for it */
+void reads_due(orchestrator *o); /* suspended executions whose time has come */
 void reads_row(orchestrator *o, uint64_t key, const char *id,
                void (*done)(void *ctx, int32_t code, execution_row *row, orch_error *error),
                void *ctx);
@@ -188,8 +193,8 @@ struct orchestrator {
     uint64_t overflow_key; /* the lowest that went there while a page was read */
     bool reading_page, reading_due;
     int64_t page_retry_ms; /* a read failed: not before this; 0 = at once */
-    uint32_t waking; /* updates of woken executions in the store */
-    int64_t wake_ms; /* of the next suspended one, as far as known; INT64_MAX = none */
+    uint32_t waking;       /* updates of woken executions in the store */
+    int64_t wake_ms;       /* of the next suspended one, as far as known; INT64_MAX = none */
     /* Answers that came at once, until the next pump. */
     list answered_starts, answered_cancels, answered_registers;
     int64_t last_ms; /* of the last key */

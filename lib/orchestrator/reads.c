@@ -4,7 +4,7 @@
 #include "base/error.h"
 #include "orchestrator/orchestrator_impl.h"
 
-#define DUE_PAGE 256
+#define DUE_PAGE      256
 #define READ_RETRY_MS 1000 /* after a read that failed */
 
 typedef struct read_job {
@@ -140,8 +140,8 @@ static void read_definition(read_job *r)
 
     r->code = s->ops->load_definitions(s->self, r->entry, true, &page, &r->error);
     if (!r->code && page.count != 1)
-        r->code = error_set(&r->error, ORCH_E_DATA_LOSS, NULL, "definition %llu is not in the store",
-                            (unsigned long long)r->entry);
+        r->code = error_set(&r->error, ORCH_E_DATA_LOSS, NULL,
+                            "definition %llu is not in the store", (unsigned long long)r->entry);
     if (!r->code)
         r->code = definition_parse(page.rows[0].text->data, page.rows[0].text->len,
                                    &r->o->options.limits, &r->definition, &r->error);

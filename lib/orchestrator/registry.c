@@ -90,7 +90,8 @@ static bool version_index(orchestrator *o, version_entry *v)
     HASH_ADD(hh_digest, o->by_digest, digest, sizeof v->digest, v);
     if (!map_added(v->hh_key) || !map_added(v->hh_digest))
         return false;
-    for (at = w->count; at > 0 && semver_compare(&w->versions[at - 1]->semver, &v->semver) > 0; at--)
+    for (at = w->count; at > 0 && semver_compare(&w->versions[at - 1]->semver, &v->semver) > 0;
+         at--)
         w->versions[at] = w->versions[at - 1];
     w->versions[at] = v;
     w->count++;
@@ -294,9 +295,10 @@ static int32_t compare_with_stored(orchestrator *o, register_request *r, version
         return 1;
     }
     if (newest && semver_compare(&newest->semver, &d->semver) > 0)
-        return error_set(&r->error, ORCH_E_FAILED_PRECONDITION, d->id,
-                         "workflow '%s': version %s is not newer than %s, the newest one registered",
-                         d->id, d->version, newest->version);
+        return error_set(
+            &r->error, ORCH_E_FAILED_PRECONDITION, d->id,
+            "workflow '%s': version %s is not newer than %s, the newest one registered", d->id,
+            d->version, newest->version);
     return 0;
 }
 

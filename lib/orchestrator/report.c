@@ -22,14 +22,10 @@ static void acknowledge(live *l, uint64_t seq)
 static enum execution_state state_of(uint8_t run_state)
 {
     switch (run_state) {
-    case RUN_SUCCEEDED:
-        return EXECUTION_SUCCEEDED;
-    case RUN_CANCELLED:
-        return EXECUTION_CANCELLED;
-    case RUN_TIMED_OUT:
-        return EXECUTION_TIMED_OUT;
-    default:
-        return EXECUTION_FAILED;
+    case RUN_SUCCEEDED: return EXECUTION_SUCCEEDED;
+    case RUN_CANCELLED: return EXECUTION_CANCELLED;
+    case RUN_TIMED_OUT: return EXECUTION_TIMED_OUT;
+    default: return EXECUTION_FAILED;
     }
 }
 
@@ -60,7 +56,8 @@ static void not_stored(report_job *r, live *l)
     char made[EXECUTION_ID_LEN + 1];
 
     if (code == ORCH_E_ABORTED && r->report->report.end == REPORT_SUSPENDED) {
-        l->phase = PHASE_HANDED; /* something came into its inbox meanwhile, and is on its way to it */
+        l->phase =
+            PHASE_HANDED; /* something came into its inbox meanwhile, and is on its way to it */
         return;
     }
     log_write(o->ports.log, ORCH_LOG_CRITICAL, "execution %s: its report was not stored: %s",
@@ -183,20 +180,11 @@ static void on_message(void *ctx, channel *c, message *m)
         return;
     }
     switch (m->kind) {
-    case MESSAGE_REPORT:
-        on_report(l, m);
-        return;
-    case MESSAGE_ACCEPTED:
-        on_accepted(l, m);
-        break;
-    case MESSAGE_REFUSED:
-        dispatch_refused(l, m);
-        break;
-    case MESSAGE_NEED_DEFINITION:
-        dispatch_definition(l);
-        break;
-    default: /* STEP_STARTED: news for those who watch */
-        break;
+    case MESSAGE_REPORT: on_report(l, m); return;
+    case MESSAGE_ACCEPTED: on_accepted(l, m); break;
+    case MESSAGE_REFUSED: dispatch_refused(l, m); break;
+    case MESSAGE_NEED_DEFINITION: dispatch_definition(l); break;
+    default: /* STEP_STARTED: news for those who watch */ break;
     }
     message_free(m);
 }

@@ -14,6 +14,7 @@ void unit_submit(unit_job *j)
 {
     orchestrator *o = j->o;
 
+    o->stats.units_submitted++;
     o->stats.units_in_store++;
     o->ports.store.ops->submit(o->ports.store.self, &j->unit);
 }

@@ -65,6 +65,19 @@ void waiters_tell_all(orchestrator *o, int32_t code)
         waiters_tell(o, o->waiters->key, code, NULL);
 }
 
+void waiters_give_up(orchestrator *o)
+{
+    waiter_entry *e, *next;
+
+    HASH_ITER(hh, o->waiters, e, next)
+    {
+        const live *l = live_find(o, e->key);
+
+        if (!l || !live_has_unit(l))
+            waiters_tell(o, e->key, ORCH_E_CANCELLED, NULL);
+    }
+}
+
 bool orchestrator_unwait(orchestrator *o, end_waiter *w)
 {
     (void)o; /* an entry whose list is empty goes when its execution ends */

@@ -29,18 +29,19 @@
  * order of acceptance within a shard and are unique for ever. An execution whose caller chose no id has the key's
  * text as its id: 13 characters of Crockford's base 32 in lower case. The shard of a caller's id follows from
  * its hash, so that two orchestrators that accept the same id meet at one owner. */
-#define STORE_SHARDS 64
+#define STORE_SHARDS        64
 #define STORE_SEQUENCE_BITS 15
-#define STORE_SHARD_BITS 6
-#define EXECUTION_ID_LEN 13
-#define EXECUTION_ID_MAX 128 /* of a caller's id: text_is_name characters and '/' ':' */
+#define STORE_SHARD_BITS    6
+#define EXECUTION_ID_LEN    13
+#define EXECUTION_ID_MAX    128 /* of a caller's id: text_is_name characters and '/' ':' */
 
 uint64_t execution_key_make(int64_t ms, uint32_t shard, uint32_t sequence);
 uint32_t execution_key_shard(uint64_t key);
 int64_t execution_key_ms(uint64_t key);
 uint32_t execution_id_shard(const char *id);
 void execution_id_format(uint64_t key, char out[EXECUTION_ID_LEN + 1]);
-bool execution_id_parse(const char *id, uint64_t *key); /* false: not of the made form, so a caller's id */
+bool execution_id_parse(const char *id,
+                        uint64_t *key); /* false: not of the made form, so a caller's id */
 /* 0, or INVALID_ARGUMENT for an id that a caller may not choose (empty, long, other characters, the made form). */
 int32_t execution_id_check(const char *id, orch_error **err);
 
@@ -58,18 +59,18 @@ enum execution_state {
 #define EXECUTION_STATE_IS_END(state) ((state) >= EXECUTION_SUCCEEDED)
 
 typedef struct definition_row {
-    uint64_t key;      /* 1, 2, …; given by the orchestrator */
+    uint64_t key; /* 1, 2, …; given by the orchestrator */
     char *workflow;
     char *version;
     uint8_t digest[32];
-    bytes *text;       /* canonical JSON; NULL where the load leaves it out */
-    bytes *metadata;   /* the registrant's JSON, or NULL */
+    bytes *text;     /* canonical JSON; NULL where the load leaves it out */
+    bytes *metadata; /* the registrant's JSON, or NULL */
     int64_t registered_ms;
 } definition_row;
 
 typedef struct execution_row {
     uint64_t key;
-    char *id; /* the caller's; NULL = the key's text */
+    char *id;            /* the caller's; NULL = the key's text */
     uint64_t definition; /* its row's key */
     uint32_t run;        /* 1, 2, … */
     uint8_t state;       /* enum execution_state */
@@ -111,49 +112,54 @@ typedef struct execution_update {
 /* Owned by the submitter, borrowed by the adapter from submit until reap gives it back; so are the things it points
  * to (an adapter that keeps bytes takes references). Operations run in the order of the members; each is optional. */
 typedef struct store_unit {
-    struct store_unit *next; /* the adapter's while it has the unit; then the list that reap returns */
+    struct store_unit
+        *next; /* the adapter's while it has the unit; then the list that reap returns */
 
     /* Guards, checked inside the transaction. */
-    uint32_t shard;      /* whose lease must be ours ... */
-    uint64_t term;       /* ... with this term: else ABORTED ("stale term") */
-    bool must_be_open;   /* the execution `key` exists and has no end: else FAILED_PRECONDITION */
-    bool check_inbox;    /* its inbox_seq is `inbox_seen`: else ABORTED */
+    uint32_t shard;    /* whose lease must be ours ... */
+    uint64_t term;     /* ... with this term: else ABORTED ("stale term") */
+    bool must_be_open; /* the execution `key` exists and has no end: else FAILED_PRECONDITION */
+    bool check_inbox;  /* its inbox_seq is `inbox_seen`: else ABORTED */
     uint64_t inbox_seen;
 
     /* Operations. */
-    definition_row *definition;  /* insert; ALREADY_EXISTS if (workflow, version) or key is there */
-    execution_row *accept;       /* insert; ALREADY_EXISTS if the id or key is there */
-    uint64_t key;                /* the execution that the rest is about; it must exist (else NOT_FOUND, except that a
+    definition_row *definition; /* insert; ALREADY_EXISTS if (workflow, version) or key is there */
+    execution_row *accept;      /* insert; ALREADY_EXISTS if the id or key is there */
+    uint64_t
+        key; /* the execution that the rest is about; it must exist (else NOT_FOUND, except that a
                                   * bare append of checkpoints without must_be_open may not look) */
     uint32_t run;
-    checkpoint *checkpoints;     /* append; one that is there already (same run and seq) is passed over */
+    checkpoint
+        *checkpoints; /* append; one that is there already (same run and seq) is passed over */
     uint32_t checkpoint_count;
-    inbox_item *inbox_put;       /* append one; the adapter gives it its seq (row.inbox_seq + 1) */
-    uint64_t inbox_consumed;     /* delete items with seq <= this; 0 = none */
-    execution_update *update;    /* also raises the row's run to `run` where that is higher (a retry) */
+    inbox_item *inbox_put;   /* append one; the adapter gives it its seq (row.inbox_seq + 1) */
+    uint64_t inbox_consumed; /* delete items with seq <= this; 0 = none */
+    execution_update
+        *update; /* also raises the row's run to `run` where that is higher (a retry) */
 
-    int32_t result;              /* out: 0 or a negative code */
-    void *owner;                 /* the submitter's */
+    int32_t result;                     /* out: 0 or a negative code */
+    void *owner;                        /* the submitter's */
     void (*done)(struct store_unit *u); /* the submitter's; the adapter does not call it */
 } store_unit;
 
 /* ---- reading --------------------------------------------------------------------------------------------- */
 
 typedef struct execution_filter { /* zero members do not filter */
-    uint64_t after_key;    /* page on from here (exclusive), in the order of the listing */
-    bool ascending;        /* oldest first; else newest first (after_key 0 = from the newest) */
-    uint32_t states;       /* bit n: enum execution_state n */
+    uint64_t after_key;           /* page on from here (exclusive), in the order of the listing */
+    bool ascending;  /* oldest first; else newest first (after_key 0 = from the newest) */
+    uint32_t states; /* bit n: enum execution_state n */
     const char *workflow;
     const char *version;
     int64_t accepted_from_ms, accepted_to_ms; /* half open */
-    uint32_t limit;        /* rows; 0 = 100 */
-    bool payloads;         /* with input, output, error */
+    uint32_t limit;                           /* rows; 0 = 100 */
+    bool payloads;                            /* with input, output, error */
 } execution_filter;
 
 typedef struct execution_page {
     execution_row *rows; /* ends by execution_page_clear */
     size_t count;
-    uint64_t next_after; /* after_key of the next page; 0 = that was the last. A page may be short and have a next: the
+    uint64_t
+        next_after; /* after_key of the next page; 0 = that was the last. A page may be short and have a next: the
                           * adapter bounds the rows it looks at */
 } execution_page;
 
@@ -182,8 +188,8 @@ void definition_page_clear(definition_page *p);
 typedef struct store_stats {
     uint64_t batches, units, rows; /* committed */
     uint64_t queued;               /* units submitted and not reaped */
-    uint64_t bytes_written;        /* by the adapter, as far as it knows (WAL and database); 0 = unknown */
-    bool disk_full;                /* waiting for space */
+    uint64_t bytes_written; /* by the adapter, as far as it knows (WAL and database); 0 = unknown */
+    bool disk_full;         /* waiting for space */
 } store_stats;
 
 typedef struct store_ops {

@@ -38,26 +38,19 @@ void message_free(message *m)
     if (!m)
         return;
     switch (m->kind) {
-    case MESSAGE_START:
-        message_start_free(m->start);
-        break;
+    case MESSAGE_START: message_start_free(m->start); break;
     case MESSAGE_DEFINITION:
         bytes_unref(m->definition.text);
         definition_unref(m->definition.parsed);
         break;
-    case MESSAGE_INBOX:
-        bytes_unref(m->inbox.payload);
-        break;
-    case MESSAGE_REFUSED:
-        bytes_unref(m->refused.message);
-        break;
+    case MESSAGE_INBOX: bytes_unref(m->inbox.payload); break;
+    case MESSAGE_REFUSED: bytes_unref(m->refused.message); break;
     case MESSAGE_REPORT:
         checkpoints_free(m->report.checkpoints, m->report.count);
         bytes_unref(m->report.output);
         bytes_unref(m->report.error);
         break;
-    default:
-        break;
+    default: break;
     }
     mem_free(m);
 }

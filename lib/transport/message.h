@@ -38,7 +38,7 @@ enum message_kind {
     MESSAGE_REFUSED,         /* answer to START and ATTACH: code and message */
     MESSAGE_NEED_DEFINITION, /* by digest */
     MESSAGE_STEP_STARTED,    /* an attempt that did not end at once runs; not stored */
-    MESSAGE_REPORT,          /* checkpoints, in order of seq; with `end` or `suspend`, the last ones */
+    MESSAGE_REPORT, /* checkpoints, in order of seq; with `end` or `suspend`, the last ones */
 };
 
 enum report_end { REPORT_GOES_ON, REPORT_COMPLETED, REPORT_SUSPENDED };
@@ -48,7 +48,7 @@ typedef struct message_start {
     uint64_t key;
     uint32_t run;
     digest definition;
-    bytes *input;          /* NULL = {} */
+    bytes *input; /* NULL = {} */
     checkpoint *checkpoints;
     uint32_t checkpoint_count;
     struct inbox_note *inbox; /* what waits in the inbox */
@@ -97,19 +97,20 @@ typedef struct message {
             int64_t at_ms;
         } step_started;
         struct {
-            uint8_t end; /* enum report_end */
+            uint8_t end;   /* enum report_end */
             uint8_t state; /* COMPLETED: enum run_state */
             checkpoint *checkpoints;
             uint32_t count, capacity;
-            uint64_t inbox_seen; /* newest inbox item that the run has acted upon */
-            int64_t wake_ms;     /* SUSPENDED */
+            uint64_t inbox_seen;   /* newest inbox item that the run has acted upon */
+            int64_t wake_ms;       /* SUSPENDED */
             bytes *output, *error; /* COMPLETED */
         } report;
     };
 } message;
 
-message *message_new(enum message_kind kind, epoch e); /* zeroed; NULL if there is no memory. Any thread */
-void message_free(message *m);                         /* and all it owns */
+message *message_new(enum message_kind kind,
+                     epoch e);             /* zeroed; NULL if there is no memory. Any thread */
+void message_free(message *m);             /* and all it owns */
 void message_start_free(message_start *s); /* NULL is harmless */
 /* Make room in a report for one more checkpoint. False if there is no memory. */
 bool message_report_reserve(message *m);

@@ -47,7 +47,7 @@ static inline void channel_close(channel *c)
 
 typedef struct transport_ops {
     uint32_t size;
-    const char *name; /* also the scheme of its endpoints: "inproc" */
+    const char *name;           /* also the scheme of its endpoints: "inproc" */
     uint32_t max_message_bytes; /* larger starts and definitions go in parts; 0 = no limit */
     /* Open a channel to the engine at `endpoint`. The channel may turn out broken later. NOT_FOUND, UNAVAILABLE. */
     int32_t (*open)(void *self, const char *endpoint, const channel_handler *h, void *ctx,

@@ -24,13 +24,13 @@
 
 #define IN_FLIGHT 48
 
-#define CHECK(condition, ...)                                                                      \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            fprintf(stderr, "crash: " __VA_ARGS__);                                                \
-            fputc('\n', stderr);                                                                   \
-            exit(1);                                                                               \
-        }                                                                                          \
+#define CHECK(condition, ...)                       \
+    do {                                            \
+        if (!(condition)) {                         \
+            fprintf(stderr, "crash: " __VA_ARGS__); \
+            fputc('\n', stderr);                    \
+            exit(1);                                \
+        }                                           \
     } while (0)
 
 /* ---- what both sides know: the workflows and their right outputs ----------------------------------------- */
@@ -42,28 +42,36 @@ static const char *const names[KINDS] = {"chain", "map", "retry", "wait", "cance
 static const char *const definitions[KINDS] = {
     "{\"id\":\"chain\",\"version\":\"1.0.0\",\"steps\":["
     "{\"id\":\"a\",\"executor\":\"add\",\"with\":{\"to\":\"${input.n}\"}},"
-    "{\"id\":\"b\",\"executor\":\"add\",\"depends_on\":[\"a\"],\"with\":{\"to\":\"${steps.a.output}\"}},"
+    "{\"id\":\"b\",\"executor\":\"add\",\"depends_on\":[\"a\"],\"with\":{\"to\":\"${steps.a.output}"
+    "\"}},"
     "{\"id\":\"c\",\"executor\":\"noop\",\"depends_on\":[\"b\"],\"with\":\"${steps.b.output}\"},"
-    "{\"id\":\"d\",\"executor\":\"add\",\"depends_on\":[\"c\"],\"with\":{\"to\":\"${steps.c.output + 1}\"}}],"
+    "{\"id\":\"d\",\"executor\":\"add\",\"depends_on\":[\"c\"],\"with\":{\"to\":\"${steps.c.output "
+    "+ 1}\"}}],"
     "\"output\":\"${steps.d.output}\"}",
     "{\"id\":\"map\",\"version\":\"1.0.0\",\"steps\":["
-    "{\"id\":\"list\",\"executor\":\"lua\",\"with\":{\"code\":\"local t = {} for i = 1, 40 do t[i] = input.n + i end "
+    "{\"id\":\"list\",\"executor\":\"lua\",\"with\":{\"code\":\"local t = {} for i = 1, 40 do t[i] "
+    "= input.n + i end "
     "return t\"}},"
-    "{\"id\":\"each\",\"executor\":\"add\",\"depends_on\":[\"list\"],\"for_each\":\"${steps.list.output}\","
+    "{\"id\":\"each\",\"executor\":\"add\",\"depends_on\":[\"list\"],\"for_each\":\"${steps.list."
+    "output}\","
     "\"max_parallel\":7,\"with\":{\"to\":\"${item}\"}},"
-    "{\"id\":\"sum\",\"executor\":\"lua\",\"depends_on\":[\"each\"],\"with\":{\"code\":\"local s = 0 for _, v in "
+    "{\"id\":\"sum\",\"executor\":\"lua\",\"depends_on\":[\"each\"],\"with\":{\"code\":\"local s = "
+    "0 for _, v in "
     "ipairs(steps.each.output) do s = s + v end return s\"}}],"
     "\"output\":\"${steps.sum.output}\"}",
     "{\"id\":\"retry\",\"version\":\"1.0.0\",\"steps\":["
-    "{\"id\":\"a\",\"executor\":\"flaky\",\"with\":{\"to\":\"${input.n}\"},\"retry\":{\"max_attempts\":5,"
+    "{\"id\":\"a\",\"executor\":\"flaky\",\"with\":{\"to\":\"${input.n}\"},\"retry\":{\"max_"
+    "attempts\":5,"
     "\"initial_interval\":\"3ms\",\"jitter\":0}},"
-    "{\"id\":\"b\",\"executor\":\"add\",\"depends_on\":[\"a\"],\"when\":\"steps.a.output > 0\",\"with\":{\"to\":\"${"
+    "{\"id\":\"b\",\"executor\":\"add\",\"depends_on\":[\"a\"],\"when\":\"steps.a.output > "
+    "0\",\"with\":{\"to\":\"${"
     "steps.a.output}\"}}],"
     "\"output\":\"${steps.b.output}\"}",
     "{\"id\":\"wait\",\"version\":\"1.0.0\",\"steps\":["
     "{\"id\":\"a\",\"executor\":\"add\",\"with\":{\"to\":\"${input.n}\"}},"
     "{\"id\":\"w\",\"executor\":\"wait\",\"depends_on\":[\"a\"],\"with\":{\"duration\":\"25ms\"}},"
-    "{\"id\":\"b\",\"executor\":\"add\",\"depends_on\":[\"w\"],\"with\":{\"to\":\"${steps.a.output}\"}}],"
+    "{\"id\":\"b\",\"executor\":\"add\",\"depends_on\":[\"w\"],\"with\":{\"to\":\"${steps.a.output}"
+    "\"}}],"
     "\"output\":\"${steps.b.output}\"}",
     "{\"id\":\"cancelled\",\"version\":\"1.0.0\",\"steps\":["
     "{\"id\":\"a\",\"executor\":\"add\",\"with\":{\"to\":\"${input.n}\"}},"
@@ -73,12 +81,9 @@ static const char *const definitions[KINDS] = {
 static long expected(enum kind k, long n)
 {
     switch (k) {
-    case CHAIN:
-        return n + 4;
-    case MAP:
-        return 40 * n + 40 * 41 / 2 + 40;
-    default:
-        return n + 2;
+    case CHAIN: return n + 4;
+    case MAP: return 40 * n + 40 * 41 / 2 + 40;
+    default: return n + 2;
     }
 }
 
@@ -116,7 +121,8 @@ static long number_after(const char *text, const char *key)
 static void succeed(orch_task *task)
 {
     char text[32];
-    int n = snprintf(text, sizeof text, "%ld", number_after(orch_task_input(task, NULL), "\"to\":") + 1);
+    int n = snprintf(text, sizeof text, "%ld",
+                     number_after(orch_task_input(task, NULL), "\"to\":") + 1);
 
     CHECK(orch_task_complete(task, text, (size_t)n, NULL) == ORCH_OK, "complete");
 }
@@ -201,7 +207,8 @@ static void begin(const char *dir)
               orch_engine_register_executor(engine, "flaky", flaky, NULL, NULL, &error) == 0,
           "%s", orch_error_message(error));
     for (int i = 0; i < KINDS; i++)
-        CHECK(orch_v2_register_definition(orch, definitions[i], strlen(definitions[i]), &error) == 0,
+        CHECK(orch_v2_register_definition(orch, definitions[i], strlen(definitions[i]), &error) ==
+                  0,
               "%s: %s", names[i], orch_error_message(error));
 }
 
@@ -335,7 +342,8 @@ static long stored_count;
 static void mark_stored(const char *dir)
 {
     static const char sql[] =
-        "SELECT e.id || '/' || c.run || '/' || json_extract(d.text, '$.steps[' || c.step || '].id') || "
+        "SELECT e.id || '/' || c.run || '/' || json_extract(d.text, '$.steps[' || c.step || "
+        "'].id') || "
         "CASE WHEN c.idx IS NULL OR c.idx < 0 OR c.idx = 4294967295 THEN '' ELSE '/' || c.idx END "
         "FROM checkpoint c JOIN execution e ON e.key = c.execution JOIN definition d ON d.key = "
         "e.definition WHERE c.kind >= 5 AND e.accepted_ms >= ?1";
@@ -373,7 +381,8 @@ static void mark_stored(const char *dir)
     sqlite3_finalize(s);
     sqlite3_close(db);
     clock_gettime(CLOCK_REALTIME, &now);
-    since_ms = (int64_t)now.tv_sec * 1000 - 60000; /* open ones are not older than that: looked at again */
+    since_ms = (int64_t)now.tv_sec * 1000 -
+               60000; /* open ones are not older than that: looked at again */
 }
 
 typedef struct started_key {
@@ -448,12 +457,13 @@ static void kill_at_random(pid_t pid)
     struct timespec t = {0, 0};
     int status;
 
-    t.tv_nsec = (long)(2 + rand() % (rand() % 4 ? 120 : 400)) * 1000000; /* the moment is the test */
+    t.tv_nsec = (long)(2 + rand() % (rand() % 4 ? 120 : 400)) *
+                1000000; /* the moment is the test */
     nanosleep(&t, NULL);
     kill(pid, SIGKILL);
     CHECK(waitpid(pid, &status, 0) == pid, "waitpid");
-    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "the child ended by itself: status %x",
-          (unsigned)status);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL,
+          "the child ended by itself: status %x", (unsigned)status);
 }
 
 int main(int argc, char **argv)

@@ -97,9 +97,8 @@ static void start_engine(world *w, uint32_t i, const world_options *o)
 
         assert_int_equal(engine_add_executor(we->engine, "test", test, NULL), 0);
     }
-    assert_int_equal(w->transport.ops->listen(w->transport.self, we->name, engine_accept,
-                                              we->engine, NULL),
-                     0);
+    assert_int_equal(
+        w->transport.ops->listen(w->transport.self, we->name, engine_accept, we->engine, NULL), 0);
 }
 
 static void start_cores(world *w, const world_options *o)
@@ -123,8 +122,8 @@ static void start_cores(world *w, const world_options *o)
     for (uint32_t i = 0; i < w->engine_count; i++) {
         start_engine(w, i, o);
         assert_int_equal(orchestrator_add_engine(w->orchestrator, w->engines[i].name, w->transport,
-                                                 w->engines[i].name, o->capacity ? o->capacity : 100,
-                                                 NULL),
+                                                 w->engines[i].name,
+                                                 o->capacity ? o->capacity : 100, NULL),
                          0);
     }
 }

@@ -24,7 +24,7 @@ typedef struct world {
     int64_t timer_ms;
     world_engine engines[WORLD_ENGINES];
     uint32_t engine_count;
-    mpsc pool; /* jobs that wait */
+    mpsc pool;      /* jobs that wait */
     bool pool_held; /* keep them waiting */
     uint64_t instance;
     uint64_t random;
@@ -59,7 +59,8 @@ execution_row world_row(world *w, uint64_t key);
 uint8_t world_state(world *w, uint64_t key);
 char *world_output(world *w, uint64_t key); /* text, freed by mem_free; "null" if none */
 char *world_error(world *w, uint64_t key);
-uint32_t world_checkpoints(world *w, uint64_t key, uint8_t kind); /* how many of that kind; 0 = all */
+uint32_t world_checkpoints(world *w, uint64_t key,
+                           uint8_t kind);       /* how many of that kind; 0 = all */
 channel *world_channel(world *w, uint64_t key); /* the orchestrator's end; NULL */
 
 #endif

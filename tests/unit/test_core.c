@@ -77,17 +77,19 @@ static void assert_text(char *text, const char *expected)
     mem_free(text);
 }
 
-#define TWO_STEPS                                                                                  \
-    "{\"id\":\"two\",\"version\":\"1.0.0\",\"steps\":[{\"id\":\"a\",\"executor\":\"test\"},"       \
-    "{\"id\":\"b\",\"executor\":\"test\",\"depends_on\":[\"a\"]}],"                                \
+#define TWO_STEPS                                                                            \
+    "{\"id\":\"two\",\"version\":\"1.0.0\",\"steps\":[{\"id\":\"a\",\"executor\":\"test\"}," \
+    "{\"id\":\"b\",\"executor\":\"test\",\"depends_on\":[\"a\"]}],"                          \
     "\"output\":{\"a\":\"${steps.a.output.done}\"}}"
 #define NOOPS                                                                                      \
     "{\"id\":\"noops\",\"version\":\"1.0.0\",\"steps\":[{\"id\":\"a\",\"executor\":\"noop\"},"     \
-    "{\"id\":\"b\",\"executor\":\"noop\",\"depends_on\":[\"a\"],\"with\":{\"x\":\"${input.x}\"}}]," \
+    "{\"id\":\"b\",\"executor\":\"noop\",\"depends_on\":[\"a\"],\"with\":{\"x\":\"${input.x}\"}}]" \
+    ","                                                                                            \
     "\"output\":\"${steps.b.output.x}\"}"
 #define SLEEPER                                                                                    \
     "{\"id\":\"sleeper\",\"version\":\"1.0.0\",\"steps\":[{\"id\":\"w\",\"executor\":\"wait\","    \
-    "\"with\":{\"duration\":\"1h\"}},{\"id\":\"a\",\"executor\":\"test\",\"depends_on\":[\"w\"]}]}"
+    "\"with\":{\"duration\":\"1h\"}},{\"id\":\"a\",\"executor\":\"test\",\"depends_on\":[\"w\"]}]" \
+    "}"
 
 /* ---- hand-over ------------------------------------------------------------------------------------------- */
 
@@ -450,8 +452,9 @@ static void test_a_deadline_holds_while_it_waits_for_an_engine(void **state)
     (void)state;
     o.capacity = 1;
     w = begin(&o);
-    world_register(w, "{\"id\":\"t\",\"version\":\"1.0.0\",\"timeout\":\"1m\",\"steps\":[{\"id\":\"a\","
-                      "\"executor\":\"test\"}]}");
+    world_register(
+        w, "{\"id\":\"t\",\"version\":\"1.0.0\",\"timeout\":\"1m\",\"steps\":[{\"id\":\"a\","
+           "\"executor\":\"test\"}]}");
     world_register(w, TWO_STEPS);
     world_start(w, "two", NULL, NULL);
     second = world_start(w, "t", NULL, NULL);
@@ -468,8 +471,9 @@ static void test_a_deadline_holds_while_it_sleeps(void **state)
     uint64_t key;
 
     (void)state;
-    world_register(w, "{\"id\":\"t\",\"version\":\"1.0.0\",\"timeout\":\"1m\",\"steps\":[{\"id\":\"a\","
-                      "\"executor\":\"wait\",\"with\":{\"duration\":\"2h\"}}]}");
+    world_register(
+        w, "{\"id\":\"t\",\"version\":\"1.0.0\",\"timeout\":\"1m\",\"steps\":[{\"id\":\"a\","
+           "\"executor\":\"wait\",\"with\":{\"duration\":\"2h\"}}]}");
     key = world_start(w, "t", NULL, NULL);
     world_advance(w, 5000);
     assert_int_equal(world_state(w, key), EXECUTION_SUSPENDED);

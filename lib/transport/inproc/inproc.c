@@ -13,7 +13,7 @@ typedef struct pair pair;
 typedef struct end {
     channel base; /* first */
     pair *pair;
-    list ready;        /* in inproc.ready while there is something to deliver */
+    list ready; /* in inproc.ready while there is something to deliver */
     message *first, *last;
     bool unaccepted; /* the listener has not seen it yet */
     bool closed;     /* by its own side */
