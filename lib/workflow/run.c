@@ -88,7 +88,7 @@ int32_t run_start(run *r, int64_t now_ms, orch_error **err)
     return r->phase == RUN_GOING ? ORCH_OK : error_no_memory(err);
 }
 
-/* ---- The end ------------------------------------------------------------------------------------------ */
+/* ---- The end --------------------------------------------------------------------------------- */
 
 static void decide_end(run *r, enum run_state state, bytes *error)
 {
@@ -100,7 +100,7 @@ static void decide_end(run *r, enum run_state state, bytes *error)
 /* Nothing runs, and nothing that could still start would change how it ends. */
 static bool all_done(const run *r)
 {
-    if (r->phase != RUN_GOING || r->counts.running)
+    if (r->phase != RUN_GOING || r->counts.running || r->was_stopped)
         return false;
     return r->failed ? !r->handlers : r->counts.ended == r->counts.steps;
 }
@@ -151,7 +151,7 @@ void run_cancel(run *r, const char *reason, int64_t now_ms)
                   run_error_text(ORCH_E_CANCELLED, reason ? reason : "cancelled"));
 }
 
-/* ---- Time --------------------------------------------------------------------------------------------- */
+/* ---- Time ------------------------------------------------------------------------------------ */
 
 int64_t run_deadline(const run *r)
 {
@@ -184,7 +184,7 @@ void run_tick(run *r, int64_t now_ms)
     }
 }
 
-/* ---- Actions ------------------------------------------------------------------------------------------ */
+/* ---- Actions --------------------------------------------------------------------------------- */
 
 bool run_ask(run *r, place at, enum run_expression what, enum phase phase, run_action *out)
 {
@@ -219,7 +219,8 @@ static bool next_overdue(run *r, run_action *out)
     return false;
 }
 
-/* One walk over all nodes, once in the life of a run, instead of a list that each attempt would pay for. */
+/* One walk over all nodes, once in the life of a run, instead of a list that each attempt pays
+ * for. */
 static bool next_stop(run *r, run_action *out)
 {
     while (r->stopped.step < r->counts.steps) {
@@ -301,6 +302,7 @@ static void give_checkpoint(run *r, run_action *out)
     run_give(out, RUN_CHECKPOINT, (place){c->step, c->index});
     out->attempt = c->attempt;
     out->checkpoint = *c;
+    out->checkpoint.seq = r->last_seq - r->made.len;
 }
 
 bool run_next(run *r, int64_t now_ms, run_action *out)
@@ -330,7 +332,7 @@ bool run_next(run *r, int64_t now_ms, run_action *out)
     }
 }
 
-/* ---- Answers ------------------------------------------------------------------------------------------ */
+/* ---- Answers --------------------------------------------------------------------------------- */
 
 static void output_evaluated(run *r, run_answer *a)
 {
@@ -402,7 +404,7 @@ void run_stored(run *r, uint64_t seq)
     }
 }
 
-/* ---- Questions ---------------------------------------------------------------------------------------- */
+/* ---- Questions ------------------------------------------------------------------------------- */
 
 bool run_is_waiting(const run *r)
 {

@@ -1,18 +1,20 @@
 /* The inside of a run. Words used here:
  *
- * A node is a step, or one item of a step's for_each. A place says which. A unit is a node that does work itself:
- * a step without for_each, or an item. Each node is in one phase; what an event means depends on it.
+ * A node is a step, or one item of a step's for_each. A place says which. A unit is a node that
+ * does work itself: a step without for_each, or an item. Each node is in one phase; what an event
+ * means depends on it.
  *
- *     step:  WAITING → READY → [WHEN → DECIDING → DECIDED] → unit, or LISTING → EXPANDING → ITEMS → ENDED
- *     unit:  task: RUNNING [→ OVERDUE → STOPPING] [→ RETRYING → BACKOFF → AGAIN → RUNNING …] → ENDED
- *            wait: DUE → HOLDING → SLEEPING → ENDED
+ *     step:   WAITING → READY → [WHEN → DECIDING → DECIDED →]
+ *             as a unit, or LISTING → EXPANDING → ITEMS → ENDED
+ *     a task: RUNNING [→ OVERDUE → STOPPING] [→ RETRYING → BACKOFF → AGAIN → RUNNING …] → ENDED
+ *     a wait: DUE → HOLDING → SLEEPING → ENDED
  *
- * run.c        lifecycle, the order in which actions are given, how a run ends
- * run_step.c   the graph: what becomes ready, run_if, `when`, what an end or a stored checkpoint sets free
- * run_unit.c   one unit: attempts, their timeouts, waits
- * run_items.c  for_each
- * run_retry.c  whether and when the next attempt starts
- * run_record.c checkpoints on their way to the store, and the error texts in them
+ * run.c         lifecycle, the order in which actions are given, how a run ends
+ * run_step.c    the graph: what becomes ready, run_if, `when`, what a stored checkpoint sets free
+ * run_unit.c    one unit: attempts, their timeouts, waits
+ * run_items.c   for_each
+ * run_retry.c   whether and when the next attempt starts
+ * run_record.c  checkpoints on their way to the store, and the errors in them
  * run_restore.c a run from its history */
 #ifndef WORKFLOW_RUN_IMPL_H
 #define WORKFLOW_RUN_IMPL_H
@@ -117,8 +119,7 @@ struct run {
     uint8_t state;  /* enum run_state */
     bool failed;    /* some step failed: only handlers start */
     bool output_asked;
-    bool
-        was_stopped; /* the history holds a cancelled step: it was being cancelled or had timed out */
+    bool was_stopped;  /* the history shows that it was being cancelled, or had timed out */
     int32_t stop_code; /* CLOSING: why */
     uint32_t failed_step;
     uint64_t failed_seq; /* of that step's checkpoint: nothing starts before it is stored */
@@ -138,9 +139,10 @@ struct run {
     node nodes[];
 };
 
-/* Both in run_record.c; the caller writes or reads the element. Push: NULL if there is no memory. */
+/* In run_record.c. */
 void *ring_grow(ring *q, size_t size);
 
+/* Room for one element, which the caller writes; NULL if there is no memory. */
 static inline void *ring_push(ring *q, size_t size)
 {
     if (q->len == q->cap && !ring_grow(q, size))
@@ -174,7 +176,7 @@ static inline node *run_node(run *r, place at) /* at is known to be good */
     return at.index == INDEX_NONE ? n : &n->each->items[at.index];
 }
 
-/* Field by field: clearing the whole action, checkpoint and all, cost more than the rest of a step. */
+/* Field by field: to clear the whole action, checkpoint and all, takes longer. */
 static inline void run_give(run_action *out, enum run_action_kind kind, place at)
 {
     out->kind = (uint8_t)kind;
@@ -226,14 +228,14 @@ int64_t run_retry_at(const retry_policy *p, uint32_t attempt, int32_t code, int6
                      int64_t now_ms, const run_options *options);
 
 /* run_record.c */
-/* Number the checkpoint and queue it (takes its bytes over), or, for a step that makes none, act at once as if it were
- * stored. False if there was no memory: the run closes. */
+/* Queue the checkpoint (takes its bytes over), or, for a step that makes none, act at once as if it
+ * were stored. False if there was no memory: the run closes. */
 bool run_record(run *r, checkpoint *c);
 bytes *run_error_text(int32_t code, const char *message);
 /* For words and numbers of our own: at most 255 bytes. */
 bytes *run_error(int32_t code, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* The error with words before its message and, unless NULL, the step. `error` may be NULL or not what it should be:
- * then code and message come from `code`. */
+/* The error with words before its message and, unless NULL, the step. `error` may be NULL or not
+ * what it should be: then code and message come from `code`. */
 bytes *run_error_wrap(const bytes *error, int32_t code, const char *prefix, const char *step_id);
 
 #endif

@@ -52,8 +52,8 @@ static bool has_turn(const run *r, uint32_t number)
     return !has_failed(e) && e->next < e->count && (!limit || e->in_flight < limit);
 }
 
-/* The step is in a ready ring at most once, for its next item, and goes to the ring's end for the one after: so
- * that steps with many items and others take turns. */
+/* The step is in a ready ring at most once, for its next item, and goes to the ring's end for the
+ * one after: so that steps with many items and others take turns. */
 static void queue(run *r, uint32_t number)
 {
     each *e = r->nodes[number].each;
@@ -70,7 +70,7 @@ static void skip_taken(each *e)
         e->next++;
 }
 
-/* ---- The list ----------------------------------------------------------------------------------------- */
+/* ---- The list -------------------------------------------------------------------------------- */
 
 bool run_begin_items(run *r, uint32_t number, run_action *out)
 {
@@ -161,7 +161,7 @@ void run_expanded(run *r, uint32_t number)
     go(r, number);
 }
 
-/* ---- The items ---------------------------------------------------------------------------------------- */
+/* ---- The items ------------------------------------------------------------------------------- */
 
 bool run_next_item(run *r, uint32_t number, run_action *out)
 {

@@ -56,14 +56,14 @@ bool run_record(run *r, checkpoint *c)
         run_no_memory(r);
         return false;
     }
-    c->seq = ++r->last_seq;
-    c->ended_ms = r->now_ms;
     *entry = (unstored){at, c->kind};
     *slot = *c;
+    slot->ended_ms = r->now_ms;
+    r->last_seq++; /* its seq: written when it is given, in the same order */
     return true;
 }
 
-/* ---- Errors ------------------------------------------------------------------------------------------- */
+/* ---- Errors ---------------------------------------------------------------------------------- */
 
 static void add_member(buf *b, const char *key, const char *value)
 {

@@ -3,7 +3,8 @@
 
 #define LONGEST_MS (INT64_C(100) * 365 * 24 * 3600 * 1000)
 
-/* initial × backoff^(attempt - 1), at most the cap. In microseconds on the way, or small factors would be lost. */
+/* initial × backoff^(attempt - 1), at most the cap. In microseconds on the way, or small factors
+ * would be lost. */
 static int64_t interval_of(const retry_policy *p, uint32_t attempt)
 {
     int64_t cap_ms = p->max_interval_ms > 0 && p->max_interval_ms < LONGEST_MS ? p->max_interval_ms

@@ -30,7 +30,7 @@ void run_push(run *r, place at)
         run_no_memory(r);
 }
 
-/* ---- May it start? ------------------------------------------------------------------------------------ */
+/* ---- May it start? --------------------------------------------------------------------------- */
 
 static bool is_satisfied(const step *s, const node *n)
 {
@@ -127,16 +127,19 @@ void run_decided(run *r, uint32_t number, run_answer *a)
     }
 }
 
-/* ---- Its end ------------------------------------------------------------------------------------------ */
+/* ---- Its end --------------------------------------------------------------------------------- */
 
 void run_count_end(run *r, uint32_t number)
 {
     uint8_t end = r->nodes[number].end;
 
     r->counts.ended++;
-    r->counts.failed += end == CHECKPOINT_FAILED;
-    r->counts.skipped += end == CHECKPOINT_SKIPPED;
-    r->handlers -= run_step(r, number)->run_if != RUN_IF_ALL_SUCCEEDED;
+    if (end == CHECKPOINT_FAILED)
+        r->counts.failed++;
+    else if (end == CHECKPOINT_SKIPPED)
+        r->counts.skipped++;
+    if (run_step(r, number)->run_if != RUN_IF_ALL_SUCCEEDED)
+        r->handlers--;
 }
 
 /* The checkpoint says how; its bytes are taken over. */

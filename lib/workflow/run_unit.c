@@ -43,7 +43,7 @@ static void end_unit(run *r, place at, checkpoint *c)
     run_item_ended(r, at);
 }
 
-/* ---- Attempts ----------------------------------------------------------------------------------------- */
+/* ---- Attempts -------------------------------------------------------------------------------- */
 
 static bool is_out(const node *n)
 {
@@ -173,7 +173,7 @@ void run_attempt_ended(run *r, uint32_t number, uint32_t index, uint32_t attempt
     result->output = result->error = NULL;
 }
 
-/* ---- Waits and timers --------------------------------------------------------------------------------- */
+/* ---- Waits and timers ------------------------------------------------------------------------ */
 
 bool run_begin_unit(run *r, place at, run_action *out)
 {

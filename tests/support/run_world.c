@@ -77,7 +77,7 @@ void world_restart(world *w, uint32_t keep)
     assert_int_equal(run_start(w->run, w->now_ms, &err), 0);
 }
 
-/* ---- What must hold with every action ------------------------------------------------------------------- */
+/* ---- What must hold with every action -------------------------------------------------------- */
 
 static const checkpoint *end_of(const world *w, uint32_t step, uint32_t index)
 {
@@ -96,7 +96,7 @@ static bool is_small(const world *w)
     return w->definition->step_count <= 64 && w->made <= 1000;
 }
 
-/* Attempts are numbered through, also over restarts, and none starts before the time that is stored for it. */
+/* Attempts are numbered through, also over restarts, and none starts before its stored time. */
 static void check_attempt(const world *w, const run_action *a)
 {
     uint32_t expected = 1;
@@ -251,7 +251,7 @@ void world_sleep(world *w)
     world_pump(w);
 }
 
-/* ---- Answers ------------------------------------------------------------------------------------------ */
+/* ---- Answers --------------------------------------------------------------------------------- */
 
 uint32_t world_number(const world *w, const char *step)
 {
@@ -337,7 +337,7 @@ void world_fail(world *w, const char *step)
     world_store(w);
 }
 
-/* ---- In words ------------------------------------------------------------------------------------------- */
+/* ---- In words -------------------------------------------------------------------------------- */
 
 static size_t add_place(const world *w, char *to, size_t room, uint32_t step, uint32_t index)
 {

@@ -1,5 +1,6 @@
-/* A world for one run: it does what an engine does with the run's actions, keeps the history, and checks with every
- * action what must always hold. Time, storage and the ends of attempts move when the test says so. */
+/* A world for one run: it does what an engine does with the run's actions, keeps the history, and
+ * checks with every action what must always hold. Time, storage and the ends of attempts move when
+ * the test says so. */
 #ifndef TESTS_RUN_WORLD_H
 #define TESTS_RUN_WORLD_H
 
@@ -57,9 +58,9 @@ void world_ok(world *w, const char *step);
 void world_fail(world *w, const char *step);
 
 uint32_t world_number(const world *w, const char *step);
-/* "steps in flight, comma separated, in order of their start": attempts as "a" or "a[3]", evaluations as "?a" */
+/* What is out, oldest first, with commas: attempts as "a" or "a[3]", evaluations as "?a". */
 const char *world_doing(world *w);
-/* the history as "S a, F b, R c[2]#1": kind (D E W R S F K C; K skipped), place, attempt if above 1 */
+/* The history, "S a, F b, R c[2]#3": kind (DEWRSFC, K is skipped), place, attempt above 1. */
 const char *world_history(world *w);
 
 #endif

@@ -1,4 +1,4 @@
-/* Goal: the graph's rules, one small table at a time: what starts, what is skipped, how a run ends. */
+/* Goal: the rules of the graph in small cases: what starts, what is skipped, how a run ends. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +10,7 @@
 #include "base/digest.h"
 #include "support/run_world.h"
 
-#define HEAD           "{'id':'w','version':'1.0.0','steps':["
+#define HEAD "{'id':'w','version':'1.0.0','steps':["
 #define STEP(id, more) "{'id':'" id "','executor':'noop'" more "}"
 
 static void assert_ended(world *w, enum run_state state, const char *error)
@@ -26,16 +26,15 @@ static void assert_ended(world *w, enum run_state state, const char *error)
     assert_int_equal(run_deadline(w->run), INT64_MAX);
 }
 
-/* ---- Order -------------------------------------------------------------------------------------------- */
+/* ---- Order ----------------------------------------------------------------------------------- */
 
 static void test_a_step_starts_after_its_dependencies_are_stored(void **state)
 {
     world w;
 
     (void)state;
-    world_open(&w,
-               HEAD STEP("a", "") "," STEP("b", "") "," STEP("c", ",'depends_on':['a','b']") "]}",
-               NULL);
+    world_open(&w, HEAD STEP("a", "") "," STEP("b", "") ","
+                   STEP("c", ",'depends_on':['a','b']") "]}", NULL);
     world_pump(&w);
     assert_string_equal(world_doing(&w), "a,b");
     world_end(&w, "b", INDEX_NONE, 0);
@@ -72,9 +71,9 @@ static void test_the_output_is_evaluated_once_all_ended(void **state)
         world_pump(&w);
         world_ok(&w, "a");
         assert_string_equal(world_doing(&w), "?output");
-        world_answer(
-            &w, &w.out[0],
-            (run_answer){.code = cases[i].code, .value = cases[i].code ? NULL : bytes_new("5", 1)});
+        world_answer(&w, &w.out[0],
+                     (run_answer){.code = cases[i].code,
+                                  .value = cases[i].code ? NULL : bytes_new("5", 1)});
         world_pump(&w);
         assert_ended(&w, cases[i].state, NULL);
         if (cases[i].code)
@@ -110,9 +109,9 @@ static void test_values_can_be_asked_for(void **state)
     world_close(&w);
 }
 
-/* ---- run_if: every rule over every pair of ends ------------------------------------------------------- */
+/* ---- run_if: every rule over every pair of ends ---------------------------------------------- */
 
-/* How the two dependencies end: success, failure, skipped by `when`, skipped because of a failure. */
+/* How a dependency ends: success, failure, skipped by `when`, skipped because of a failure. */
 static const char ends[] = "SFWB";
 
 static bool expect_started(const char *run_if, char a, char b)
@@ -159,86 +158,19 @@ static void check_run_if(const char *run_if, char a, char b)
     world w;
     run_value v;
 
-    snprintf(
-        json, sizeof json,
-        HEAD
-            STEP("ra", "") "," STEP("rb", "") "," STEP("a", ",'run_if':'all_done','when':'input.a',"
-                                                            "'depends_on':['ra']") "," STEP("b", ","
-                                                                                                 "'"
-                                                                                                 "r"
-                                                                                                 "u"
-                                                                                                 "n"
-                                                                                                 "_"
-                                                                                                 "i"
-                                                                                                 "f"
-                                                                                                 "'"
-                                                                                                 ":"
-                                                                                                 "'"
-                                                                                                 "a"
-                                                                                                 "l"
-                                                                                                 "l"
-                                                                                                 "_"
-                                                                                                 "d"
-                                                                                                 "o"
-                                                                                                 "n"
-                                                                                                 "e"
-                                                                                                 "'"
-                                                                                                 ","
-                                                                                                 "'"
-                                                                                                 "w"
-                                                                                                 "h"
-                                                                                                 "e"
-                                                                                                 "n"
-                                                                                                 "'"
-                                                                                                 ":"
-                                                                                                 "'"
-                                                                                                 "i"
-                                                                                                 "n"
-                                                                                                 "p"
-                                                                                                 "u"
-                                                                                                 "t"
-                                                                                                 "."
-                                                                                                 "b"
-                                                                                                 "'"
-                                                                                                 ","
-                                                                                                 "'"
-                                                                                                 "d"
-                                                                                                 "e"
-                                                                                                 "p"
-                                                                                                 "e"
-                                                                                                 "n"
-                                                                                                 "d"
-                                                                                                 "s"
-                                                                                                 "_"
-                                                                                                 "o"
-                                                                                                 "n"
-                                                                                                 "'"
-                                                                                                 ":"
-                                                                                                 "["
-                                                                                                 "'"
-                                                                                                 "r"
-                                                                                                 "b"
-                                                                                                 "'"
-                                                                                                 "]") "," STEP(
-                "z", ",'run_if':'%s','depends_on':['a','b']") "," STEP("end",
-                                                                       ",'run_if':'all_done','"
-                                                                       "depends_on':['z']") "]}",
-        run_if);
+    snprintf(json, sizeof json,
+             HEAD STEP("ra", "") "," STEP("rb", "") ","
+             STEP("a", ",'run_if':'all_done','when':'input.a','depends_on':['ra']") ","
+             STEP("b", ",'run_if':'all_done','when':'input.b','depends_on':['rb']") ","
+             STEP("z", ",'run_if':'%s','depends_on':['a','b']") ","
+             STEP("end", ",'run_if':'all_done','depends_on':['z']") "]}", run_if);
     if (a == 'B' || b == 'B') { /* then a and b must be skippable */
         snprintf(json, sizeof json,
-                 HEAD STEP("ra", "") "," STEP("rb", "") "," STEP("a", ",'run_if':'%s','when':'"
-                                                                      "input.a','depends_on':['ra'"
-                                                                      "]") "," STEP("b", ",'run_if'"
-                                                                                         ":'%s','"
-                                                                                         "when':'"
-                                                                                         "input.b',"
-                                                                                         "'depends_"
-                                                                                         "on':['rb'"
-                                                                                         "]") "," STEP(
-                     "z",
-                     ",'run_if':'%s','depends_on':['a','b']") "," STEP("end",
-                                                                       ",'run_if':'all_done','"
-                                                                       "depends_on':['z']") "]}",
+                 HEAD STEP("ra", "") "," STEP("rb", "") ","
+                 STEP("a", ",'run_if':'%s','when':'input.a','depends_on':['ra']") ","
+                 STEP("b", ",'run_if':'%s','when':'input.b','depends_on':['rb']") ","
+                 STEP("z", ",'run_if':'%s','depends_on':['a','b']") ","
+                 STEP("end", ",'run_if':'all_done','depends_on':['z']") "]}",
                  a == 'B' ? "any_succeeded" : "all_done", b == 'B' ? "any_succeeded" : "all_done",
                  run_if);
     }
@@ -278,11 +210,9 @@ static void test_a_benign_skip_lets_others_go_on(void **state)
     run_counts n;
 
     (void)state;
-    world_open(
-        &w,
-        HEAD STEP("a", "") "," STEP("alarm", ",'run_if':'any_failed','depends_on':['a']") "," STEP(
-            "c", ",'depends_on':['alarm']") "]}",
-        NULL);
+    world_open(&w, HEAD STEP("a", "") ","
+                   STEP("alarm", ",'run_if':'any_failed','depends_on':['a']") ","
+                   STEP("c", ",'depends_on':['alarm']") "]}", NULL);
     world_pump(&w);
     world_ok(&w, "a");
     world_ok(&w, "c");
@@ -321,7 +251,7 @@ static void test_a_long_chain_of_skips_needs_no_stack(void **state)
     test_free(json);
 }
 
-/* ---- Failure ------------------------------------------------------------------------------------------ */
+/* ---- Failure --------------------------------------------------------------------------------- */
 
 static void test_without_handlers_a_failure_ends_the_run_in_the_same_unit(void **state)
 {
@@ -342,10 +272,8 @@ static void test_after_a_failure_what_runs_finishes_and_handlers_start(void **st
     world w;
 
     (void)state;
-    world_open(&w,
-               HEAD STEP("a", "") "," STEP("b", "") "," STEP("c", ",'depends_on':['b']") "," STEP(
-                   "h", ",'run_if':'all_done','depends_on':['a','c']") "]}",
-               NULL);
+    world_open(&w, HEAD STEP("a", "") "," STEP("b", "") "," STEP("c", ",'depends_on':['b']") ","
+                   STEP("h", ",'run_if':'all_done','depends_on':['a','c']") "]}", NULL);
     world_pump(&w);
     world_end(&w, "a", INDEX_NONE, ORCH_E_INTERNAL);
     world_pump(&w);
@@ -364,11 +292,9 @@ static void test_nothing_follows_from_a_failure_that_is_not_stored(void **state)
     world w;
 
     (void)state;
-    /* b is ready while a's failure is on its way: whether it is skipped hangs on that, and h on b. */
-    world_open(&w,
-               HEAD STEP("a", "") "," STEP("r", "") "," STEP("b", ",'depends_on':['r']") "," STEP(
-                   "h", ",'run_if':'all_done','depends_on':['b']") "]}",
-               NULL);
+    /* b is ready while a's failure is on its way: b is skipped because of that, and h sees it. */
+    world_open(&w, HEAD STEP("a", "") "," STEP("r", "") "," STEP("b", ",'depends_on':['r']") ","
+                   STEP("h", ",'run_if':'all_done','depends_on':['b']") "]}", NULL);
     world_pump(&w);
     world_end(&w, "r", INDEX_NONE, 0);
     world_end(&w, "a", INDEX_NONE, ORCH_E_INTERNAL);
@@ -382,7 +308,7 @@ static void test_nothing_follows_from_a_failure_that_is_not_stored(void **state)
     world_close(&w);
 }
 
-/* ---- when --------------------------------------------------------------------------------------------- */
+/* ---- when ------------------------------------------------------------------------------------ */
 
 static void test_when_is_decided_stored_then_acted_on(void **state)
 {
@@ -436,17 +362,16 @@ static void test_when_false_skips_and_an_error_fails(void **state)
     world_close(&w);
 }
 
-/* ---- checkpoint: false -------------------------------------------------------------------------------- */
+/* ---- checkpoint: false ----------------------------------------------------------------------- */
 
 static void test_a_step_without_checkpoint_releases_at_once_and_runs_again(void **state)
 {
     world w;
 
     (void)state;
-    world_open(&w,
-               HEAD STEP("a", ",'checkpoint':false,'when':'input.x'") "," STEP(
-                   "b", ",'depends_on':['a']") "," STEP("c", ",'depends_on':['b']") "]}",
-               NULL);
+    world_open(&w, HEAD STEP("a", ",'checkpoint':false,'when':'input.x'") ","
+                   STEP("b", ",'depends_on':['a']") ","
+                   STEP("c", ",'depends_on':['b']") "]}", NULL);
     world_pump(&w);
     world_answer(&w, &w.out[0], (run_answer){.truth = true});
     world_pump(&w);
@@ -473,10 +398,8 @@ static void test_the_failure_of_a_step_without_checkpoint_is_stored(void **state
     world w;
 
     (void)state;
-    world_open(&w,
-               HEAD STEP("a", ",'checkpoint':false") "," STEP(
-                   "h", ",'run_if':'any_failed','depends_on':['a']") "]}",
-               NULL);
+    world_open(&w, HEAD STEP("a", ",'checkpoint':false") ","
+                   STEP("h", ",'run_if':'any_failed','depends_on':['a']") "]}", NULL);
     world_pump(&w);
     world_end(&w, "a", INDEX_NONE, ORCH_E_INTERNAL);
     world_pump(&w);
@@ -491,20 +414,19 @@ static void test_the_failure_of_a_step_without_checkpoint_is_stored(void **state
     world_close(&w);
 }
 
-/* ---- Answers that nobody waits for -------------------------------------------------------------------- */
+/* ---- Answers that nobody waits for ----------------------------------------------------------- */
 
 static void test_unknown_answers_are_ignored(void **state)
 {
     static const struct {
         uint32_t step, index, attempt;
-    } wrong[] = {{0, INDEX_NONE, 2}, {0, INDEX_NONE, 0}, {0, 0, 1}, {1, INDEX_NONE, 1},
+    } wrong[] = {{0, INDEX_NONE, 2}, {0, INDEX_NONE, 0}, {0, 0, 1},    {1, INDEX_NONE, 1},
                  {1, 7, 1},          {2, INDEX_NONE, 1}, {9, 9, 9}, {INDEX_NONE, INDEX_NONE, 1}};
     world w;
 
     (void)state;
-    world_open(&w,
-               HEAD STEP("a", "") "," STEP("b", ",'for_each':'${input.l}','depends_on':['a']") "]}",
-               NULL);
+    world_open(&w, HEAD STEP("a", "") "," STEP("b", ",'for_each':'${input.l}','depends_on':['a']")
+                   "]}", NULL);
     world_pump(&w);
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         run_result result = {.output = bytes_new("1", 1), .error = bytes_new("{}", 2)};
@@ -548,27 +470,15 @@ static void test_a_run_that_only_waits_says_so(void **state)
     world_close(&w);
 }
 
-/* ---- Cancel and deadline, at each moment -------------------------------------------------------------- */
+/* ---- Cancel and deadline, at each moment ----------------------------------------------------- */
 
-static const char
-    busy
-        [] =
-            HEAD
-                STEP("a", "") "," STEP(
-                    "w",
-                    ",'when':'input.w'") ","
-                                         "{'id':'s','executor':'wait','with':{'duration':'1s'}}"
-                                         "," STEP("r", ",'retry':{'max_attempts':3,'initial_"
-                                                       "interval':'10ms'}") "," STEP(
-                                             "f",
-                                             ",'for_each':'${input.l}','max_parallel':2,"
-                                             "'depends_on':['a']") "," STEP("z",
-                                                                            ",'run_if':'all_done','"
-                                                                            "depends_on':['f','s','"
-                                                                            "r','w']") "],"
-                                                                                       "'output':'$"
-                                                                                       "{steps.z."
-                                                                                       "output}'}";
+static const char busy[] = HEAD STEP("a", "") "," STEP("w", ",'when':'input.w'") ","
+                           "{'id':'s','executor':'wait','with':{'duration':'1s'}},"
+                           STEP("r", ",'retry':{'max_attempts':3,'initial_interval':'10ms'}") ","
+                           STEP("f", ",'for_each':'${input.l}','max_parallel':2,"
+                                     "'depends_on':['a']") ","
+                           STEP("z", ",'run_if':'all_done','depends_on':['f','s','r','w']") "],"
+                           "'output':'${steps.z.output}'}";
 
 static void answer_first(world *w)
 {
@@ -666,9 +576,8 @@ static void test_attempts_after_a_cancel_end_as_they_ended(void **state)
     world w;
 
     (void)state;
-    world_open(
-        &w, HEAD STEP("a", "") "," STEP("b", "") "," STEP("c", ",'retry':{'max_attempts':5}") "]}",
-        NULL);
+    world_open(&w, HEAD STEP("a", "") "," STEP("b", "") ","
+                   STEP("c", ",'retry':{'max_attempts':5}") "]}", NULL);
     world_pump(&w);
     run_cancel(w.run, NULL, w.now_ms);
     world_end(&w, "a", INDEX_NONE, 0); /* before it was told to stop */

@@ -10,7 +10,7 @@
 #include "base/digest.h"
 #include "support/run_world.h"
 
-#define HEAD           "{'id':'w','version':'1.0.0','steps':["
+#define HEAD "{'id':'w','version':'1.0.0','steps':["
 #define STEP(id, more) "{'id':'" id "','executor':'noop'" more "}"
 #define EACH(id, more) STEP(id, ",'for_each':'${input.list}'" more)
 
@@ -45,10 +45,8 @@ static void test_items_start_in_order_within_the_bound(void **state)
     run_value v;
 
     (void)state;
-    world_open(&w,
-               HEAD EACH("a", ",'max_parallel':2,'when':'input.x'") "," STEP(
-                   "b", ",'depends_on':['a']") "]}",
-               NULL);
+    world_open(&w, HEAD EACH("a", ",'max_parallel':2,'when':'input.x'") ","
+                   STEP("b", ",'depends_on':['a']") "]}", NULL);
     world_pump(&w);
     world_answer(&w, &w.out[0], (run_answer){.truth = true});
     world_pump(&w);
@@ -62,10 +60,9 @@ static void test_items_start_in_order_within_the_bound(void **state)
         world_pump(&w);
     }
     assert_string_equal(world_doing(&w), ""); /* not before it is stored */
-    assert_string_equal(
-        w.history[1].output->data,
-        "{\"count\":4,\"digest\":\"2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db0"
-        "2258717921a4881\"}");
+    assert_string_equal(w.history[1].output->data,
+                        "{\"count\":4,\"digest\":\"2d711642b726b04401627ca9fbac32f5"
+                        "c8530fb1903cc4db02258717921a4881\"}");
     world_store(&w);
     assert_string_equal(world_doing(&w), "a[0],a[1]");
     world_end_with(&w, world_find(&w, RUN_ATTEMPT, "a", 1), 0, "\"one\"", false);
@@ -123,9 +120,8 @@ static void test_the_first_failure_stops_new_items_and_waiting_retries(void **st
     world w;
 
     (void)state;
-    world_open(&w,
-               HEAD EACH("a", ",'max_parallel':4,'retry':{'max_attempts':2,"
-                              "'initial_interval':'1s','non_retryable':['NOT_FOUND']}") "]}",
+    world_open(&w, HEAD EACH("a", ",'max_parallel':4,'retry':{'max_attempts':2,"
+                                  "'initial_interval':'1s','non_retryable':['NOT_FOUND']}") "]}",
                NULL);
     world_pump(&w);
     list(&w, "a", 6, "x");
@@ -139,7 +135,8 @@ static void test_the_first_failure_stops_new_items_and_waiting_retries(void **st
     end_item(&w, "a", 0, ORCH_E_INTERNAL); /* no retry any more */
     assert_true(run_get_value(w.run, 0, &v));
     assert_int_equal(v.kind, CHECKPOINT_FAILED);
-    assert_string_equal(v.error->data, "{\"code\":\"NOT_FOUND\",\"message\":\"item 2: as told\"}");
+    assert_string_equal(v.error->data,
+                        "{\"code\":\"NOT_FOUND\",\"message\":\"item 2: as told\"}");
     assert_string_equal(w.error->data,
                         "{\"code\":\"NOT_FOUND\",\"message\":\"item 2: as told\",\"step\":\"a\"}");
     assert_over(&w, RUN_FAILED, "E a, R a[1], R a[3], F a[2], F a[0], F a");
@@ -173,10 +170,8 @@ static void test_waits_as_items(void **state)
     world w;
 
     (void)state;
-    world_open(&w,
-               HEAD "{'id':'a','executor':'wait','with':{'duration':'1s'},"
-                    "'for_each':'${input.list}','max_parallel':2}]}",
-               NULL);
+    world_open(&w, HEAD "{'id':'a','executor':'wait','with':{'duration':'1s'},"
+                        "'for_each':'${input.list}','max_parallel':2}]}", NULL);
     world_pump(&w);
     list(&w, "a", 3, "x");
     assert_string_equal(world_doing(&w), "?a[0],?a[1]");
@@ -199,7 +194,7 @@ static void test_waits_as_items(void **state)
     assert_over(&w, RUN_FAILED, "E a, W a[0], W a[1], S a[1], F a[2], S a[0], F a");
 }
 
-/* ---- Restarts ----------------------------------------------------------------------------------------- */
+/* ---- Restarts -------------------------------------------------------------------------------- */
 
 static const char three[] = HEAD EACH("a", ",'max_parallel':2,'retry':{'max_attempts':3,"
                                            "'initial_interval':'1s','jitter':0}") "]}";
@@ -210,12 +205,10 @@ static void test_after_a_restart_the_list_must_be_the_same(void **state)
         uint64_t count;
         const char *items, *error;
     } cases[] = {
-        {3, "y",
-         "{\"code\":\"DATA_LOSS\",\"message\":\"for_each: the list is not what it was before "
-         "the restart: 3 items, were 3, others\",\"step\":\"a\"}"},
-        {4, "x",
-         "{\"code\":\"DATA_LOSS\",\"message\":\"for_each: the list is not what it was before "
-         "the restart: 4 items, were 3\",\"step\":\"a\"}"},
+        {3, "y", "{\"code\":\"DATA_LOSS\",\"message\":\"for_each: the list is not what it was "
+                 "before the restart: 3 items, were 3, others\",\"step\":\"a\"}"},
+        {4, "x", "{\"code\":\"DATA_LOSS\",\"message\":\"for_each: the list is not what it was "
+                 "before the restart: 4 items, were 3\",\"step\":\"a\"}"},
     };
 
     (void)state;
@@ -296,7 +289,7 @@ static void test_what_has_no_items_left_needs_no_list(void **state)
     }
 }
 
-/* ---- Size --------------------------------------------------------------------------------------------- */
+/* ---- Size ------------------------------------------------------------------------------------ */
 
 static void test_ten_thousand_items(void **state)
 {

@@ -1,4 +1,4 @@
-/* Goal: memory may run out at any allocation: the run ends with one end, nothing leaks, nothing is used after. */
+/* Goal: memory may run out at any allocation: the run has one end, and nothing leaks. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* Goal: random graphs, outcomes, delays of the store and restarts, from a seed, against a naive reading of the rules.
- * What must hold with every single action is checked by the world. */
+/* Goal: random graphs, outcomes, delays of the store and restarts, from a seed, against a naive
+ * reading of the rules. What must hold with every single action is checked by the world. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -51,7 +51,7 @@ static uint64_t next_random(void *ctx)
     return g->random = mix(g->random);
 }
 
-/* ---- What the outside world answers: decided by the seed, so that it is the same after a restart ------ */
+/* ---- What the outside answers: from the seed, so that it is the same after a restart ----------- */
 
 static uint32_t fate(const game *g, uint32_t step, uint32_t index, uint32_t what, uint32_t n)
 {
@@ -79,7 +79,7 @@ static bool hangs(const game *g, const outstanding *o)
     return extra && extra->timeout_ms && fate(g, o->step, o->index + o->attempt, 3, 3) == 0;
 }
 
-/* ---- A random definition ------------------------------------------------------------------------------ */
+/* ---- A random definition --------------------------------------------------------------------- */
 
 static void add_step(game *g, buf *b, uint32_t number)
 {
@@ -127,7 +127,7 @@ static void open_game(game *g, uint64_t seed)
     free(json);
 }
 
-/* ---- The rules, read naively -------------------------------------------------------------------------- */
+/* ---- The rules, read naively ----------------------------------------------------------------- */
 
 enum fate_of_step { UNKNOWN, SUCCEEDED, FAILED, SKIPPED, SKIPPED_BY_FAILURE, CANCELLED };
 
@@ -264,7 +264,7 @@ static void check_end(const game *g)
     }
 }
 
-/* ---- One thing happens -------------------------------------------------------------------------------- */
+/* ---- One thing happens ----------------------------------------------------------------------- */
 
 /* The end of a step without checkpoint shows nowhere else. */
 static void note_volatile(game *g, uint32_t step)

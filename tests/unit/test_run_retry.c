@@ -10,9 +10,9 @@
 #include "support/run_world.h"
 #include "workflow/run_impl.h"
 
-#define HEAD           "{'id':'w','version':'1.0.0','steps':["
+#define HEAD "{'id':'w','version':'1.0.0','steps':["
 #define STEP(id, more) "{'id':'" id "','executor':'noop'" more "}"
-#define YEAR_MS        (INT64_C(365) * 24 * 3600 * 1000)
+#define YEAR_MS (INT64_C(365) * 24 * 3600 * 1000)
 
 static uint64_t lowest(void *ctx)
 {
@@ -26,12 +26,10 @@ static uint64_t highest(void *ctx)
     return UINT64_MAX;
 }
 
-/* ---- When --------------------------------------------------------------------------------------------- */
+/* ---- When ------------------------------------------------------------------------------------ */
 
-#define POLICY(attempts, initial, max, elapsed, factor, jitter, mask)       \
-    {                                                                       \
-        (attempts), (initial), (max), (elapsed), (factor), (jitter), (mask) \
-    }
+#define POLICY(attempts, initial, max, elapsed, factor, jitter, mask) \
+    {(attempts), (initial), (max), (elapsed), (factor), (jitter), (mask)}
 
 static void test_table_of_times(void **state)
 {
@@ -108,7 +106,7 @@ static void test_jitter_takes_its_share_off(void **state)
     }
 }
 
-/* ---- Attempts ----------------------------------------------------------------------------------------- */
+/* ---- Attempts -------------------------------------------------------------------------------- */
 
 static void assert_failed(world *w, const char *error)
 {
@@ -125,10 +123,8 @@ static void test_the_next_attempt_waits_for_store_and_time(void **state)
     world w;
 
     (void)state;
-    world_open(&w,
-               HEAD STEP("a", ",'retry':{'max_attempts':3,'initial_interval':'100ms',"
-                              "'backoff':2,'jitter':0}") "]}",
-               NULL);
+    world_open(&w, HEAD STEP("a", ",'retry':{'max_attempts':3,'initial_interval':'100ms',"
+                                  "'backoff':2,'jitter':0}") "]}", NULL);
     world_pump(&w);
     w.now_ms += 7;
     world_end(&w, "a", INDEX_NONE, ORCH_E_UNAVAILABLE);
@@ -161,9 +157,9 @@ static void test_the_next_attempt_waits_for_store_and_time(void **state)
 
 static void test_some_failures_are_not_retried(void **state)
 {
-    static const char json[] = HEAD STEP("a",
-                                         ",'retry':{'max_attempts':3,'initial_interval':'0',"
-                                         "'max_elapsed':'1s','non_retryable':['NOT_FOUND']}") "]}";
+    static const char json[] = HEAD STEP("a", ",'retry':{'max_attempts':3,'initial_interval':'0',"
+                                              "'max_elapsed':'1s','non_retryable':['NOT_FOUND']}")
+        "]}";
     world w;
 
     (void)state;
@@ -210,11 +206,11 @@ static void test_a_retry_goes_on_while_the_run_is_failing(void **state)
     assert_failed(&w, "{\"code\":\"INTERNAL\",\"message\":\"as told\",\"step\":\"b\"}");
 }
 
-/* ---- Timeouts ----------------------------------------------------------------------------------------- */
+/* ---- Timeouts -------------------------------------------------------------------------------- */
 
-static const char timed[] = HEAD STEP("a",
-                                      ",'timeout':'500ms','retry':{'max_attempts':2,"
-                                      "'initial_interval':'0','non_retryable':['ABORTED']}") "]}";
+static const char timed[] = HEAD STEP("a", ",'timeout':'500ms','retry':{'max_attempts':2,"
+                                           "'initial_interval':'0','non_retryable':['ABORTED']}")
+    "]}";
 
 static void test_a_timeout_stops_the_attempt_and_counts_as_its_failure(void **state)
 {
@@ -234,10 +230,9 @@ static void test_a_timeout_stops_the_attempt_and_counts_as_its_failure(void **st
     world_pump(&w);
     world_store(&w);
     assert_string_equal(world_history(&w), "R a");
-    assert_string_equal(
-        w.history[0].error->data,
-        "{\"code\":\"DEADLINE_EXCEEDED\",\"message\":\"attempt 1 passed its timeout "
-        "of 500 ms\"}");
+    assert_string_equal(w.history[0].error->data,
+                        "{\"code\":\"DEADLINE_EXCEEDED\","
+                        "\"message\":\"attempt 1 passed its timeout of 500 ms\"}");
     w.now_ms += 200;
     world_pump(&w);
     assert_int_equal(w.out[0].attempt, 2);
@@ -288,7 +283,7 @@ static void test_an_attempt_that_ends_before_it_can_be_stopped_is_not_stopped(vo
     world_close(&w);
 }
 
-/* ---- Waits -------------------------------------------------------------------------------------------- */
+/* ---- Waits ----------------------------------------------------------------------------------- */
 
 static void test_a_wait_keeps_its_due_time_over_restarts(void **state)
 {
@@ -332,11 +327,11 @@ static void test_a_wait_whose_duration_is_wrong_fails(void **state)
     (void)state;
     world_open(&w, HEAD "{'id':'a','executor':'wait','with':{'duration':'1s'}}]}", NULL);
     world_pump(&w);
-    world_answer(
-        &w, &w.out[0],
-        (run_answer){.code = ORCH_E_INVALID_ARGUMENT, .error = bytes_new(error, sizeof error - 1)});
-    assert_failed(&w,
-                  "{\"code\":\"ABORTED\",\"message\":\"m\",\"step\":\"a\",\"data\":{\"x\":[1]}}");
+    world_answer(&w, &w.out[0],
+                 (run_answer){.code = ORCH_E_INVALID_ARGUMENT,
+                              .error = bytes_new(error, sizeof error - 1)});
+    assert_failed(&w, "{\"code\":\"ABORTED\",\"message\":\"m\",\"step\":\"a\","
+                      "\"data\":{\"x\":[1]}}");
 }
 
 int main(void)
