@@ -32,8 +32,11 @@ static enum execution_state state_of(uint8_t run_state)
 static void suspended(live *l, int64_t wake_ms)
 {
     orchestrator *o = l->o;
+    uint64_t key = l->key;
 
     live_free(l);
+    if (o->stopping)
+        waiters_tell(o, key, ORCH_E_CANCELLED, NULL);
     reads_sleep(o, wake_ms);
 }
 

@@ -118,11 +118,18 @@ static void start_cores(world *w, const world_options *o)
     assert_int_equal(transport_inproc_new(&w->transport, NULL), 0);
     assert_int_equal(balancer_round_robin_new(&b, NULL), 0);
     assert_int_equal(orchestrator_new(&options, &ports, b, &w->orchestrator, NULL), 0);
-    w->engine_count = o->engines ? o->engines : 1;
-    for (uint32_t i = 0; i < w->engine_count; i++) {
+    w->engine_count = o->raw_accept ? 0 : o->engines ? o->engines : 1;
+    for (uint32_t i = 0; i < w->engine_count; i++)
         start_engine(w, i, o);
-        assert_int_equal(orchestrator_add_engine(w->orchestrator, w->engines[i].name, w->transport,
-                                                 w->engines[i].name,
+    if (o->raw_accept)
+        assert_int_equal(w->transport.ops->listen(w->transport.self, "engine-0", o->raw_accept,
+                                                  o->raw_ctx, NULL),
+                         0);
+    for (uint32_t i = 0; i == 0 || i < w->engine_count; i++) {
+        char name[16];
+
+        snprintf(name, sizeof name, "engine-%u", i);
+        assert_int_equal(orchestrator_add_engine(w->orchestrator, name, w->transport, name,
                                                  o->capacity ? o->capacity : 100, NULL),
                          0);
     }

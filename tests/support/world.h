@@ -34,6 +34,9 @@ typedef struct world_options {
     uint32_t engines, capacity, credit, window;
     const executor_ops *test_executor; /* registered as "test" on each engine, with `test_self` */
     void *test_self;
+    /* Instead of engines: the test itself answers at "engine-0". */
+    void (*raw_accept)(void *ctx, channel *c);
+    void *raw_ctx;
 } world_options;
 
 /* An empty world on a memory store. Fails the test if anything does not work. */
