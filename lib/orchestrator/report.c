@@ -59,8 +59,10 @@ static void not_stored(report_job *r, live *l)
     char made[EXECUTION_ID_LEN + 1];
 
     if (code == ORCH_E_ABORTED && r->report->report.end == REPORT_SUSPENDED) {
-        l->phase =
-            PHASE_HANDED; /* something came into its inbox meanwhile, and is on its way to it */
+        /* Something came into its inbox meanwhile: the engine is to hear of it. */
+        l->phase = PHASE_HANDED;
+        if (l->cancel_seq)
+            dispatch_inbox(l, l->cancel_seq, INBOX_CANCEL, l->cancel);
         return;
     }
     log_write(o->ports.log, ORCH_LOG_CRITICAL, "execution %s: its report was not stored: %s",
