@@ -8,17 +8,17 @@
 #include <cmocka.h>
 
 #include "base/digest.h"
-#include "support/run_world.h"
+#include "support/run_rig.h"
 
 #define HEAD "{'id':'w','version':'1.0.0','steps':["
 #define STEP(id, more) "{'id':'" id "','executor':'noop'" more "}"
 
-static void assert_ended(world *w, enum run_state state, const char *error)
+static void assert_ended(rig *w, enum run_state state, const char *error)
 {
     run_action a;
 
     if (!w->ended)
-        fail_msg("not ended; out: '%s'; history: %s", world_doing(w), world_history(w));
+        fail_msg("not ended; out: '%s'; history: %s", rig_doing(w), rig_history(w));
     assert_int_equal(w->state, state);
     if (error)
         assert_string_equal(w->error->data, error);
@@ -30,30 +30,30 @@ static void assert_ended(world *w, enum run_state state, const char *error)
 
 static void test_a_step_starts_after_its_dependencies_are_stored(void **state)
 {
-    world w;
+    rig w;
 
     (void)state;
-    world_open(&w, HEAD STEP("a", "") "," STEP("b", "") ","
+    rig_open(&w, HEAD STEP("a", "") "," STEP("b", "") ","
                    STEP("c", ",'depends_on':['a','b']") "]}", NULL);
-    world_pump(&w);
-    assert_string_equal(world_doing(&w), "a,b");
-    world_end(&w, "b", INDEX_NONE, 0);
-    world_end(&w, "a", INDEX_NONE, 0);
-    world_pump(&w);
-    assert_string_equal(world_history(&w), "S b, S a");
-    assert_string_equal(world_doing(&w), "");
-    world_store_to(&w, 1);
-    world_pump(&w);
-    assert_string_equal(world_doing(&w), "");
-    world_store_to(&w, 2);
-    world_pump(&w);
-    assert_string_equal(world_doing(&w), "c");
-    world_end_with(&w, world_find(&w, RUN_ATTEMPT, "c", INDEX_NONE), 0, "7", false);
-    world_pump(&w); /* the end is in the unit of the last checkpoint: nobody waits for that */
-    assert_string_equal(world_history(&w), "S b, S a, S c");
+    rig_pump(&w);
+    assert_string_equal(rig_doing(&w), "a,b");
+    rig_end(&w, "b", INDEX_NONE, 0);
+    rig_end(&w, "a", INDEX_NONE, 0);
+    rig_pump(&w);
+    assert_string_equal(rig_history(&w), "S b, S a");
+    assert_string_equal(rig_doing(&w), "");
+    rig_store_to(&w, 1);
+    rig_pump(&w);
+    assert_string_equal(rig_doing(&w), "");
+    rig_store_to(&w, 2);
+    rig_pump(&w);
+    assert_string_equal(rig_doing(&w), "c");
+    rig_end_with(&w, rig_find(&w, RUN_ATTEMPT, "c", INDEX_NONE), 0, "7", false);
+    rig_pump(&w); /* the end is in the unit of the last checkpoint: nobody waits for that */
+    assert_string_equal(rig_history(&w), "S b, S a, S c");
     assert_ended(&w, RUN_SUCCEEDED, NULL);
     assert_null(w.output);
-    world_close(&w);
+    rig_close(&w);
 }
 
 static void test_the_output_is_evaluated_once_all_ended(void **state)
@@ -65,48 +65,48 @@ static void test_the_output_is_evaluated_once_all_ended(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        world w;
+        rig w;
 
-        world_open(&w, HEAD STEP("a", "") "],'output':{'x':'${input.x}'}}", NULL);
-        world_pump(&w);
-        world_ok(&w, "a");
-        assert_string_equal(world_doing(&w), "?output");
-        world_answer(&w, &w.out[0],
+        rig_open(&w, HEAD STEP("a", "") "],'output':{'x':'${input.x}'}}", NULL);
+        rig_pump(&w);
+        rig_ok(&w, "a");
+        assert_string_equal(rig_doing(&w), "?output");
+        rig_answer(&w, &w.out[0],
                      (run_answer){.code = cases[i].code,
                                   .value = cases[i].code ? NULL : bytes_new("5", 1)});
-        world_pump(&w);
+        rig_pump(&w);
         assert_ended(&w, cases[i].state, NULL);
         if (cases[i].code)
             assert_string_equal(w.error->data, "{\"code\":\"INVALID_ARGUMENT\",\"message\":"
                                                "\"output: failed without a message\"}");
         else
             assert_string_equal(w.output->data, "5");
-        world_close(&w);
+        rig_close(&w);
     }
 }
 
 static void test_values_can_be_asked_for(void **state)
 {
-    world w;
+    rig w;
     run_value v;
 
     (void)state;
-    world_open(&w, HEAD STEP("a", "") "," STEP("b", "") "]}", NULL);
-    world_pump(&w);
+    rig_open(&w, HEAD STEP("a", "") "," STEP("b", "") "]}", NULL);
+    rig_pump(&w);
     assert_false(run_get_value(w.run, 0, &v));
     assert_false(run_get_value(w.run, 2, &v));
-    world_end_with(&w, world_find(&w, RUN_ATTEMPT, "a", INDEX_NONE), 0, "[1]", false);
+    rig_end_with(&w, rig_find(&w, RUN_ATTEMPT, "a", INDEX_NONE), 0, "[1]", false);
     assert_true(run_get_value(w.run, 0, &v));
     assert_int_equal(v.kind, CHECKPOINT_SUCCEEDED);
     assert_string_equal(v.output->data, "[1]");
     assert_null(v.error);
-    world_end(&w, "b", INDEX_NONE, ORCH_E_NOT_FOUND);
+    rig_end(&w, "b", INDEX_NONE, ORCH_E_NOT_FOUND);
     assert_true(run_get_value(w.run, 1, &v));
     assert_int_equal(v.kind, CHECKPOINT_FAILED);
     assert_string_equal(v.error->data, "{\"code\":\"NOT_FOUND\",\"message\":\"as told\"}");
     assert_null(v.output);
     assert_null(run_item_output(w.run, 0, 0));
-    world_close(&w);
+    rig_close(&w);
 }
 
 /* ---- run_if: every rule over every pair of ends ---------------------------------------------- */
@@ -128,34 +128,34 @@ static bool expect_started(const char *run_if, char a, char b)
 }
 
 /* Each dependency has a root before it, so that it can be skipped because of that one's failure. */
-static void bring_to_end(world *w, const char *root, const char *name, char end)
+static void bring_to_end(rig *w, const char *root, const char *name, char end)
 {
     if (end == 'B') {
-        world_fail(w, root);
+        rig_fail(w, root);
         return;
     }
-    world_ok(w, root);
+    rig_ok(w, root);
     if (end == 'W') {
-        world_answer(w, world_find(w, RUN_EVALUATE, name, INDEX_NONE),
+        rig_answer(w, rig_find(w, RUN_EVALUATE, name, INDEX_NONE),
                      (run_answer){.truth = false});
-        world_pump(w);
-        world_store(w);
+        rig_pump(w);
+        rig_store(w);
         return;
     }
-    world_answer(w, world_find(w, RUN_EVALUATE, name, INDEX_NONE), (run_answer){.truth = true});
-    world_pump(w);
-    world_store(w);
+    rig_answer(w, rig_find(w, RUN_EVALUATE, name, INDEX_NONE), (run_answer){.truth = true});
+    rig_pump(w);
+    rig_store(w);
     if (end == 'S')
-        world_ok(w, name);
+        rig_ok(w, name);
     else
-        world_fail(w, name);
+        rig_fail(w, name);
 }
 
 static void check_run_if(const char *run_if, char a, char b)
 {
     char json[1024];
     bool failing = a == 'F' || a == 'B' || b == 'F' || b == 'B';
-    world w;
+    rig w;
     run_value v;
 
     snprintf(json, sizeof json,
@@ -174,23 +174,23 @@ static void check_run_if(const char *run_if, char a, char b)
                  a == 'B' ? "any_succeeded" : "all_done", b == 'B' ? "any_succeeded" : "all_done",
                  run_if);
     }
-    world_open(&w, json, NULL);
-    world_pump(&w);
+    rig_open(&w, json, NULL);
+    rig_pump(&w);
     bring_to_end(&w, "ra", "a", a);
     bring_to_end(&w, "rb", "b", b);
     if (expect_started(run_if, a, b)) {
-        if (!world_find(&w, RUN_ATTEMPT, "z", INDEX_NONE))
-            fail_msg("%s over %c%c did not start: %s", run_if, a, b, world_doing(&w));
-        world_ok(&w, "z");
+        if (!rig_find(&w, RUN_ATTEMPT, "z", INDEX_NONE))
+            fail_msg("%s over %c%c did not start: %s", run_if, a, b, rig_doing(&w));
+        rig_ok(&w, "z");
     } else {
-        if (world_find(&w, RUN_ATTEMPT, "z", INDEX_NONE))
+        if (rig_find(&w, RUN_ATTEMPT, "z", INDEX_NONE))
             fail_msg("%s over %c%c started", run_if, a, b);
-        assert_true(run_get_value(w.run, world_number(&w, "z"), &v));
+        assert_true(run_get_value(w.run, rig_number(&w, "z"), &v));
         assert_int_equal(v.kind, CHECKPOINT_SKIPPED);
     }
-    world_ok(&w, "end");
+    rig_ok(&w, "end");
     assert_ended(&w, failing ? RUN_FAILED : RUN_SUCCEEDED, NULL);
-    world_close(&w);
+    rig_close(&w);
 }
 
 static void test_run_if_over_all_pairs_of_ends(void **state)
@@ -206,25 +206,25 @@ static void test_run_if_over_all_pairs_of_ends(void **state)
 
 static void test_a_benign_skip_lets_others_go_on(void **state)
 {
-    world w;
+    rig w;
     run_counts n;
 
     (void)state;
-    world_open(&w, HEAD STEP("a", "") ","
+    rig_open(&w, HEAD STEP("a", "") ","
                    STEP("alarm", ",'run_if':'any_failed','depends_on':['a']") ","
                    STEP("c", ",'depends_on':['alarm']") "]}", NULL);
-    world_pump(&w);
-    world_ok(&w, "a");
-    world_ok(&w, "c");
+    rig_pump(&w);
+    rig_ok(&w, "a");
+    rig_ok(&w, "c");
     assert_ended(&w, RUN_SUCCEEDED, NULL);
-    assert_string_equal(world_history(&w), "S a, S c");
+    assert_string_equal(rig_history(&w), "S a, S c");
     n = run_get_counts(w.run);
     assert_int_equal(n.steps, 3);
     assert_int_equal(n.ended, 3);
     assert_int_equal(n.running, 0);
     assert_int_equal(n.failed, 0);
     assert_int_equal(n.skipped, 1);
-    world_close(&w);
+    rig_close(&w);
 }
 
 static void test_a_long_chain_of_skips_needs_no_stack(void **state)
@@ -232,7 +232,7 @@ static void test_a_long_chain_of_skips_needs_no_stack(void **state)
     enum { LENGTH = 20000 };
     size_t room = 64 + (size_t)LENGTH * 80, len;
     char *json = test_malloc(room);
-    world w;
+    rig w;
 
     (void)state;
     len = (size_t)snprintf(json, room, HEAD "{'id':'s0','executor':'noop'}");
@@ -241,13 +241,13 @@ static void test_a_long_chain_of_skips_needs_no_stack(void **state)
                                 ",{'id':'s%d','executor':'noop','depends_on':['s%d']%s}", i, i - 1,
                                 i == LENGTH ? ",'run_if':'all_done'" : "");
     snprintf(json + len, room - len, "]}");
-    world_open(&w, json, NULL);
-    world_pump(&w);
-    world_fail(&w, "s0");
-    assert_string_equal(world_doing(&w), "s20000");
-    world_ok(&w, "s20000");
+    rig_open(&w, json, NULL);
+    rig_pump(&w);
+    rig_fail(&w, "s0");
+    assert_string_equal(rig_doing(&w), "s20000");
+    rig_ok(&w, "s20000");
     assert_ended(&w, RUN_FAILED, "{\"code\":\"INTERNAL\",\"message\":\"as told\",\"step\":\"s0\"}");
-    world_close(&w);
+    rig_close(&w);
     test_free(json);
 }
 
@@ -255,163 +255,163 @@ static void test_a_long_chain_of_skips_needs_no_stack(void **state)
 
 static void test_without_handlers_a_failure_ends_the_run_in_the_same_unit(void **state)
 {
-    world w;
+    rig w;
 
     (void)state;
-    world_open(&w, HEAD STEP("a", "") "," STEP("b", ",'depends_on':['a']") "]}", NULL);
-    world_pump(&w);
-    world_end(&w, "a", INDEX_NONE, ORCH_E_UNAVAILABLE);
-    world_pump(&w); /* nothing stored yet */
+    rig_open(&w, HEAD STEP("a", "") "," STEP("b", ",'depends_on':['a']") "]}", NULL);
+    rig_pump(&w);
+    rig_end(&w, "a", INDEX_NONE, ORCH_E_UNAVAILABLE);
+    rig_pump(&w); /* nothing stored yet */
     assert_ended(&w, RUN_FAILED,
                  "{\"code\":\"UNAVAILABLE\",\"message\":\"as told\",\"step\":\"a\"}");
-    world_close(&w);
+    rig_close(&w);
 }
 
 static void test_after_a_failure_what_runs_finishes_and_handlers_start(void **state)
 {
-    world w;
+    rig w;
 
     (void)state;
-    world_open(&w, HEAD STEP("a", "") "," STEP("b", "") "," STEP("c", ",'depends_on':['b']") ","
+    rig_open(&w, HEAD STEP("a", "") "," STEP("b", "") "," STEP("c", ",'depends_on':['b']") ","
                    STEP("h", ",'run_if':'all_done','depends_on':['a','c']") "]}", NULL);
-    world_pump(&w);
-    world_end(&w, "a", INDEX_NONE, ORCH_E_INTERNAL);
-    world_pump(&w);
-    world_store(&w);
-    assert_string_equal(world_doing(&w), "b");
-    world_ok(&w, "b"); /* c is skipped, h sees that */
-    assert_string_equal(world_doing(&w), "h");
-    world_fail(&w, "h");
+    rig_pump(&w);
+    rig_end(&w, "a", INDEX_NONE, ORCH_E_INTERNAL);
+    rig_pump(&w);
+    rig_store(&w);
+    assert_string_equal(rig_doing(&w), "b");
+    rig_ok(&w, "b"); /* c is skipped, h sees that */
+    assert_string_equal(rig_doing(&w), "h");
+    rig_fail(&w, "h");
     assert_ended(&w, RUN_FAILED, "{\"code\":\"INTERNAL\",\"message\":\"as told\",\"step\":\"a\"}");
-    assert_string_equal(world_history(&w), "F a, S b, F h");
-    world_close(&w);
+    assert_string_equal(rig_history(&w), "F a, S b, F h");
+    rig_close(&w);
 }
 
 static void test_nothing_follows_from_a_failure_that_is_not_stored(void **state)
 {
-    world w;
+    rig w;
 
     (void)state;
     /* b is ready while a's failure is on its way: b is skipped because of that, and h sees it. */
-    world_open(&w, HEAD STEP("a", "") "," STEP("r", "") "," STEP("b", ",'depends_on':['r']") ","
+    rig_open(&w, HEAD STEP("a", "") "," STEP("r", "") "," STEP("b", ",'depends_on':['r']") ","
                    STEP("h", ",'run_if':'all_done','depends_on':['b']") "]}", NULL);
-    world_pump(&w);
-    world_end(&w, "r", INDEX_NONE, 0);
-    world_end(&w, "a", INDEX_NONE, ORCH_E_INTERNAL);
-    world_pump(&w);
-    world_store_to(&w, 1);
-    world_pump(&w);
-    assert_string_equal(world_doing(&w), "");
-    world_store_to(&w, 2);
-    world_pump(&w);
-    assert_string_equal(world_doing(&w), "h");
-    world_close(&w);
+    rig_pump(&w);
+    rig_end(&w, "r", INDEX_NONE, 0);
+    rig_end(&w, "a", INDEX_NONE, ORCH_E_INTERNAL);
+    rig_pump(&w);
+    rig_store_to(&w, 1);
+    rig_pump(&w);
+    assert_string_equal(rig_doing(&w), "");
+    rig_store_to(&w, 2);
+    rig_pump(&w);
+    assert_string_equal(rig_doing(&w), "h");
+    rig_close(&w);
 }
 
 /* ---- when ------------------------------------------------------------------------------------ */
 
 static void test_when_is_decided_stored_then_acted_on(void **state)
 {
-    world w;
+    rig w;
 
     (void)state;
-    world_open(&w, HEAD STEP("a", ",'when':'input.a'") "," STEP("b", ",'depends_on':['a']") "]}",
+    rig_open(&w, HEAD STEP("a", ",'when':'input.a'") "," STEP("b", ",'depends_on':['a']") "]}",
                NULL);
-    world_pump(&w);
-    assert_string_equal(world_doing(&w), "?a");
-    world_answer(&w, &w.out[0], (run_answer){.truth = true});
-    world_pump(&w);
-    assert_string_equal(world_history(&w), "D a");
-    assert_string_equal(world_doing(&w), "");
-    world_store(&w);
-    assert_string_equal(world_doing(&w), "a");
-    world_restart(&w, ANY); /* it is not asked again */
-    world_pump(&w);
-    assert_string_equal(world_doing(&w), "a");
-    world_ok(&w, "a");
-    world_ok(&w, "b");
+    rig_pump(&w);
+    assert_string_equal(rig_doing(&w), "?a");
+    rig_answer(&w, &w.out[0], (run_answer){.truth = true});
+    rig_pump(&w);
+    assert_string_equal(rig_history(&w), "D a");
+    assert_string_equal(rig_doing(&w), "");
+    rig_store(&w);
+    assert_string_equal(rig_doing(&w), "a");
+    rig_restart(&w, ANY); /* it is not asked again */
+    rig_pump(&w);
+    assert_string_equal(rig_doing(&w), "a");
+    rig_ok(&w, "a");
+    rig_ok(&w, "b");
     assert_ended(&w, RUN_SUCCEEDED, NULL);
-    world_close(&w);
+    rig_close(&w);
 }
 
 static void test_when_false_skips_and_an_error_fails(void **state)
 {
-    world w;
+    rig w;
 
     (void)state;
-    world_open(&w, HEAD STEP("a", ",'when':'input.a'") "," STEP("b", ",'depends_on':['a']") "]}",
+    rig_open(&w, HEAD STEP("a", ",'when':'input.a'") "," STEP("b", ",'depends_on':['a']") "]}",
                NULL);
-    world_pump(&w);
-    world_answer(&w, &w.out[0], (run_answer){.truth = false});
-    world_pump(&w);
-    assert_string_equal(world_history(&w), "K a");
-    assert_string_equal(world_doing(&w), "");
-    world_store(&w);
-    world_ok(&w, "b");
+    rig_pump(&w);
+    rig_answer(&w, &w.out[0], (run_answer){.truth = false});
+    rig_pump(&w);
+    assert_string_equal(rig_history(&w), "K a");
+    assert_string_equal(rig_doing(&w), "");
+    rig_store(&w);
+    rig_ok(&w, "b");
     assert_ended(&w, RUN_SUCCEEDED, NULL);
-    world_close(&w);
+    rig_close(&w);
 
-    world_open(&w, HEAD STEP("a", ",'when':'input.a'") "]}", NULL);
-    world_pump(&w);
-    world_answer(&w, &w.out[0], (run_answer){.code = ORCH_E_INVALID_ARGUMENT});
-    world_pump(&w);
-    assert_string_equal(world_history(&w), "F a");
+    rig_open(&w, HEAD STEP("a", ",'when':'input.a'") "]}", NULL);
+    rig_pump(&w);
+    rig_answer(&w, &w.out[0], (run_answer){.code = ORCH_E_INVALID_ARGUMENT});
+    rig_pump(&w);
+    assert_string_equal(rig_history(&w), "F a");
     assert_ended(&w, RUN_FAILED,
                  "{\"code\":\"INVALID_ARGUMENT\",\"message\":\"when: failed without a message\","
                  "\"step\":\"a\"}");
-    world_close(&w);
+    rig_close(&w);
 }
 
 /* ---- checkpoint: false ----------------------------------------------------------------------- */
 
 static void test_a_step_without_checkpoint_releases_at_once_and_runs_again(void **state)
 {
-    world w;
+    rig w;
 
     (void)state;
-    world_open(&w, HEAD STEP("a", ",'checkpoint':false,'when':'input.x'") ","
+    rig_open(&w, HEAD STEP("a", ",'checkpoint':false,'when':'input.x'") ","
                    STEP("b", ",'depends_on':['a']") ","
                    STEP("c", ",'depends_on':['b']") "]}", NULL);
-    world_pump(&w);
-    world_answer(&w, &w.out[0], (run_answer){.truth = true});
-    world_pump(&w);
-    assert_string_equal(world_doing(&w), "a");
-    world_end(&w, "a", INDEX_NONE, 0);
-    world_pump(&w);
-    assert_string_equal(world_doing(&w), "b");
-    world_ok(&w, "b");
-    assert_string_equal(world_history(&w), "S b");
-    world_restart(&w, ANY);
-    world_pump(&w);
-    assert_string_equal(world_doing(&w), "?a,c");
-    world_answer(&w, world_find(&w, RUN_EVALUATE, "a", INDEX_NONE), (run_answer){.truth = true});
-    world_pump(&w);
-    world_end(&w, "a", INDEX_NONE, 0);
-    world_ok(&w, "c");
-    assert_string_equal(world_history(&w), "S b, S c");
+    rig_pump(&w);
+    rig_answer(&w, &w.out[0], (run_answer){.truth = true});
+    rig_pump(&w);
+    assert_string_equal(rig_doing(&w), "a");
+    rig_end(&w, "a", INDEX_NONE, 0);
+    rig_pump(&w);
+    assert_string_equal(rig_doing(&w), "b");
+    rig_ok(&w, "b");
+    assert_string_equal(rig_history(&w), "S b");
+    rig_restart(&w, ANY);
+    rig_pump(&w);
+    assert_string_equal(rig_doing(&w), "?a,c");
+    rig_answer(&w, rig_find(&w, RUN_EVALUATE, "a", INDEX_NONE), (run_answer){.truth = true});
+    rig_pump(&w);
+    rig_end(&w, "a", INDEX_NONE, 0);
+    rig_ok(&w, "c");
+    assert_string_equal(rig_history(&w), "S b, S c");
     assert_ended(&w, RUN_SUCCEEDED, NULL);
-    world_close(&w);
+    rig_close(&w);
 }
 
 static void test_the_failure_of_a_step_without_checkpoint_is_stored(void **state)
 {
-    world w;
+    rig w;
 
     (void)state;
-    world_open(&w, HEAD STEP("a", ",'checkpoint':false") ","
+    rig_open(&w, HEAD STEP("a", ",'checkpoint':false") ","
                    STEP("h", ",'run_if':'any_failed','depends_on':['a']") "]}", NULL);
-    world_pump(&w);
-    world_end(&w, "a", INDEX_NONE, ORCH_E_INTERNAL);
-    world_pump(&w);
-    assert_string_equal(world_history(&w), "F a");
-    assert_string_equal(world_doing(&w), "");
-    world_store(&w);
-    world_restart(&w, ANY);
-    world_pump(&w);
-    assert_string_equal(world_doing(&w), "h");
-    world_ok(&w, "h");
+    rig_pump(&w);
+    rig_end(&w, "a", INDEX_NONE, ORCH_E_INTERNAL);
+    rig_pump(&w);
+    assert_string_equal(rig_history(&w), "F a");
+    assert_string_equal(rig_doing(&w), "");
+    rig_store(&w);
+    rig_restart(&w, ANY);
+    rig_pump(&w);
+    assert_string_equal(rig_doing(&w), "h");
+    rig_ok(&w, "h");
     assert_ended(&w, RUN_FAILED, NULL);
-    world_close(&w);
+    rig_close(&w);
 }
 
 /* ---- Answers that nobody waits for ----------------------------------------------------------- */
@@ -422,12 +422,12 @@ static void test_unknown_answers_are_ignored(void **state)
         uint32_t step, index, attempt;
     } wrong[] = {{0, INDEX_NONE, 2}, {0, INDEX_NONE, 0}, {0, 0, 1},    {1, INDEX_NONE, 1},
                  {1, 7, 1},          {2, INDEX_NONE, 1}, {9, 9, 9}, {INDEX_NONE, INDEX_NONE, 1}};
-    world w;
+    rig w;
 
     (void)state;
-    world_open(&w, HEAD STEP("a", "") "," STEP("b", ",'for_each':'${input.l}','depends_on':['a']")
+    rig_open(&w, HEAD STEP("a", "") "," STEP("b", ",'for_each':'${input.l}','depends_on':['a']")
                    "]}", NULL);
-    world_pump(&w);
+    rig_pump(&w);
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         run_result result = {.output = bytes_new("1", 1), .error = bytes_new("{}", 2)};
 
@@ -439,35 +439,35 @@ static void test_unknown_answers_are_ignored(void **state)
         }
     }
     run_stored(w.run, 1000);
-    world_pump(&w);
-    assert_string_equal(world_doing(&w), "a");
-    assert_string_equal(world_history(&w), "");
-    world_ok(&w, "a");
-    assert_string_equal(world_doing(&w), "?b");
-    world_close(&w);
+    rig_pump(&w);
+    assert_string_equal(rig_doing(&w), "a");
+    assert_string_equal(rig_history(&w), "");
+    rig_ok(&w, "a");
+    assert_string_equal(rig_doing(&w), "?b");
+    rig_close(&w);
 }
 
 static void test_a_run_that_only_waits_says_so(void **state)
 {
-    world w;
+    rig w;
 
     (void)state;
-    world_open(&w, HEAD "{'id':'a','executor':'wait','with':{'duration':'72h'}}]}", NULL);
+    rig_open(&w, HEAD "{'id':'a','executor':'wait','with':{'duration':'72h'}}]}", NULL);
     assert_false(run_is_waiting(w.run));
-    world_pump(&w);
+    rig_pump(&w);
     assert_false(run_is_waiting(w.run));
-    world_answer(&w, &w.out[0], (run_answer){.due_ms = w.now_ms + 1000});
+    rig_answer(&w, &w.out[0], (run_answer){.due_ms = w.now_ms + 1000});
     assert_false(run_is_waiting(w.run));
-    world_pump(&w);
+    rig_pump(&w);
     assert_false(run_is_waiting(w.run));
-    world_store(&w);
+    rig_store(&w);
     assert_true(run_is_waiting(w.run));
     assert_int_equal(run_deadline(w.run), w.now_ms + 1000);
-    world_sleep(&w);
+    rig_sleep(&w);
     assert_false(run_is_waiting(w.run));
-    assert_string_equal(world_history(&w), "W a, S a");
+    assert_string_equal(rig_history(&w), "W a, S a");
     assert_ended(&w, RUN_SUCCEEDED, NULL);
-    world_close(&w);
+    rig_close(&w);
 }
 
 /* ---- Cancel and deadline, at each moment ----------------------------------------------------- */
@@ -480,32 +480,32 @@ static const char busy[] = HEAD STEP("a", "") "," STEP("w", ",'when':'input.w'")
                            STEP("z", ",'run_if':'all_done','depends_on':['f','s','r','w']") "],"
                            "'output':'${steps.z.output}'}";
 
-static void answer_first(world *w)
+static void answer_first(rig *w)
 {
     outstanding *o = &w->out[0];
     run_answer a = {.truth = true, .count = 3, .due_ms = w->now_ms + 50};
 
     if (o->kind == RUN_EVALUATE)
-        world_answer(w, o, a);
+        rig_answer(w, o, a);
     else
-        world_end_with(w, o,
-                       o->step == world_number(w, "r") && o->attempt == 1 ? ORCH_E_ABORTED : 0,
+        rig_end_with(w, o,
+                       o->step == rig_number(w, "r") && o->attempt == 1 ? ORCH_E_ABORTED : 0,
                        NULL, false);
 }
 
 /* One event of the scenario, whatever is next. False if it ended. */
-static bool advance(world *w)
+static bool advance(rig *w)
 {
     if (w->ended)
         return false;
-    if (world_step(w))
+    if (rig_step(w))
         return !w->ended;
     if (w->stored < w->made)
-        world_store_to(w, w->stored + 1);
+        rig_store_to(w, w->stored + 1);
     else if (w->out_count)
         answer_first(w);
     else
-        world_sleep(w);
+        rig_sleep(w);
     return !w->ended;
 }
 
@@ -513,17 +513,17 @@ static bool stop_at(int event, bool cancel)
 {
     run_options options = {.deadline_ms = cancel ? 0 : 100000000};
     bool has_answered = false; /* the last evaluation: from there on the end is decided */
-    world w;
+    rig w;
 
-    world_open(&w, busy, &options);
+    rig_open(&w, busy, &options);
     for (int i = 0; i < event; i++) {
         has_answered = w.out_count == 1 && w.out[0].what == RUN_OUTPUT;
         advance(&w);
     }
     if (has_answered && !w.out_count) {
-        world_pump(&w);
+        rig_pump(&w);
         assert_ended(&w, RUN_SUCCEEDED, NULL);
-        world_close(&w);
+        rig_close(&w);
         return false;
     }
     if (cancel) {
@@ -533,18 +533,18 @@ static bool stop_at(int event, bool cancel)
         w.now_ms = options.deadline_ms;
         run_tick(w.run, w.now_ms);
     }
-    world_pump(&w);
+    rig_pump(&w);
     for (uint32_t i = 0; i < w.out_count; i++)
         if (w.out[i].kind == RUN_ATTEMPT)
             assert_int_equal(w.out[i].stopped,
                              cancel ? ORCH_E_CANCELLED : ORCH_E_DEADLINE_EXCEEDED);
-    for (uint32_t starts = w.starts; w.out_count; world_pump(&w)) {
+    for (uint32_t starts = w.starts; w.out_count; rig_pump(&w)) {
         assert_false(w.ended);
         assert_int_equal(w.starts, starts);
         if (w.out[0].kind == RUN_EVALUATE)
-            world_answer(&w, &w.out[0], (run_answer){.truth = true, .count = 3, .due_ms = 1});
+            rig_answer(&w, &w.out[0], (run_answer){.truth = true, .count = 3, .due_ms = 1});
         else
-            world_end_with(&w, &w.out[0], w.out[0].stopped, NULL, false);
+            rig_end_with(&w, &w.out[0], w.out[0].stopped, NULL, false);
     }
     for (uint32_t i = 0; i < w.made; i++)
         assert_int_not_equal(w.history[i].kind, CHECKPOINT_FAILED);
@@ -555,7 +555,7 @@ static bool stop_at(int event, bool cancel)
         assert_ended(&w, RUN_TIMED_OUT,
                      "{\"code\":\"DEADLINE_EXCEEDED\",\"message\":\"the execution passed its "
                      "deadline\"}");
-    world_close(&w);
+    rig_close(&w);
     return true;
 }
 
@@ -573,21 +573,21 @@ static void test_cancel_and_deadline_at_each_moment(void **state)
 
 static void test_attempts_after_a_cancel_end_as_they_ended(void **state)
 {
-    world w;
+    rig w;
 
     (void)state;
-    world_open(&w, HEAD STEP("a", "") "," STEP("b", "") ","
+    rig_open(&w, HEAD STEP("a", "") "," STEP("b", "") ","
                    STEP("c", ",'retry':{'max_attempts':5}") "]}", NULL);
-    world_pump(&w);
+    rig_pump(&w);
     run_cancel(w.run, NULL, w.now_ms);
-    world_end(&w, "a", INDEX_NONE, 0); /* before it was told to stop */
-    world_pump(&w);
-    world_end(&w, "b", INDEX_NONE, ORCH_E_CANCELLED);
-    world_end(&w, "c", INDEX_NONE, ORCH_E_UNAVAILABLE);
-    world_pump(&w);
-    assert_string_equal(world_history(&w), "S a, C b, F c");
+    rig_end(&w, "a", INDEX_NONE, 0); /* before it was told to stop */
+    rig_pump(&w);
+    rig_end(&w, "b", INDEX_NONE, ORCH_E_CANCELLED);
+    rig_end(&w, "c", INDEX_NONE, ORCH_E_UNAVAILABLE);
+    rig_pump(&w);
+    assert_string_equal(rig_history(&w), "S a, C b, F c");
     assert_ended(&w, RUN_CANCELLED, "{\"code\":\"CANCELLED\",\"message\":\"cancelled\"}");
-    world_close(&w);
+    rig_close(&w);
 }
 
 static void test_an_end_that_is_decided_stays(void **state)
@@ -597,35 +597,35 @@ static void test_an_end_that_is_decided_stays(void **state)
     (void)state;
     for (int32_t code = 0; code >= ORCH_E_CANCELLED; code--)
         for (int how = 0; how < 2; how++) {
-            world w;
+            rig w;
 
-            world_open(&w, HEAD STEP("a", "") "]}", &options);
-            world_pump(&w);
-            world_end(&w, "a", INDEX_NONE, code);
+            rig_open(&w, HEAD STEP("a", "") "]}", &options);
+            rig_pump(&w);
+            rig_end(&w, "a", INDEX_NONE, code);
             if (how)
                 run_cancel(w.run, "late", w.now_ms);
             else
                 run_tick(w.run, w.now_ms = options.deadline_ms);
-            world_pump(&w);
+            rig_pump(&w);
             assert_ended(&w, code ? RUN_FAILED : RUN_SUCCEEDED, NULL);
-            world_close(&w);
+            rig_close(&w);
         }
 }
 
 static void test_cancel_before_start(void **state)
 {
-    world w;
+    rig w;
     orch_error *err = NULL;
 
     (void)state;
-    world_open(&w, HEAD STEP("a", "") "]}", NULL);
+    rig_open(&w, HEAD STEP("a", "") "]}", NULL);
     run_free(w.run);
     w.run = run_new(w.definition, &w.options);
     run_cancel(w.run, "never mind", w.now_ms);
     assert_int_equal(run_start(w.run, w.now_ms, &err), 0);
-    world_pump(&w);
+    rig_pump(&w);
     assert_ended(&w, RUN_CANCELLED, "{\"code\":\"CANCELLED\",\"message\":\"never mind\"}");
-    world_close(&w);
+    rig_close(&w);
 }
 
 int main(void)

@@ -8,7 +8,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "support/run_world.h"
+#include "support/run_rig.h"
 
 static const char json[] =
     "{'id':'w','version':'1.0.0','steps':["
@@ -23,23 +23,23 @@ static const char json[] =
     "'output':'${input.x}'}";
 
 /* e, for which all wait, fails; so do the first attempts of b and c, c's by their timeout. */
-static void answer_first(world *w)
+static void answer_first(rig *w)
 {
     outstanding *o = &w->out[0];
 
     if (o->kind == RUN_EVALUATE)
-        world_answer(w, o, (run_answer){.truth = true, .count = 9, .due_ms = w->now_ms + 500});
-    else if (o->step == world_number(w, "c") && o->attempt == 1 && !o->stopped)
-        world_sleep(w);
-    else if (o->step == world_number(w, "e") ||
-             (o->step != world_number(w, "a") && o->attempt == 1))
-        world_end_with(w, o, ORCH_E_UNAVAILABLE, NULL, false);
+        rig_answer(w, o, (run_answer){.truth = true, .count = 9, .due_ms = w->now_ms + 500});
+    else if (o->step == rig_number(w, "c") && o->attempt == 1 && !o->stopped)
+        rig_sleep(w);
+    else if (o->step == rig_number(w, "e") ||
+             (o->step != rig_number(w, "a") && o->attempt == 1))
+        rig_end_with(w, o, ORCH_E_UNAVAILABLE, NULL, false);
     else
-        world_end_with(w, o, 0, "{}", false);
+        rig_end_with(w, o, 0, "{}", false);
 }
 
 /* False if it could not even be rebuilt, which is an error to the caller. */
-static bool restart(world *w)
+static bool restart(rig *w)
 {
     orch_error *err = NULL;
     int32_t code = 0;
@@ -60,14 +60,14 @@ static bool restart(world *w)
     return code == 0;
 }
 
-static void play(world *w, uint32_t restart_at)
+static void play(rig *w, uint32_t restart_at)
 {
     bool has_restarted = false;
 
     while (!w->ended) {
-        world_pump(w);
-        world_store_to(w, w->made);
-        world_pump(w);
+        rig_pump(w);
+        rig_store_to(w, w->made);
+        rig_pump(w);
         if (w->made >= restart_at && !has_restarted && w->stored == w->made && !w->ended) {
             has_restarted = true;
             if (!restart(w))
@@ -75,7 +75,7 @@ static void play(world *w, uint32_t restart_at)
         } else if (w->out_count) {
             answer_first(w);
         } else if (!w->ended && w->made == w->stored) {
-            world_sleep(w);
+            rig_sleep(w);
         }
     }
 }
@@ -85,9 +85,9 @@ static bool play_without(long n, int sticky, uint32_t restart_at)
 {
     run_counts counts;
     bool was_refused;
-    world w;
+    rig w;
 
-    world_open(&w, json, NULL);
+    rig_open(&w, json, NULL);
     mem_fail_at(n, sticky);
     play(&w, restart_at);
     was_refused = mem_count() >= n;
@@ -102,7 +102,7 @@ static bool play_without(long n, int sticky, uint32_t restart_at)
         if (!was_refused)
             assert_int_equal(counts.ended, 7 - 1); /* g is not needed */
     }
-    world_close(&w);
+    rig_close(&w);
     return was_refused;
 }
 
@@ -121,16 +121,16 @@ static void test_each_allocation_fails(void **state)
 
 static void test_no_memory_for_the_run_itself(void **state)
 {
-    world w;
+    rig w;
 
     (void)state;
-    world_open(&w, json, NULL);
+    rig_open(&w, json, NULL);
     for (long n = 1; n <= 2; n++) {
         mem_fail_at(n, 0);
         assert_null(run_new(w.definition, &w.options));
         mem_fail_at(0, 0);
     }
-    world_close(&w);
+    rig_close(&w);
 }
 
 int main(void)

@@ -1,5 +1,5 @@
 /* Goal: random graphs, outcomes, delays of the store and restarts, from a seed, against a naive
- * reading of the rules. What must hold with every single action is checked by the world. */
+ * reading of the rules. What must hold with every single action is checked by the rig. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
-#include "support/run_world.h"
+#include "support/run_rig.h"
 
 #define MAX_STEPS 14
 #define ROUNDS    3000
@@ -18,7 +18,7 @@
 typedef struct game {
     uint64_t seed;
     uint64_t random; /* its state */
-    world w;
+    rig w;
     bool begun[MAX_STEPS];        /* in this life of the process */
     bool volatile_end[MAX_STEPS]; /* of a step without checkpoint, in this life */
     uint8_t volatile_kind[MAX_STEPS];
@@ -51,7 +51,7 @@ static uint64_t next_random(void *ctx)
     return g->random = mix(g->random);
 }
 
-/* ---- What the outside answers: from the seed, so that it is the same after a restart ----------- */
+/* ---- What the outside answers: from the seed, so that it is the same after a restart ---------- */
 
 static uint32_t fate(const game *g, uint32_t step, uint32_t index, uint32_t what, uint32_t n)
 {
@@ -123,7 +123,7 @@ static void open_game(game *g, uint64_t seed)
         add_step(g, &b, i);
     buf_puts(&b, chance(g, 50) ? "]}" : "],'output':'${input.x}'}");
     json = buf_take(&b);
-    world_open(&g->w, json, &options);
+    rig_open(&g->w, json, &options);
     free(json);
 }
 
@@ -224,7 +224,7 @@ static void check_begin(game *g, const outstanding *o)
 
 static void check_end(const game *g)
 {
-    const world *w = &g->w;
+    const rig *w = &g->w;
     const checkpoint *first = NULL;
     run_counts n = run_get_counts(w->run);
     uint32_t ended = 0;
@@ -284,7 +284,7 @@ static void answer(game *g, outstanding *o)
     bool is_output = o->kind == RUN_EVALUATE && o->what == RUN_OUTPUT;
 
     if (o->kind == RUN_EVALUATE)
-        world_answer(
+        rig_answer(
             &g->w, o,
             (run_answer){.truth = fate_of_when(g, step),
                          .count = fate(g, step, 0, 4, 5),
@@ -293,9 +293,9 @@ static void answer(game *g, outstanding *o)
                                      ? ORCH_E_INVALID_ARGUMENT
                                      : 0});
     else if (o->stopped)
-        world_end_with(&g->w, o, chance(g, 20) ? 0 : o->stopped, NULL, chance(g, 50));
+        rig_end_with(&g->w, o, chance(g, 20) ? 0 : o->stopped, NULL, chance(g, 50));
     else if (!hangs(g, o))
-        world_end_with(&g->w, o, fate_of_attempt(g, step, o->index, o->attempt), "[1]", false);
+        rig_end_with(&g->w, o, fate_of_attempt(g, step, o->index, o->attempt), "[1]", false);
     if (!is_output)
         note_volatile(g, step);
 }
@@ -303,26 +303,26 @@ static void answer(game *g, outstanding *o)
 static void restart(game *g)
 {
     g->w.stored += below(g, g->w.made - g->w.stored + 1); /* stored, but nobody was told */
-    world_restart(&g->w, ANY);
+    rig_restart(&g->w, ANY);
     memset(g->begun, 0, sizeof g->begun);
     memset(g->volatile_end, 0, sizeof g->volatile_end);
 }
 
 static bool play_one(game *g)
 {
-    world *w = &g->w;
+    rig *w = &g->w;
 
     if (chance(g, 50)) {
         uint32_t out = w->out_count;
 
-        if (!world_step(w))
+        if (!rig_step(w))
             return false;
         if (w->out_count > out)
             check_begin(g, &w->out[out]);
         return true;
     }
     if (w->stored < w->made && chance(g, 40)) {
-        world_store_to(w, w->stored + 1 + below(g, w->made - w->stored));
+        rig_store_to(w, w->stored + 1 + below(g, w->made - w->stored));
         return true;
     }
     if (w->out_count && chance(g, 60)) {
@@ -358,10 +358,10 @@ static void play(uint64_t seed)
         idle = play_one(&g) ? 0 : idle + 1;
         if (idle > 1000 || events > 100000)
             fail_msg("seed %llu hangs: out '%s', history %s", (unsigned long long)seed,
-                     world_doing(&g.w), world_history(&g.w));
+                     rig_doing(&g.w), rig_history(&g.w));
     }
     check_end(&g);
-    world_close(&g.w);
+    rig_close(&g.w);
 }
 
 static uint64_t playing;

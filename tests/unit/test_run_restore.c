@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "support/run_world.h"
+#include "support/run_rig.h"
 
 #define NONE  INDEX_NONE
 #define HEX64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -133,10 +133,10 @@ static void test_contradictions(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         size_t last = 0;
         orch_error *err = NULL;
-        world w;
+        rig w;
         run *r;
 
-        world_open(&w, json, NULL);
+        rig_open(&w, json, NULL);
         r = run_new(w.definition, &w.options);
         while (last < 4 && cases[i].lines[last + 1].kind)
             last++;
@@ -149,7 +149,7 @@ static void test_contradictions(void **state)
             fail_msg("case %zu: '%s', not '%s'", i, orch_error_message(err), cases[i].message);
         orch_error_free(err);
         run_free(r);
-        world_close(&w);
+        rig_close(&w);
     }
 }
 
@@ -158,11 +158,11 @@ static void test_the_order_has_no_gaps(void **state)
     static const line task = END(SUCCEEDED, TASK, NONE), retried = END(SUCCEEDED, RETRIED, NONE);
     static const uint64_t wrong[] = {0, 1, 3, UINT64_MAX};
     orch_error *err = NULL;
-    world w;
+    rig w;
     run *r;
 
     (void)state;
-    world_open(&w, json, NULL);
+    rig_open(&w, json, NULL);
     assert_int_equal(restore(w.run, 1, &task, &err), ORCH_E_FAILED_PRECONDITION);
     r = run_new(w.definition, &w.options);
     assert_int_equal(restore(r, 1, &task, &err), 0);
@@ -172,71 +172,71 @@ static void test_the_order_has_no_gaps(void **state)
     assert_int_equal(run_last_seq(r), 2);
     orch_error_free(err);
     run_free(r);
-    world_close(&w);
+    rig_close(&w);
 }
 
 /* ---- Cut anywhere ---------------------------------------------------------------------------- */
 
-static void answer_first(world *w)
+static void answer_first(rig *w)
 {
     outstanding *o = &w->out[0];
 
     if (o->kind == RUN_EVALUATE)
-        world_answer(w, o, (run_answer){.truth = true, .count = 3, .due_ms = w->now_ms + 50});
+        rig_answer(w, o, (run_answer){.truth = true, .count = 3, .due_ms = w->now_ms + 50});
     else
-        world_end_with(w, o,
+        rig_end_with(w, o,
                        o->attempt == 1 && o->step >= EACH && o->step != PURE ? ORCH_E_ABORTED : 0,
                        NULL, false);
 }
 
-static void finish(world *w)
+static void finish(rig *w)
 {
     while (!w->ended) {
-        world_pump(w);
-        world_store(w);
+        rig_pump(w);
+        rig_store(w);
         if (w->out_count)
             answer_first(w);
         else if (!w->ended)
-            world_sleep(w);
+            rig_sleep(w);
     }
 }
 
 static void test_a_history_cut_anywhere(void **state)
 {
     uint32_t total;
-    world w;
+    rig w;
 
     (void)state;
-    world_open(&w, json, NULL);
+    rig_open(&w, json, NULL);
     finish(&w);
     total = w.made;
-    world_close(&w);
+    rig_close(&w);
     assert_true(total > 10);
     for (uint32_t cut = 0; cut <= total; cut++) {
         run_counts n;
 
-        world_open(&w, json, NULL);
+        rig_open(&w, json, NULL);
         while (!w.ended && w.made < cut) {
-            if (world_step(&w))
+            if (rig_step(&w))
                 continue;
-            world_store_to(&w, w.made);
-            if (world_step(&w))
+            rig_store_to(&w, w.made);
+            if (rig_step(&w))
                 continue;
             if (w.out_count)
                 answer_first(&w);
             else
-                world_sleep(&w);
+                rig_sleep(&w);
         }
-        world_store_to(&w, w.made);
+        rig_store_to(&w, w.made);
         w.ended = false;
-        world_restart(&w, cut);
+        rig_restart(&w, cut);
         finish(&w);
         n = run_get_counts(w.run);
         assert_int_equal(w.state, RUN_SUCCEEDED);
         assert_int_equal(w.made, total);
         assert_int_equal(n.ended, n.steps);
         assert_int_equal(n.running, 0);
-        world_close(&w);
+        rig_close(&w);
     }
 }
 
@@ -251,23 +251,23 @@ static void test_a_cancelled_history_without_its_end(void **state)
 
     (void)state;
     for (int i = 0; i < 6; i++) {
-        world w;
+        rig w;
 
-        world_open(&w, steps[i % 2], &options);
-        world_pump(&w);
+        rig_open(&w, steps[i % 2], &options);
+        rig_pump(&w);
         run_cancel(w.run, "enough", w.now_ms);
-        world_end(&w, "a", NONE, ORCH_E_CANCELLED);
-        assert_true(world_step(&w));
-        world_store_to(&w, 1);
+        rig_end(&w, "a", NONE, ORCH_E_CANCELLED);
+        assert_true(rig_step(&w));
+        rig_store_to(&w, 1);
         if (i / 2 == 1)
             w.now_ms = options.deadline_ms;
-        world_restart(&w, ANY);
+        rig_restart(&w, ANY);
         if (i / 2 == 2) /* the inbox brings it once more */
             run_cancel(w.run, "enough", w.now_ms);
-        world_pump(&w);
+        rig_pump(&w);
         assert_true(w.ended);
         assert_int_equal(w.state, i / 2 == 1 ? RUN_TIMED_OUT : RUN_CANCELLED);
-        world_close(&w);
+        rig_close(&w);
     }
 }
 

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "support/run_world.h"
+#include "support/run_rig.h"
 #include "workflow/run_impl.h"
 
 #define HEAD "{'id':'w','version':'1.0.0','steps':["
@@ -108,50 +108,50 @@ static void test_jitter_takes_its_share_off(void **state)
 
 /* ---- Attempts -------------------------------------------------------------------------------- */
 
-static void assert_failed(world *w, const char *error)
+static void assert_failed(rig *w, const char *error)
 {
-    world_pump(w);
+    rig_pump(w);
     if (!w->ended)
-        fail_msg("not ended: %s", world_history(w));
+        fail_msg("not ended: %s", rig_history(w));
     assert_int_equal(w->state, RUN_FAILED);
     assert_string_equal(w->error->data, error);
-    world_close(w);
+    rig_close(w);
 }
 
 static void test_the_next_attempt_waits_for_store_and_time(void **state)
 {
-    world w;
+    rig w;
 
     (void)state;
-    world_open(&w, HEAD STEP("a", ",'retry':{'max_attempts':3,'initial_interval':'100ms',"
+    rig_open(&w, HEAD STEP("a", ",'retry':{'max_attempts':3,'initial_interval':'100ms',"
                                   "'backoff':2,'jitter':0}") "]}", NULL);
-    world_pump(&w);
+    rig_pump(&w);
     w.now_ms += 7;
-    world_end(&w, "a", INDEX_NONE, ORCH_E_UNAVAILABLE);
-    world_pump(&w);
-    assert_string_equal(world_history(&w), "R a");
+    rig_end(&w, "a", INDEX_NONE, ORCH_E_UNAVAILABLE);
+    rig_pump(&w);
+    assert_string_equal(rig_history(&w), "R a");
     assert_int_equal(w.history[0].due_ms, w.now_ms + 100);
     assert_int_equal(w.history[0].started_ms, w.now_ms - 7);
     w.now_ms += 1000;
-    world_pump(&w);
-    assert_string_equal(world_doing(&w), ""); /* due, but not stored */
-    world_store(&w);
-    assert_string_equal(world_doing(&w), "a");
+    rig_pump(&w);
+    assert_string_equal(rig_doing(&w), ""); /* due, but not stored */
+    rig_store(&w);
+    assert_string_equal(rig_doing(&w), "a");
     assert_int_equal(w.out[0].attempt, 2);
-    world_end(&w, "a", INDEX_NONE, ORCH_E_UNAVAILABLE);
-    world_pump(&w);
-    world_store(&w);
-    assert_string_equal(world_doing(&w), ""); /* stored, but not due */
+    rig_end(&w, "a", INDEX_NONE, ORCH_E_UNAVAILABLE);
+    rig_pump(&w);
+    rig_store(&w);
+    assert_string_equal(rig_doing(&w), ""); /* stored, but not due */
     assert_int_equal(run_deadline(w.run), w.now_ms + 200);
-    world_restart(&w, ANY);
-    world_pump(&w);
-    assert_string_equal(world_doing(&w), "");
+    rig_restart(&w, ANY);
+    rig_pump(&w);
+    assert_string_equal(rig_doing(&w), "");
     assert_int_equal(run_deadline(w.run), w.now_ms + 200);
-    world_sleep(&w);
+    rig_sleep(&w);
     assert_int_equal(w.out[0].attempt, 3);
-    world_end(&w, "a", INDEX_NONE, ORCH_E_UNAVAILABLE);
-    world_pump(&w);
-    assert_string_equal(world_history(&w), "R a, R a#2, F a#3");
+    rig_end(&w, "a", INDEX_NONE, ORCH_E_UNAVAILABLE);
+    rig_pump(&w);
+    assert_string_equal(rig_history(&w), "R a, R a#2, F a#3");
     assert_failed(&w, "{\"code\":\"UNAVAILABLE\",\"message\":\"as told\",\"step\":\"a\"}");
 }
 
@@ -160,49 +160,49 @@ static void test_some_failures_are_not_retried(void **state)
     static const char json[] = HEAD STEP("a", ",'retry':{'max_attempts':3,'initial_interval':'0',"
                                               "'max_elapsed':'1s','non_retryable':['NOT_FOUND']}")
         "]}";
-    world w;
+    rig w;
 
     (void)state;
-    world_open(&w, json, NULL);
-    world_pump(&w);
-    world_end(&w, "a", INDEX_NONE, ORCH_E_NOT_FOUND);
+    rig_open(&w, json, NULL);
+    rig_pump(&w);
+    rig_end(&w, "a", INDEX_NONE, ORCH_E_NOT_FOUND);
     assert_failed(&w, "{\"code\":\"NOT_FOUND\",\"message\":\"as told\",\"step\":\"a\"}");
 
-    world_open(&w, json, NULL);
-    world_pump(&w);
-    world_end_with(&w, &w.out[0], ORCH_E_UNAVAILABLE, NULL, true);
+    rig_open(&w, json, NULL);
+    rig_pump(&w);
+    rig_end_with(&w, &w.out[0], ORCH_E_UNAVAILABLE, NULL, true);
     assert_failed(&w, "{\"code\":\"UNAVAILABLE\",\"message\":\"as told\",\"step\":\"a\"}");
 
     for (int restart = 0; restart < 2; restart++) { /* its total time */
-        world_open(&w, json, NULL);
-        world_pump(&w);
+        rig_open(&w, json, NULL);
+        rig_pump(&w);
         w.now_ms += 600;
-        world_fail(&w, "a");
+        rig_fail(&w, "a");
         if (restart)
-            world_restart(&w, ANY);
-        world_pump(&w);
+            rig_restart(&w, ANY);
+        rig_pump(&w);
         w.now_ms += 600;
-        world_fail(&w, "a");
-        assert_string_equal(world_history(&w), "R a, F a#2");
+        rig_fail(&w, "a");
+        assert_string_equal(rig_history(&w), "R a, F a#2");
         assert_failed(&w, "{\"code\":\"INTERNAL\",\"message\":\"as told\",\"step\":\"a\"}");
     }
 }
 
 static void test_a_retry_goes_on_while_the_run_is_failing(void **state)
 {
-    world w;
+    rig w;
 
     (void)state;
-    world_open(&w, HEAD STEP("a", ",'retry':{'max_attempts':2}") "," STEP("b", "") "]}", NULL);
-    world_pump(&w);
-    world_fail(&w, "a");
-    world_fail(&w, "b");
+    rig_open(&w, HEAD STEP("a", ",'retry':{'max_attempts':2}") "," STEP("b", "") "]}", NULL);
+    rig_pump(&w);
+    rig_fail(&w, "a");
+    rig_fail(&w, "b");
     assert_false(w.ended);
-    world_restart(&w, ANY); /* also after a restart: it had begun */
-    world_pump(&w);
-    world_sleep(&w);
-    world_ok(&w, "a");
-    assert_string_equal(world_history(&w), "R a, F b, S a#2");
+    rig_restart(&w, ANY); /* also after a restart: it had begun */
+    rig_pump(&w);
+    rig_sleep(&w);
+    rig_ok(&w, "a");
+    assert_string_equal(rig_history(&w), "R a, F b, S a#2");
     assert_failed(&w, "{\"code\":\"INTERNAL\",\"message\":\"as told\",\"step\":\"b\"}");
 }
 
@@ -215,119 +215,119 @@ static const char timed[] = HEAD STEP("a", ",'timeout':'500ms','retry':{'max_att
 static void test_a_timeout_stops_the_attempt_and_counts_as_its_failure(void **state)
 {
     run_options options = {.deadline_ms = 1001000};
-    world w;
+    rig w;
 
     (void)state;
-    world_open(&w, timed, &options);
-    world_pump(&w);
+    rig_open(&w, timed, &options);
+    rig_pump(&w);
     assert_int_equal(w.out[0].deadline_ms, w.now_ms + 500);
     assert_int_equal(run_deadline(w.run), w.now_ms + 500);
-    world_sleep(&w);
+    rig_sleep(&w);
     assert_int_equal(w.out[0].stopped, ORCH_E_DEADLINE_EXCEEDED);
-    assert_string_equal(world_history(&w), "");
+    assert_string_equal(rig_history(&w), "");
     /* How its end is called, and that it should not be tried again, do not count. */
-    world_end_with(&w, &w.out[0], ORCH_E_ABORTED, NULL, true);
-    world_pump(&w);
-    world_store(&w);
-    assert_string_equal(world_history(&w), "R a");
+    rig_end_with(&w, &w.out[0], ORCH_E_ABORTED, NULL, true);
+    rig_pump(&w);
+    rig_store(&w);
+    assert_string_equal(rig_history(&w), "R a");
     assert_string_equal(w.history[0].error->data,
                         "{\"code\":\"DEADLINE_EXCEEDED\","
                         "\"message\":\"attempt 1 passed its timeout of 500 ms\"}");
     w.now_ms += 200;
-    world_pump(&w);
+    rig_pump(&w);
     assert_int_equal(w.out[0].attempt, 2);
     assert_int_equal(w.out[0].deadline_ms, 1001000); /* when the execution ends is sooner */
-    world_end(&w, "a", INDEX_NONE, ORCH_E_ABORTED);
+    rig_end(&w, "a", INDEX_NONE, ORCH_E_ABORTED);
     assert_failed(&w, "{\"code\":\"ABORTED\",\"message\":\"as told\",\"step\":\"a\"}");
 }
 
 static void test_a_success_after_the_stop_is_a_success(void **state)
 {
-    world w;
+    rig w;
 
     (void)state;
-    world_open(&w, timed, NULL);
-    world_pump(&w);
-    world_sleep(&w);
-    world_end(&w, "a", INDEX_NONE, 0);
-    world_pump(&w);
+    rig_open(&w, timed, NULL);
+    rig_pump(&w);
+    rig_sleep(&w);
+    rig_end(&w, "a", INDEX_NONE, 0);
+    rig_pump(&w);
     assert_true(w.ended);
     assert_int_equal(w.state, RUN_SUCCEEDED);
-    world_close(&w);
+    rig_close(&w);
 }
 
 static void test_an_attempt_that_ends_before_it_can_be_stopped_is_not_stopped(void **state)
 {
-    world w;
+    rig w;
 
     (void)state;
-    world_open(&w, timed, NULL);
-    world_pump(&w);
+    rig_open(&w, timed, NULL);
+    rig_pump(&w);
     run_tick(w.run, w.now_ms += 500);
-    world_end(&w, "a", INDEX_NONE, ORCH_E_ABORTED);
+    rig_end(&w, "a", INDEX_NONE, ORCH_E_ABORTED);
     while (w.made == 0)
-        assert_true(world_step(&w));
-    world_store_to(&w, 1);
-    world_pump(&w);
+        assert_true(rig_step(&w));
+    rig_store_to(&w, 1);
+    rig_pump(&w);
     assert_int_equal(w.out_count, 1);
     assert_int_equal(w.out[0].attempt, 2);
     assert_int_equal(w.out[0].stopped, 0);
-    world_sleep(&w); /* and the second is, once */
+    rig_sleep(&w); /* and the second is, once */
     assert_int_equal(w.out[0].stopped, ORCH_E_DEADLINE_EXCEEDED);
     run_cancel(w.run, "too", w.now_ms);
-    world_pump(&w);
-    world_end(&w, "a", INDEX_NONE, ORCH_E_CANCELLED);
-    world_pump(&w);
-    assert_string_equal(world_history(&w), "R a, F a#2");
+    rig_pump(&w);
+    rig_end(&w, "a", INDEX_NONE, ORCH_E_CANCELLED);
+    rig_pump(&w);
+    assert_string_equal(rig_history(&w), "R a, F a#2");
     assert_int_equal(w.state, RUN_CANCELLED);
-    world_close(&w);
+    rig_close(&w);
 }
 
 /* ---- Waits ----------------------------------------------------------------------------------- */
 
 static void test_a_wait_keeps_its_due_time_over_restarts(void **state)
 {
-    world w;
+    rig w;
     int64_t began_ms, due_ms;
 
     (void)state;
-    world_open(&w, HEAD "{'id':'a','executor':'wait','with':{'duration':'1s'}}]}", NULL);
-    world_pump(&w);
-    assert_string_equal(world_doing(&w), "?a");
+    rig_open(&w, HEAD "{'id':'a','executor':'wait','with':{'duration':'1s'}}]}", NULL);
+    rig_pump(&w);
+    assert_string_equal(rig_doing(&w), "?a");
     began_ms = w.now_ms;
     due_ms = began_ms + 1000;
-    world_answer(&w, &w.out[0], (run_answer){.due_ms = due_ms});
-    world_pump(&w);
-    world_restart(&w, 0); /* before it was stored: asked again */
-    world_pump(&w);
-    assert_string_equal(world_doing(&w), "?a");
-    world_answer(&w, &w.out[0], (run_answer){.due_ms = due_ms});
-    world_pump(&w);
-    world_store(&w);
+    rig_answer(&w, &w.out[0], (run_answer){.due_ms = due_ms});
+    rig_pump(&w);
+    rig_restart(&w, 0); /* before it was stored: asked again */
+    rig_pump(&w);
+    assert_string_equal(rig_doing(&w), "?a");
+    rig_answer(&w, &w.out[0], (run_answer){.due_ms = due_ms});
+    rig_pump(&w);
+    rig_store(&w);
     w.now_ms += 400;
-    world_restart(&w, ANY);
-    world_pump(&w);
-    assert_string_equal(world_doing(&w), "");
+    rig_restart(&w, ANY);
+    rig_pump(&w);
+    assert_string_equal(rig_doing(&w), "");
     assert_int_equal(run_deadline(w.run), due_ms);
     w.now_ms += 5000; /* down for longer than that */
-    world_restart(&w, ANY);
-    world_pump(&w);
+    rig_restart(&w, ANY);
+    rig_pump(&w);
     assert_true(w.ended);
-    assert_string_equal(world_history(&w), "W a, S a");
+    assert_string_equal(rig_history(&w), "W a, S a");
     assert_int_equal(w.history[1].started_ms, began_ms);
     assert_int_equal(w.history[1].attempt, 0);
-    world_close(&w);
+    rig_close(&w);
 }
 
 static void test_a_wait_whose_duration_is_wrong_fails(void **state)
 {
     static const char error[] = "{\"code\":\"ABORTED\",\"message\":\"m\",\"data\":{\"x\":[1]}}";
-    world w;
+    rig w;
 
     (void)state;
-    world_open(&w, HEAD "{'id':'a','executor':'wait','with':{'duration':'1s'}}]}", NULL);
-    world_pump(&w);
-    world_answer(&w, &w.out[0],
+    rig_open(&w, HEAD "{'id':'a','executor':'wait','with':{'duration':'1s'}}]}", NULL);
+    rig_pump(&w);
+    rig_answer(&w, &w.out[0],
                  (run_answer){.code = ORCH_E_INVALID_ARGUMENT,
                               .error = bytes_new(error, sizeof error - 1)});
     assert_failed(&w, "{\"code\":\"ABORTED\",\"message\":\"m\",\"step\":\"a\","

@@ -1,4 +1,4 @@
-#include "support/run_world.h"
+#include "support/run_rig.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,11 +13,11 @@
 
 #define START_MS 1000000
 
-void world_open_definition(world *w, definition *d, const run_options *options)
+void rig_open_definition(rig *w, definition *d, const run_options *options)
 {
     orch_error *err = NULL;
 
-    *w = (world){.definition = d, .now_ms = START_MS};
+    *w = (rig){.definition = d, .now_ms = START_MS};
     if (options)
         w->options = *options;
     w->run = run_new(d, &w->options);
@@ -25,7 +25,7 @@ void world_open_definition(world *w, definition *d, const run_options *options)
     assert_int_equal(run_start(w->run, w->now_ms, &err), 0);
 }
 
-void world_open(world *w, const char *json, const run_options *options)
+void rig_open(rig *w, const char *json, const run_options *options)
 {
     char *text = strdup(json);
     definition *d = NULL;
@@ -37,17 +37,17 @@ void world_open(world *w, const char *json, const run_options *options)
     if (definition_parse(text, strlen(text), NULL, &d, &err))
         fail_msg("%s: %s", text, orch_error_message(err));
     free(text);
-    world_open_definition(w, d, options);
+    rig_open_definition(w, d, options);
 }
 
-static void drop_history(world *w, uint32_t from)
+static void drop_history(rig *w, uint32_t from)
 {
     for (uint32_t i = from; i < w->made; i++)
         checkpoint_clear(&w->history[i]);
     w->made = from;
 }
 
-void world_close(world *w)
+void rig_close(rig *w)
 {
     run_free(w->run);
     drop_history(w, 0);
@@ -56,10 +56,10 @@ void world_close(world *w)
     bytes_unref(w->output);
     bytes_unref(w->error);
     definition_unref(w->definition);
-    *w = (world){0};
+    *w = (rig){0};
 }
 
-void world_restart(world *w, uint32_t keep)
+void rig_restart(rig *w, uint32_t keep)
 {
     orch_error *err = NULL;
 
@@ -72,14 +72,14 @@ void world_restart(world *w, uint32_t keep)
     assert_non_null(w->run);
     for (uint32_t i = 0; i < w->made; i++)
         if (run_restore(w->run, &w->history[i], &err))
-            fail_msg("restore %u of %s: %s", i, world_history(w), orch_error_message(err));
+            fail_msg("restore %u of %s: %s", i, rig_history(w), orch_error_message(err));
     assert_int_equal(run_last_seq(w->run), w->made);
     assert_int_equal(run_start(w->run, w->now_ms, &err), 0);
 }
 
 /* ---- What must hold with every action -------------------------------------------------------- */
 
-static const checkpoint *end_of(const world *w, uint32_t step, uint32_t index)
+static const checkpoint *end_of(const rig *w, uint32_t step, uint32_t index)
 {
     for (uint32_t i = w->made; i-- > 0;) {
         const checkpoint *c = &w->history[i];
@@ -91,13 +91,13 @@ static const checkpoint *end_of(const world *w, uint32_t step, uint32_t index)
 }
 
 /* Some checks look through all of the history. */
-static bool is_small(const world *w)
+static bool is_small(const rig *w)
 {
     return w->definition->step_count <= 64 && w->made <= 1000;
 }
 
 /* Attempts are numbered through, also over restarts, and none starts before its stored time. */
-static void check_attempt(const world *w, const run_action *a)
+static void check_attempt(const rig *w, const run_action *a)
 {
     uint32_t expected = 1;
 
@@ -116,7 +116,7 @@ static void check_attempt(const world *w, const run_action *a)
     assert_int_equal(a->attempt, expected);
 }
 
-static void check_may_begin(const world *w, const run_action *a)
+static void check_may_begin(const rig *w, const run_action *a)
 {
     const step *s = &w->definition->steps[a->step];
 
@@ -145,7 +145,7 @@ static void check_may_begin(const world *w, const run_action *a)
         assert_false(w->out[i].step == a->step && w->out[i].index == a->index);
 }
 
-static void take_checkpoint(world *w, const run_action *a)
+static void take_checkpoint(rig *w, const run_action *a)
 {
     const checkpoint *c = &a->checkpoint;
 
@@ -166,7 +166,7 @@ static void take_checkpoint(world *w, const run_action *a)
     w->history[w->made++] = *c;
 }
 
-static void add_outstanding(world *w, const run_action *a)
+static void add_outstanding(rig *w, const run_action *a)
 {
     check_may_begin(w, a);
     if (w->out_count == w->out_max) {
@@ -183,9 +183,9 @@ static void add_outstanding(world *w, const run_action *a)
                                            .deadline_ms = a->deadline_ms};
 }
 
-static void take_stop(world *w, const run_action *a)
+static void take_stop(rig *w, const run_action *a)
 {
-    outstanding *o = world_find_number(w, RUN_ATTEMPT, a->step, a->index);
+    outstanding *o = rig_find_number(w, RUN_ATTEMPT, a->step, a->index);
 
     assert_non_null(o);
     assert_int_equal(o->attempt, a->attempt);
@@ -194,7 +194,7 @@ static void take_stop(world *w, const run_action *a)
     o->stopped = a->code;
 }
 
-bool world_step(world *w)
+bool rig_step(rig *w)
 {
     run_action a;
 
@@ -217,30 +217,30 @@ bool world_step(world *w)
     return true;
 }
 
-void world_pump(world *w)
+void rig_pump(rig *w)
 {
-    while (world_step(w))
+    while (rig_step(w))
         continue;
 }
 
-void world_store_to(world *w, uint32_t count)
+void rig_store_to(rig *w, uint32_t count)
 {
     w->stored = count > w->stored ? count : w->stored;
     run_stored(w->run, w->stored);
 }
 
-void world_store(world *w)
+void rig_store(rig *w)
 {
     uint32_t before;
 
     do { /* a checkpoint may follow from what is stored */
         before = w->made;
-        world_store_to(w, w->made);
-        world_pump(w);
+        rig_store_to(w, w->made);
+        rig_pump(w);
     } while (w->made != before);
 }
 
-void world_sleep(world *w)
+void rig_sleep(rig *w)
 {
     int64_t at = run_deadline(w->run);
 
@@ -248,12 +248,12 @@ void world_sleep(world *w)
     if (at > w->now_ms)
         w->now_ms = at;
     run_tick(w->run, w->now_ms);
-    world_pump(w);
+    rig_pump(w);
 }
 
 /* ---- Answers --------------------------------------------------------------------------------- */
 
-uint32_t world_number(const world *w, const char *step)
+uint32_t rig_number(const rig *w, const char *step)
 {
     uint32_t number = 0;
 
@@ -261,7 +261,7 @@ uint32_t world_number(const world *w, const char *step)
     return number;
 }
 
-outstanding *world_find_number(world *w, uint8_t kind, uint32_t step, uint32_t index)
+outstanding *rig_find_number(rig *w, uint8_t kind, uint32_t step, uint32_t index)
 {
     for (uint32_t i = 0; i < w->out_count; i++)
         if (w->out[i].kind == kind && w->out[i].step == step && w->out[i].index == index)
@@ -269,12 +269,12 @@ outstanding *world_find_number(world *w, uint8_t kind, uint32_t step, uint32_t i
     return NULL;
 }
 
-outstanding *world_find(world *w, uint8_t kind, const char *step, uint32_t index)
+outstanding *rig_find(rig *w, uint8_t kind, const char *step, uint32_t index)
 {
-    return world_find_number(w, kind, world_number(w, step), index);
+    return rig_find_number(w, kind, rig_number(w, step), index);
 }
 
-static outstanding remove_outstanding(world *w, outstanding *o)
+static outstanding remove_outstanding(rig *w, outstanding *o)
 {
     outstanding copy = *o;
     uint32_t place = (uint32_t)(o - w->out);
@@ -290,7 +290,7 @@ static bytes *text_bytes(const char *text)
                 : NULL; /* NULL too where a test takes memory away */
 }
 
-void world_end_with(world *w, outstanding *o, int32_t code, const char *output, bool no_retry)
+void rig_end_with(rig *w, outstanding *o, int32_t code, const char *output, bool no_retry)
 {
     outstanding was = remove_outstanding(w, o);
     char error[128];
@@ -305,16 +305,16 @@ void world_end_with(world *w, outstanding *o, int32_t code, const char *output, 
     run_attempt_ended(w->run, was.step, was.index, was.attempt, &result, w->now_ms);
 }
 
-void world_end(world *w, const char *step, uint32_t index, int32_t code)
+void rig_end(rig *w, const char *step, uint32_t index, int32_t code)
 {
-    outstanding *o = world_find(w, RUN_ATTEMPT, step, index);
+    outstanding *o = rig_find(w, RUN_ATTEMPT, step, index);
 
     if (!o)
-        fail_msg("%s is not out; these are: %s", step, world_doing(w));
-    world_end_with(w, o, code, NULL, false);
+        fail_msg("%s is not out; these are: %s", step, rig_doing(w));
+    rig_end_with(w, o, code, NULL, false);
 }
 
-void world_answer(world *w, outstanding *o, run_answer answer)
+void rig_answer(rig *w, outstanding *o, run_answer answer)
 {
     outstanding was;
 
@@ -323,30 +323,30 @@ void world_answer(world *w, outstanding *o, run_answer answer)
     run_evaluated(w->run, was.what, was.step, was.index, &answer, w->now_ms);
 }
 
-void world_ok(world *w, const char *step)
+void rig_ok(rig *w, const char *step)
 {
-    world_end(w, step, INDEX_NONE, 0);
-    world_pump(w);
-    world_store(w);
+    rig_end(w, step, INDEX_NONE, 0);
+    rig_pump(w);
+    rig_store(w);
 }
 
-void world_fail(world *w, const char *step)
+void rig_fail(rig *w, const char *step)
 {
-    world_end(w, step, INDEX_NONE, ORCH_E_INTERNAL);
-    world_pump(w);
-    world_store(w);
+    rig_end(w, step, INDEX_NONE, ORCH_E_INTERNAL);
+    rig_pump(w);
+    rig_store(w);
 }
 
 /* ---- In words -------------------------------------------------------------------------------- */
 
-static size_t add_place(const world *w, char *to, size_t room, uint32_t step, uint32_t index)
+static size_t add_place(const rig *w, char *to, size_t room, uint32_t step, uint32_t index)
 {
     if (index == INDEX_NONE)
         return (size_t)snprintf(to, room, "%s", w->definition->steps[step].id);
     return (size_t)snprintf(to, room, "%s[%u]", w->definition->steps[step].id, index);
 }
 
-const char *world_doing(world *w)
+const char *rig_doing(rig *w)
 {
     static char text[4096];
     size_t len = 0;
@@ -365,7 +365,7 @@ const char *world_doing(world *w)
     return text;
 }
 
-const char *world_history(world *w)
+const char *rig_history(rig *w)
 {
     static const char kinds[] = " DEWRSFKC";
     static char text[8192];

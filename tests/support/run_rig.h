@@ -1,8 +1,8 @@
-/* A world for one run: it does what an engine does with the run's actions, keeps the history, and
+/* A rig for one run: it does what an engine does with the run's actions, keeps the history, and
  * checks with every action what must always hold. Time, storage and the ends of attempts move when
  * the test says so. */
-#ifndef TESTS_RUN_WORLD_H
-#define TESTS_RUN_WORLD_H
+#ifndef TESTS_RUN_RIG_H
+#define TESTS_RUN_RIG_H
 
 #include "workflow/run.h"
 
@@ -16,7 +16,7 @@ typedef struct outstanding { /* an attempt or evaluation that was not answered *
     int32_t stopped; /* code of its RUN_STOP */
 } outstanding;
 
-typedef struct world {
+typedef struct rig {
     definition *definition;
     run_options options;
     run *run;
@@ -30,37 +30,37 @@ typedef struct world {
     bool ended;
     uint8_t state; /* of RUN_END */
     bytes *output, *error;
-} world;
+} rig;
 
 /* `json` has ' for ". Fails the test if the definition is refused. */
-void world_open(world *w, const char *json, const run_options *options);
-void world_open_definition(world *w, definition *d,
+void rig_open(rig *w, const char *json, const run_options *options);
+void rig_open_definition(rig *w, definition *d,
                            const run_options *options); /* takes the reference */
-void world_close(world *w);
+void rig_close(rig *w);
 /* The process dies: only what is stored is left, and (if keep is less) not even all of that. */
-void world_restart(world *w, uint32_t keep);
+void rig_restart(rig *w, uint32_t keep);
 
-void world_pump(world *w);                     /* take all actions there are */
-bool world_step(world *w);                     /* take one; false if there was none */
-void world_store(world *w);                    /* all that was made is stored now; then pump */
-void world_store_to(world *w, uint32_t count); /* no pump */
-void world_sleep(world *w);                    /* to the next deadline, and pump */
+void rig_pump(rig *w);                     /* take all actions there are */
+bool rig_step(rig *w);                     /* take one; false if there was none */
+void rig_store(rig *w);                    /* all that was made is stored now; then pump */
+void rig_store_to(rig *w, uint32_t count); /* no pump */
+void rig_sleep(rig *w);                    /* to the next deadline, and pump */
 
-outstanding *world_find(world *w, uint8_t kind, const char *step,
+outstanding *rig_find(rig *w, uint8_t kind, const char *step,
                         uint32_t index); /* NULL if not out */
-outstanding *world_find_number(world *w, uint8_t kind, uint32_t step, uint32_t index);
+outstanding *rig_find_number(rig *w, uint8_t kind, uint32_t step, uint32_t index);
 /* Answer it (it must be out). No pump. */
-void world_end(world *w, const char *step, uint32_t index, int32_t code);
-void world_end_with(world *w, outstanding *o, int32_t code, const char *output, bool no_retry);
-void world_answer(world *w, outstanding *o, run_answer answer);
+void rig_end(rig *w, const char *step, uint32_t index, int32_t code);
+void rig_end_with(rig *w, outstanding *o, int32_t code, const char *output, bool no_retry);
+void rig_answer(rig *w, outstanding *o, run_answer answer);
 /* Answer, store, pump. */
-void world_ok(world *w, const char *step);
-void world_fail(world *w, const char *step);
+void rig_ok(rig *w, const char *step);
+void rig_fail(rig *w, const char *step);
 
-uint32_t world_number(const world *w, const char *step);
+uint32_t rig_number(const rig *w, const char *step);
 /* What is out, oldest first, with commas: attempts as "a" or "a[3]", evaluations as "?a". */
-const char *world_doing(world *w);
+const char *rig_doing(rig *w);
 /* The history, "S a, F b, R c[2]#3": kind (DEWRSFC, K is skipped), place, attempt above 1. */
-const char *world_history(world *w);
+const char *rig_history(rig *w);
 
 #endif
