@@ -51,7 +51,7 @@ static uint64_t next_random(void *ctx)
     return g->random = mix(g->random);
 }
 
-/* ---- What the outside answers: from the seed, so that it is the same after a restart ---------- */
+/* ---- What the outside answers: from the seed, so that it is the same after a restart ------ */
 
 static uint32_t fate(const game *g, uint32_t step, uint32_t index, uint32_t what, uint32_t n)
 {
