@@ -1,6 +1,8 @@
 #include "workflow/canonical_impl.h"
 
+#include <float.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,29 +121,48 @@ static void write_integer(buf *b, json_int_t value)
     put(b, p, (size_t)(text + sizeof text - p));
 }
 
-/* The fewest digits that read back the same. The locale's decimal point, whatever its bytes, is the only
- * thing in there that is not of "0-9e+-". */
+/* The fewest digits that read back the same, and the decimal exponent of the first of them. What is neither digit nor
+ * exponent in printf's text is the locale's decimal point. */
+static int shortest_digits(double value, char digits[32], int *count)
+{
+    int precision = fabs(value) < DBL_MIN ? 1 : DBL_DIG; /* subnormal numbers have fewer digits */
+    char text[64];
+    const char *p = text;
+
+    do
+        snprintf(text, sizeof text, "%.*e", precision - 1, fabs(value));
+    while (strtod(text, NULL) != fabs(value) && ++precision <= DBL_DECIMAL_DIG);
+    for (*count = 0; *p != 'e'; p++)
+        if (*p >= '0' && *p <= '9')
+            digits[(*count)++] = *p;
+    while (*count > 1 && digits[*count - 1] == '0')
+        --*count;
+    return atoi(p + 1);
+}
+
+/* With a point or an exponent always, so that a real stays one when it is read again. */
 static void write_real(buf *b, double value)
 {
-    char text[64];
-    bool point = false;
+    char digits[32];
+    int count, exponent = shortest_digits(value, digits, &count);
 
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, value);
-        if (strtod(text, NULL) == value)
-            break;
-    }
-    for (const char *p = text; *p; p++) {
-        bool plain = strchr("0123456789e+-", *p) != NULL;
-
-        if (plain)
-            put_char(b, *p);
-        else if (!point)
+    if (signbit(value))
+        put_char(b, '-');
+    if (exponent < -5 || exponent > 16) {
+        put(b, digits, 1);
+        if (count > 1)
             put_char(b, '.');
-        point = point || !plain || *p == 'e';
+        put(b, digits + 1, (size_t)count - 1);
+        buf_printf(b, "e%d", exponent);
+        return;
     }
-    if (!point)
-        put(b, ".0", 2); /* a real stays one when it is read again */
+    for (int i = exponent < 0 ? exponent : 0; i <= exponent || i < count; i++) {
+        if (i == exponent + 1)
+            put_char(b, '.');
+        put_char(b, i >= 0 && i < count ? digits[i] : '0');
+    }
+    if (count <= exponent + 1)
+        put(b, ".0", 2);
 }
 
 /* ---- Objects and lists ---------------------------------------------------------------------------------- */

@@ -254,13 +254,11 @@ static int32_t read_for_each(reader *r, void *into, json_t *value)
 {
     step_fields *f = into;
 
-    if (!json_is_array(value) &&
-        !(json_is_string(value) && text_is_one_template(json_string_value(value))))
-        return reader_expected(
-            r, value,
-            json_is_string(value)
-                ? "a list, or one template that gives a list, such as \"${input.parcels}\""
-                : "a list, or a template that gives one");
+    if (json_is_string(value) && !text_is_one_template(json_string_value(value)))
+        return reader_fail(
+            r, "must be a list, or one template and nothing else, such as \"${input.parcels}\"");
+    if (!json_is_array(value) && !json_is_string(value))
+        return reader_expected(r, value, "a list, or a template that gives one");
     f->d->for_each = value;
     f->has_extra = true;
     return 0;

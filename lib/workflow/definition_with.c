@@ -328,7 +328,7 @@ int32_t definition_check_with(builder *b, enum builtin executor, json_t *with)
     if (!s->count || (builtins[executor].whole_template && with && is_open(with)))
         return 0;
     if (!with)
-        return reader_fail_at(&b->r, "with", "is missing; executor %s needs it",
+        return reader_fail_at(&b->r, "with", "'with' is missing; executor %s needs it",
                               builtins[executor].name);
     place_key(&b->r, "with");
     rc = shape_read(&b->r, s, with, b);

@@ -203,8 +203,8 @@ int32_t shape_read(reader *r, const shape *s, json_t *object, void *into)
     }
     for (uint32_t i = 0; i < s->count; i++)
         if (s->fields[i].required && !(seen & UINT32_C(1) << i))
-            return reader_fail_at(r, s->fields[i].name, "is missing; %s must have '%s'", s->noun,
-                                  s->fields[i].name);
+            return reader_fail_at(r, s->fields[i].name, "'%s' is missing; %s must have it",
+                                  s->fields[i].name, s->noun);
     return 0;
 }
 
