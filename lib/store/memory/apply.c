@@ -162,7 +162,8 @@ static uint64_t consume_inbox(memory_execution *e, uint64_t seq)
     while (gone < e->inbox_count && e->inbox[gone].seq <= seq)
         inbox_item_clear(&e->inbox[gone++]);
     e->inbox_count -= gone;
-    memmove(e->inbox, e->inbox + gone, e->inbox_count * sizeof *e->inbox);
+    if (gone)
+        memmove(e->inbox, e->inbox + gone, e->inbox_count * sizeof *e->inbox);
     return gone;
 }
 

@@ -47,8 +47,8 @@ static const char *const migrations[SCHEMA_VERSION] = {
     "  inbox_seq INTEGER NOT NULL, input TEXT, output TEXT, error TEXT,"
     "  shard INTEGER GENERATED ALWAYS AS (key >> 15 & 63) VIRTUAL);"
     "CREATE UNIQUE INDEX execution_id ON execution(id) WHERE id IS NOT NULL;"
-    "CREATE INDEX execution_definition ON execution(definition, key);"
-    "CREATE INDEX execution_state ON execution(state, key) WHERE state <> 3;"
+    "CREATE INDEX execution_definition ON execution(definition);"
+    "CREATE INDEX execution_state ON execution(state) WHERE state <> 3;"
     "CREATE INDEX execution_wake ON execution(wake_ms) WHERE state = 2;"
 
     "CREATE TABLE checkpoint("

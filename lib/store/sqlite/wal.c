@@ -15,7 +15,7 @@
 #define PASS_FRAMES 512      /* 2 MiB */
 #define RESTART_FRAMES 2048  /* 8 MiB */
 #define TRUNCATE_FRAMES 16384 /* 64 MiB: also give the space back, and wait longer for readers */
-#define RESTART_WAIT_NS (5 * 1000000LL)
+#define RESTART_WAIT_NS (20 * 1000000LL)
 #define TRUNCATE_WAIT_NS (200 * 1000000LL)
 #define READER_POLL_NS 100000
 

@@ -1,0 +1,477 @@
+/* Goal: whatever the disk does, the SQLite adapter answers only what is true: a unit that came back with 0 is there, a
+ * unit that came back with an error is not, and no unit is forgotten. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "support/fault_vfs.h"
+#include "support/store_conformance.h"
+
+#define DB "store.db"
+#define WAL "store.db-wal"
+
+static char folder[64], path[128], url[160];
+
+static int fresh(void **state)
+{
+    static const char *const ends[] = {"", "-wal", "-shm", "-lock", "-journal"};
+    char file[160];
+
+    (void)state;
+    fault_clear();
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        snprintf(file, sizeof file, "%s%s", path, ends[i]);
+        unlink(file);
+    }
+    return 0;
+}
+
+static bool is_there(store_fixture *f, uint64_t key)
+{
+    execution_row row;
+    int32_t rc = f->s.ops->load_execution(f->s.self, key, NULL, &row, NULL);
+
+    if (rc == 0)
+        execution_row_clear(&row);
+    assert_true(rc == 0 || rc == ORCH_E_NOT_FOUND);
+    return rc == 0;
+}
+
+static size_t history(store_fixture *f, uint64_t key)
+{
+    checkpoint_page page;
+    size_t count;
+
+    assert_int_equal(f->s.ops->load_checkpoints(f->s.self, key, 1, 0, 0, &page, NULL), 0);
+    count = page.count;
+    checkpoint_page_clear(&page);
+    return count;
+}
+
+/* ---- an error at each call of a kind --------------------------------------------------------------------------- */
+
+typedef struct job {
+    execution_row row;
+    checkpoint c;
+    inbox_item item;
+    execution_update update;
+    store_unit units[3];
+} job;
+
+/* Accept; a checkpoint with a signal; the end. */
+static int32_t run_job(store_fixture *f, job *j, uint32_t n)
+{
+    memset(j, 0, sizeof *j);
+    j->row = fixture_row(1, n);
+    j->c = fixture_checkpoint(1);
+    j->item.kind = INBOX_SIGNAL;
+    j->update.state = EXECUTION_SUCCEEDED;
+    for (int i = 0; i < 3; i++) {
+        j->units[i] = fixture_unit(f, j->row.key);
+        j->units[i].result = 1;
+    }
+    j->units[0].accept = &j->row;
+    j->units[0].key = 0;
+    j->units[1].checkpoints = &j->c;
+    j->units[1].checkpoint_count = 1;
+    j->units[1].inbox_put = &j->item;
+    j->units[1].must_be_open = true;
+    j->units[2].update = &j->update;
+    j->units[2].must_be_open = true;
+    for (int i = 0; i < 3; i++) {
+        int32_t rc = fixture_run(f, &j->units[i]);
+
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+static void assert_job(store_fixture *f, const job *j)
+{
+    execution_row row;
+    int32_t rc = f->s.ops->load_execution(f->s.self, j->row.key, NULL, &row, NULL);
+
+    if (j->units[0].result != 0) {
+        assert_int_equal(rc, ORCH_E_NOT_FOUND);
+        return;
+    }
+    assert_int_equal(rc, 0);
+    assert_int_equal(row.inbox_seq, j->units[1].result == 0);
+    assert_int_equal(row.state, j->units[2].result == 0 ? EXECUTION_SUCCEEDED : EXECUTION_OPEN);
+    assert_int_equal(history(f, j->row.key), j->units[1].result == 0);
+    execution_row_clear(&row);
+}
+
+/* `times` errors in a row from the n-th call on, for n = 1, 2, … until the job does not come so far. */
+static void each_call(enum vfs_op op, const char *suffix, int code, long times)
+{
+    store_fixture f;
+    static job jobs[400];
+    uint32_t n = 0;
+
+    fixture_open(&f, url);
+    do {
+        assert_true(++n < 400);
+        fault_set(op, suffix, n, times, code);
+        assert_int_equal(run_job(&f, &jobs[n], n), 0); /* what is accepted is waited for */
+    } while (fault_hits() > 0);
+    assert_true(n > 1);
+    fault_clear();
+    for (uint32_t i = 1; i <= n; i++)
+        assert_job(&f, &jobs[i]);
+    fixture_close(&f);
+    fixture_open(&f, url);
+    for (uint32_t i = 1; i <= n; i++)
+        assert_job(&f, &jobs[i]);
+    fixture_close(&f);
+}
+
+static void a_failed_write_is_found_out(void **state)
+{
+    (void)state;
+    each_call(VFS_WRITE, WAL, SQLITE_IOERR_WRITE, 1);
+}
+
+static void failed_writes_are_found_out(void **state)
+{
+    (void)state;
+    each_call(VFS_WRITE, WAL, SQLITE_IOERR_WRITE, 4);
+}
+
+static void a_failed_sync_is_found_out(void **state)
+{
+    (void)state;
+    each_call(VFS_SYNC, WAL, SQLITE_IOERR_FSYNC, 1);
+}
+
+static void failed_syncs_are_found_out(void **state)
+{
+    (void)state;
+    each_call(VFS_SYNC, WAL, SQLITE_IOERR_FSYNC, 3);
+}
+
+/* A failed sync whose batch did reach the file: it must be found there, and not be applied twice. */
+static void a_batch_that_was_written_is_not_written_again(void **state)
+{
+    store_fixture f;
+    execution_row row = fixture_row(1, 1);
+    inbox_item item = {.kind = INBOX_SIGNAL};
+    store_unit u;
+    inbox_page page;
+
+    (void)state;
+    fixture_open(&f, url);
+    assert_int_equal(fixture_accept(&f, &row), 0);
+    u = fixture_unit(&f, row.key);
+    u.inbox_put = &item;
+    fault_set(VFS_SYNC, WAL, 1, 1, SQLITE_IOERR_FSYNC);
+    assert_int_equal(fixture_run(&f, &u), 0);
+    assert_int_equal(fault_hits(), 1);
+    assert_int_equal(item.seq, 1);
+    assert_int_equal(f.s.ops->load_inbox(f.s.self, row.key, &page, NULL), 0);
+    assert_int_equal(page.count, 1);
+    inbox_page_clear(&page);
+    fixture_close(&f);
+}
+
+/* ---- nobody is answered while it is not known ---------------------------------------------------------------------- */
+
+static void an_ambiguous_batch_waits(void **state)
+{
+    store_fixture f;
+    execution_row row = fixture_row(1, 1), other = fixture_row(1, 2);
+    store_unit u, v;
+    orch_error *err = NULL;
+
+    (void)state;
+    fixture_open(&f, url);
+    u = fixture_unit(&f, 0);
+    v = fixture_unit(&f, 0);
+    u.shard = v.shard = 1;
+    u.accept = &row;
+    v.accept = &other;
+    fault_set(VFS_SYNC, WAL, 1, -1, SQLITE_IOERR_FSYNC);
+    fixture_submit(&f, &u);
+    fixture_flush(&f);
+    while (fault_hits() < 3) /* it has tried to reopen */
+        usleep(1000);
+    fixture_submit(&f, &v);
+    fixture_flush(&f);
+    assert_null(f.s.ops->reap(f.s.self));
+    assert_int_equal(f.s.ops->stop(f.s.self, 20, &err), ORCH_E_DEADLINE_EXCEEDED);
+    assert_non_null(strstr(orch_error_message(err), "2 units"));
+    orch_error_free(err);
+    assert_null(f.s.ops->reap(f.s.self));
+    fault_clear();
+    fixture_abandon(&f);
+    fixture_open(&f, url);
+    assert_false(is_there(&f, other.key));
+    fixture_close(&f);
+}
+
+static void reads_say_unavailable_while_it_reopens(void **state)
+{
+    store_fixture f;
+    execution_row row = fixture_row(1, 1), got;
+    store_unit u;
+    int32_t rc;
+
+    (void)state;
+    fixture_open(&f, url);
+    u = fixture_unit(&f, 0);
+    u.shard = 1;
+    u.accept = &row;
+    fault_set(VFS_SYNC, WAL, 1, -1, SQLITE_IOERR_FSYNC);
+    fixture_submit(&f, &u);
+    fixture_flush(&f);
+    while (fault_hits() < 2)
+        usleep(1000);
+    rc = f.s.ops->load_execution(f.s.self, 99, NULL, &got, NULL);
+    assert_int_equal(rc, ORCH_E_UNAVAILABLE);
+    fault_clear();
+    fixture_wait(&f, 1);
+    assert_int_equal(u.result, 0);
+    assert_true(is_there(&f, row.key));
+    fixture_close(&f);
+}
+
+static void it_waits_until_the_file_can_be_opened(void **state)
+{
+    store_fixture f;
+    execution_row row = fixture_row(1, 1), next = fixture_row(1, 2);
+    store_unit u;
+
+    (void)state;
+    fixture_open(&f, url);
+    assert_int_equal(fixture_accept(&f, &row), 0);
+    u = fixture_unit(&f, 0);
+    u.shard = 1;
+    u.accept = &next;
+    fault_set(VFS_SYNC, WAL, 1, 1, SQLITE_IOERR_FSYNC);
+    fixture_submit(&f, &u);
+    fixture_flush(&f);
+    fixture_wait(&f, 1);
+    assert_int_equal(u.result, 0);
+    fault_set(VFS_OPEN, DB, 1, 3, SQLITE_CANTOPEN);
+    next.key++;
+    assert_int_equal(fixture_accept(&f, &next), 0); /* nothing needs opening yet */
+    fault_set(VFS_WRITE, WAL, 1, 1, SQLITE_IOERR_WRITE);
+    next.key++;
+    assert_int_equal(fixture_accept(&f, &next), 0);
+    fixture_close(&f);
+}
+
+/* ---- a full disk ------------------------------------------------------------------------------------------------------ */
+
+static void a_full_disk_is_waited_out(void **state)
+{
+    store_fixture f;
+    execution_row row = fixture_row(1, 1), refused = fixture_row(1, 2), late = fixture_row(1, 3);
+    char workflow[] = "w", version[] = "1.0.0";
+    definition_row d = {.key = 1, .workflow = workflow, .version = version};
+    checkpoint c = fixture_checkpoint(1);
+    store_unit append, accept, define, again;
+    store_stats stats;
+
+    (void)state;
+    fixture_open(&f, url);
+    assert_int_equal(fixture_accept(&f, &row), 0);
+    append = fixture_unit(&f, row.key);
+    append.checkpoints = &c;
+    append.checkpoint_count = 1;
+    accept = again = define = fixture_unit(&f, 0);
+    accept.shard = again.shard = 1;
+    accept.accept = &refused;
+    again.accept = &late;
+    define.definition = &d;
+    fault_set(VFS_WRITE, WAL, 1, -1, SQLITE_FULL);
+    fixture_submit(&f, &append);
+    fixture_submit(&f, &accept);
+    fixture_submit(&f, &define);
+    fixture_flush(&f);
+    fixture_wait(&f, 2);
+    assert_int_equal(accept.result, ORCH_E_RESOURCE_EXHAUSTED);
+    assert_int_equal(define.result, ORCH_E_RESOURCE_EXHAUSTED);
+    f.s.ops->get_stats(f.s.self, &stats);
+    assert_true(stats.disk_full);
+    assert_int_equal(stats.queued, 1);
+    assert_int_equal(fixture_run(&f, &again), ORCH_E_RESOURCE_EXHAUSTED); /* at once, while the other waits */
+    assert_false(is_there(&f, refused.key));
+    assert_int_equal(history(&f, row.key), 0);
+    fault_clear();
+    fixture_wait(&f, 1);
+    assert_int_equal(append.result, 0);
+    assert_int_equal(history(&f, row.key), 1);
+    f.s.ops->get_stats(f.s.self, &stats);
+    assert_false(stats.disk_full);
+    assert_int_equal(fixture_run(&f, &again), 0);
+    assert_false(is_there(&f, refused.key));
+    fixture_close(&f);
+}
+
+static void a_disk_that_stays_full_stops_in_time(void **state)
+{
+    store_fixture f;
+    execution_row row = fixture_row(1, 1);
+    checkpoint c = fixture_checkpoint(1);
+    store_unit append;
+
+    (void)state;
+    fixture_open(&f, url);
+    assert_int_equal(fixture_accept(&f, &row), 0);
+    append = fixture_unit(&f, row.key);
+    append.checkpoints = &c;
+    append.checkpoint_count = 1;
+    fault_set(VFS_WRITE, WAL, 1, -1, SQLITE_FULL);
+    fixture_submit(&f, &append);
+    assert_int_equal(f.s.ops->stop(f.s.self, 20, NULL), ORCH_E_DEADLINE_EXCEEDED);
+    fault_clear();
+    fixture_abandon(&f);
+    fixture_open(&f, url);
+    assert_int_equal(history(&f, row.key), 0);
+    fixture_close(&f);
+}
+
+/* ---- the checkpointer ---------------------------------------------------------------------------------------------------- */
+
+static void append_much(store_fixture *f, uint64_t key, uint64_t first, uint64_t count)
+{
+    for (uint64_t seq = first; seq < first + count; seq++) {
+        checkpoint c = fixture_checkpoint(seq);
+        store_unit u = fixture_unit(f, key);
+
+        c.output = bytes_new(NULL, 100000);
+        memset(c.output->data, 'x', 100000);
+        u.checkpoints = &c;
+        u.checkpoint_count = 1;
+        assert_int_equal(fixture_run(f, &u), 0);
+        bytes_unref(c.output);
+    }
+}
+
+/* Commits go on while the WAL cannot be moved into the database, and it is moved once it can. */
+static void a_failing_checkpoint_stops_nobody(void **state)
+{
+    static const int codes[] = {SQLITE_IOERR_WRITE, SQLITE_FULL};
+    static const enum vfs_op ops[] = {VFS_WRITE, VFS_SYNC};
+    store_fixture f;
+    execution_row row = fixture_row(1, 1);
+    uint64_t seq = 1;
+
+    (void)state;
+    fixture_open(&f, url);
+    assert_int_equal(fixture_accept(&f, &row), 0);
+    for (int i = 0; i < 2; i++) {
+        fault_set(ops[i], DB, 1, -1, codes[i]);
+        append_much(&f, row.key, seq, 120);
+        assert_true(fault_hits() > 0);
+        fault_clear();
+        append_much(&f, row.key, seq + 120, 60);
+        seq += 180;
+    }
+    assert_int_equal(history(&f, row.key), seq - 1);
+    fixture_close(&f);
+    fixture_open(&f, url);
+    assert_int_equal(history(&f, row.key), seq - 1);
+    fixture_close(&f);
+}
+
+/* ---- opening ----------------------------------------------------------------------------------------------------------------- */
+
+/* An error at each call of a kind while the file is made: an error is returned, and the next opening makes it. */
+static void opening_fails_cleanly(void **state)
+{
+    static const struct {
+        enum vfs_op op;
+        int code;
+        int32_t result;
+    } kinds[] = {
+        {VFS_OPEN, SQLITE_CANTOPEN, ORCH_E_UNAVAILABLE},
+        {VFS_WRITE, SQLITE_FULL, ORCH_E_RESOURCE_EXHAUSTED},
+        {VFS_WRITE, SQLITE_IOERR_WRITE, ORCH_E_UNAVAILABLE},
+        {VFS_SYNC, SQLITE_IOERR_FSYNC, ORCH_E_UNAVAILABLE},
+        {VFS_READ, SQLITE_IOERR_READ, ORCH_E_UNAVAILABLE},
+    };
+
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        long n = 0, hits;
+
+        do {
+            store_fixture f;
+            int32_t rc;
+
+            assert_true(++n < 300);
+            fresh(state);
+            fault_set(kinds[i].op, "", n, 1, kinds[i].code);
+            rc = fixture_try_open(&f, url, NULL);
+            hits = fault_hits();
+            fault_clear();
+            if (rc == 0)
+                fixture_abandon(&f);
+            else
+                assert_int_equal(rc, kinds[i].result);
+            assert_true(rc == 0 || hits == 1);
+            fixture_open(&f, url);
+            fixture_close(&f);
+        } while (hits > 0);
+        assert_true(n > 1);
+    }
+}
+
+static void opening_without_memory_fails_cleanly(void **state)
+{
+    int32_t rc = ORCH_E_RESOURCE_EXHAUSTED;
+
+    for (long n = 1; rc == ORCH_E_RESOURCE_EXHAUSTED; n++) {
+        store_fixture f;
+
+        assert_true(n < 200);
+        fresh(state);
+        mem_fail_at(n, 0);
+        rc = fixture_try_open(&f, url, NULL);
+        mem_fail_at(0, 0);
+        if (rc == 0)
+            fixture_close(&f);
+    }
+    assert_int_equal(rc, 0);
+}
+
+int main(void)
+{
+    const char *tmp = getenv("TMPDIR");
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(a_failed_write_is_found_out, fresh),
+        cmocka_unit_test_setup(failed_writes_are_found_out, fresh),
+        cmocka_unit_test_setup(a_failed_sync_is_found_out, fresh),
+        cmocka_unit_test_setup(failed_syncs_are_found_out, fresh),
+        cmocka_unit_test_setup(a_batch_that_was_written_is_not_written_again, fresh),
+        cmocka_unit_test_setup(an_ambiguous_batch_waits, fresh),
+        cmocka_unit_test_setup(reads_say_unavailable_while_it_reopens, fresh),
+        cmocka_unit_test_setup(it_waits_until_the_file_can_be_opened, fresh),
+        cmocka_unit_test_setup(a_full_disk_is_waited_out, fresh),
+        cmocka_unit_test_setup(a_disk_that_stays_full_stops_in_time, fresh),
+        cmocka_unit_test_setup(a_failing_checkpoint_stops_nobody, fresh),
+        cmocka_unit_test_setup(opening_fails_cleanly, fresh),
+        cmocka_unit_test_setup(opening_without_memory_fails_cleanly, fresh),
+    };
+    int failed;
+
+    snprintf(folder, sizeof folder, "%.40s/store-XXXXXX", tmp ? tmp : "/tmp");
+    if (!mkdtemp(folder))
+        return 1;
+    snprintf(path, sizeof path, "%s/" DB, folder);
+    snprintf(url, sizeof url, "sqlite:%s?vfs=" FAULT_VFS, path);
+    fault_vfs_register();
+    failed = cmocka_run_group_tests_name("store: faults", tests, NULL, NULL);
+    fresh(NULL);
+    rmdir(folder);
+    return failed;
+}
