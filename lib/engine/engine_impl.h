@@ -149,6 +149,7 @@ bool protocol_report(
     slot *s, checkpoint *c); /* takes it over; false if there is no memory: still the caller's */
 void protocol_send_report(slot *s, enum report_end end);
 bool protocol_has_credit(const slot *s);
+void protocol_inbox(slot *s, const inbox_note *n); /* once it has a run */
 void unacknowledged_free(unacknowledged *u);
 
 /* ---- values.c -------------------------------------------------------------------------------------------- */

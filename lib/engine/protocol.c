@@ -151,20 +151,14 @@ static bool resend(slot *s)
 
 /* ---- down: the first message ----------------------------------------------------------------------------- */
 
-static void deliver_inbox(slot *s, const inbox_note *n);
-
-static bool begin(slot *s, known_definition *k)
+static void begin(slot *s, known_definition *k)
 {
     orch_error *error = NULL;
 
     if (slot_begin(s, k, &error)) {
         protocol_refuse(s, error);
         orch_error_free(error);
-        return false;
     }
-    for (uint32_t i = 0; i < s->start->inbox_count; i++)
-        deliver_inbox(s, &s->start->inbox[i]);
-    return true;
 }
 
 static void need_definition(slot *s)
@@ -282,7 +276,7 @@ const channel_handler protocol_fresh_handler = {fresh_message, fresh_closed};
 
 /* ---- down: the rest -------------------------------------------------------------------------------------- */
 
-static void deliver_inbox(slot *s, const inbox_note *n)
+void protocol_inbox(slot *s, const inbox_note *n)
 {
     json_t *reason;
 
@@ -362,7 +356,7 @@ static void slot_message(void *ctx, channel *c, message *m)
         if (s->state == SLOT_NEEDS_DEFINITION)
             keep_inbox(s, &m->inbox);
         else
-            deliver_inbox(s, &m->inbox);
+            protocol_inbox(s, &m->inbox);
         break;
     case MESSAGE_STOP: slot_drop(s); break;
     default: /* what an orchestrator of a later version may say and need not be understood */ break;

@@ -64,8 +64,11 @@ int32_t slot_begin(slot *s, known_definition *k, orch_error **err)
     if (!s->run)
         return error_no_memory(err);
     rc = restore(s, err);
-    if (!rc)
-        rc = run_start(s->run, e->now_ms, err);
+    if (rc)
+        return rc;
+    for (uint32_t i = 0; i < s->start->inbox_count; i++)
+        protocol_inbox(s, &s->start->inbox[i]);
+    rc = run_start(s->run, e->now_ms, err);
     if (rc)
         return rc;
     s->state = SLOT_RUNNING;

@@ -23,24 +23,32 @@ static void refuse(orchestrator *o, start_request *r, int32_t code)
     r->done(r);
 }
 
+static bool has_room(const orchestrator *o)
+{
+    return !o->stopping && !o->more_in_store && o->pending_count < o->options.window &&
+           o->input_bytes <= o->options.window_bytes;
+}
+
 static void accepted(orchestrator *o, live *l, start_request *r)
 {
-    r->key = l->key;
+    uint64_t key = l->key;
+
+    r->key = key;
     r->code = 0;
     o->stats.started++;
     if (r->waiter) {
         list_init(&r->waiter->link);
-        waiters_add(o, l->key, r->waiter);
+        waiters_add(o, key, r->waiter);
     }
-    if (o->stopping || o->more_in_store || o->pending_count >= o->options.window) {
-        reads_overflow(o, l->key);
-        live_free(l);
-        if (o->stopping)
-            waiters_tell(o, r->key, ORCH_E_CANCELLED, NULL);
-    } else {
+    if (has_room(o)) {
         live_enqueue(l, false);
+    } else {
+        reads_overflow(o, key);
+        live_free(l);
     }
     r->done(r);
+    if (o->stopping)
+        waiters_tell(o, key, ORCH_E_CANCELLED, NULL);
 }
 
 static void accept_done(unit_job *j)
@@ -104,6 +112,10 @@ static int32_t check(orchestrator *o, start_request *r, version_entry **v)
     if (o->accepting >= o->options.max_accepting)
         return error_set(&r->error, ORCH_E_RESOURCE_EXHAUSTED, r->workflow,
                          "%u starts are waiting to be recorded, which is the limit", o->accepting);
+    if (o->accepting && o->input_bytes > 2 * o->options.window_bytes)
+        return error_set(&r->error, ORCH_E_RESOURCE_EXHAUSTED, r->workflow,
+                         "inputs of %llu bytes are in memory, which is the limit",
+                         (unsigned long long)o->input_bytes);
     return registry_resolve(o, r->workflow, r->range, v, &r->error);
 }
 
@@ -123,7 +135,7 @@ static int32_t submit(orchestrator *o, start_request *r, version_entry *v)
     l->version = v;
     l->id = r->id;
     r->id = NULL;
-    l->input = bytes_ref(r->input);
+    live_set_input(l, bytes_ref(r->input));
     l->accepted_ms = o->now_ms;
     l->deadline_ms = timeout_ms ? o->now_ms + timeout_ms : 0;
     l->units++;
@@ -176,9 +188,10 @@ void accept_definition_loaded(orchestrator *o, version_entry *v, const orch_erro
     while ((node = list_pop(&v->starting))) {
         start_request *r = LIST_ENTRY(node, start_request, link);
 
-        if (error) {
+        if (error) { /* answered later: this may be inside the call that asks */
             r->error = error_copy(error);
-            refuse(o, r, orch_error_code(error));
+            r->code = orch_error_code(error);
+            list_push(&o->answered_starts, &r->link);
         } else {
             orchestrator_start(o, r);
         }

@@ -21,6 +21,14 @@ live *live_new(orchestrator *o, uint64_t key)
     return l;
 }
 
+void live_set_input(live *l, bytes *input)
+{
+    l->o->input_bytes -= l->input ? l->input->len : 0;
+    bytes_unref(l->input);
+    l->input = input;
+    l->o->input_bytes += input ? input->len : 0;
+}
+
 live *live_find(const orchestrator *o, uint64_t key)
 {
     live *l;
@@ -46,7 +54,7 @@ live *live_from_row(orchestrator *o, execution_row *row)
     l->run = row->run;
     l->accepted_ms = row->accepted_ms;
     l->deadline_ms = row->deadline_ms;
-    l->input = row->input;
+    live_set_input(l, row->input);
     row->input = NULL;
     l->inbox_seq = row->inbox_seq;
     return l;
@@ -62,7 +70,7 @@ void live_free(live *l)
     channel_close(l->channel);
     if (l->engine >= 0)
         o->views[l->engine].active--;
-    bytes_unref(l->input);
+    live_set_input(l, NULL);
     bytes_unref(l->cancel);
     mem_free(l->id);
     mem_free(l);

@@ -12,6 +12,8 @@ static void set_options(orchestrator *o, const orchestrator_options *from)
         o->options.max_accepting = 65536;
     if (!o->options.window)
         o->options.window = 8192;
+    if (!o->options.window_bytes)
+        o->options.window_bytes = 64 << 20;
     if (!o->options.attach_grace_ms)
         o->options.attach_grace_ms = 15000;
 }

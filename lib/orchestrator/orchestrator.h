@@ -34,6 +34,8 @@ typedef struct orchestrator_options {
         max_open; /* executions not ended; beyond it starts get RESOURCE_EXHAUSTED; 0 = 10,000,000 */
     uint32_t max_accepting; /* starts on their way into the store; 0 = 65,536 */
     uint32_t window;        /* pending executions held in memory; 0 = 8192 */
+    uint64_t
+        window_bytes; /* inputs held in memory, beyond which starts wait in the store; 0 = 64 MiB */
     int64_t
         attach_grace_ms; /* how long a broken channel may take to come back; 0 = 15,000 (longer than the engine's grace) */
     definition_limits limits;
@@ -69,6 +71,8 @@ typedef struct outcome {
 } outcome;
 void outcome_unref(outcome *o);
 outcome *outcome_ref(outcome *o);
+/* From a row that has ended; takes references. Any thread. NULL if there is no memory. */
+outcome *outcome_of_row(const execution_row *row, const char *workflow, const char *version);
 
 /* Asks to be told of one execution's end. Embedded by the asker; stays in place until `done`. */
 typedef struct end_waiter {

@@ -101,7 +101,8 @@ live *live_find(const orchestrator *o, uint64_t key);
 /* From a stored row; takes what it needs out of it. */
 live *live_from_row(orchestrator *o, execution_row *row);
 void live_free(live *l);
-bool live_has_unit(const live *l); /* that decides what becomes of it */
+void live_set_input(live *l, bytes *input); /* takes the reference */
+bool live_has_unit(const live *l);          /* that decides what becomes of it */
 const char *live_id(const live *l, char buffer[EXECUTION_ID_LEN + 1]);
 void live_enqueue(live *l, bool first);
 void live_dequeue(live *l);
@@ -140,7 +141,6 @@ void waiters_tell(orchestrator *o, uint64_t key, int32_t code, outcome *out);
 void waiters_tell_all(orchestrator *o, int32_t code);
 void waiters_give_up(
     orchestrator *o); /* stopping: CANCELLED to all whose answer is not on its way into the store */
-outcome *outcome_of_row(orchestrator *o, execution_row *row);
 
 /* ---- dispatch.c, report.c -------------------------------------------------------------------------------- */
 
@@ -185,6 +185,7 @@ struct orchestrator {
     live *lives;
     list pending; /* oldest first */
     uint64_t pending_count;
+    uint64_t input_bytes; /* that lives hold */
     struct waiter_entry *waiters;
     heap timers; /* of lives */
     /* What waits in the store only. */

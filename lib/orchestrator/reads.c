@@ -5,6 +5,7 @@
 #include "orchestrator/orchestrator_impl.h"
 
 #define DUE_PAGE      256
+#define PAGE_MOST     256  /* rows: each may bring a large input */
 #define READ_RETRY_MS 1000 /* after a read that failed */
 
 typedef struct read_job {
@@ -311,13 +312,13 @@ void reads_page(orchestrator *o)
     read_job *r;
 
     if (!o->more_in_store || o->reading_page || o->stopping || o->pending_count >= half ||
-        o->page_retry_ms > o->now_ms)
+        o->input_bytes > o->options.window_bytes || o->page_retry_ms > o->now_ms)
         return;
     o->page_retry_ms = 0;
     r = read_new(read_page, page_back);
     if (r) {
         r->key = o->behind_key;
-        r->limit = half;
+        r->limit = half < PAGE_MOST ? half : PAGE_MOST;
     }
     o->overflow_key = UINT64_MAX;
     o->reading_page = r && submit(o, r);

@@ -104,9 +104,8 @@ void outcome_unref(outcome *o)
 }
 
 /* The texts live in the same block. */
-static outcome *outcome_new(uint64_t key, const char *id, const version_entry *v)
+static outcome *outcome_new(uint64_t key, const char *id, const char *workflow, const char *version)
 {
-    const char *workflow = v ? v->workflow : "", *version = v ? v->version : "";
     size_t a = strlen(id) + 1, b = strlen(workflow) + 1, c = strlen(version) + 1;
     outcome *o = mem_zalloc(sizeof *o + a + b + c);
 
@@ -120,13 +119,13 @@ static outcome *outcome_new(uint64_t key, const char *id, const version_entry *v
     return o;
 }
 
-outcome *outcome_of_row(orchestrator *o, execution_row *row)
+outcome *outcome_of_row(const execution_row *row, const char *workflow, const char *version)
 {
     char made[EXECUTION_ID_LEN + 1];
     outcome *out;
 
     execution_id_format(row->key, made);
-    out = outcome_new(row->key, row->id ? row->id : made, registry_by_key(o, row->definition));
+    out = outcome_new(row->key, row->id ? row->id : made, workflow, version);
     if (!out)
         return NULL;
     out->state = row->state;
@@ -147,7 +146,7 @@ void end_reached(live *l, enum execution_state state, int64_t ended_ms, bytes *o
     o->stats.ended++;
     o->stats.open--;
     if (waiters_any(o, key)) {
-        out = outcome_new(key, live_id(l, made), l->version);
+        out = outcome_new(key, live_id(l, made), l->version->workflow, l->version->version);
         if (out) {
             out->state = (uint8_t)state;
             out->accepted_ms = l->accepted_ms;
@@ -174,6 +173,7 @@ static void late_wait_read(void *ctx, int32_t code, execution_row *row, orch_err
     late_wait *l = ctx;
     orchestrator *o = l->o;
     uint64_t key = l->key;
+    version_entry *v;
     outcome *out;
 
     (void)error;
@@ -181,7 +181,8 @@ static void late_wait_read(void *ctx, int32_t code, execution_row *row, orch_err
     if (code) {
         waiters_tell(o, key, code, NULL);
     } else if (EXECUTION_STATE_IS_END(row->state)) {
-        out = outcome_of_row(o, row);
+        v = registry_by_key(o, row->definition);
+        out = outcome_of_row(row, v ? v->workflow : "", v ? v->version : "");
         waiters_tell(o, key, out ? 0 : ORCH_E_RESOURCE_EXHAUSTED, out);
         outcome_unref(out);
     }
