@@ -232,6 +232,7 @@ static void clean_up(sandbox *s)
     orch_error_free(s->secret_error);
     s->secret_error = NULL;
     if (s->end) {
+        s->chunk = NULL;
         state_close(s);
         return;
     }

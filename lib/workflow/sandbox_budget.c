@@ -8,24 +8,32 @@
 #include "workflow/sandbox_impl.h"
 
 #define TICK_INSTRUCTIONS 512 /* plus up to as many again */
+#define TICKS_ALIKE 32
 #define STACK_MAX_BYTES ((size_t)512 << 10)
 #define NESTING_MAX 100 /* Lua itself gives up at 200 C calls, with an error that a pcall could catch */
 #define LONG_STRING_BYTES ((size_t)64 << 10)
 #define WEIGHT_SHIFT 14 /* one more per so many bytes of the longest string */
+#define MOST_INSTRUCTIONS (UINT64_C(1) << 62)
 #define SCRATCH_KEPT_BYTES ((size_t)1 << 20)
 
 static void hook(lua_State *L, lua_Debug *ar);
 
-/* A tick's length varies so that code cannot put its costly instructions between two of them. */
+/* A tick's length varies so that code cannot put its costly instructions between two of them, but seldom: Lua walks all
+ * of its calls to set it. */
 static void set_tick(sandbox *s)
 {
     int64_t most = s->left / s->weight + 1, n;
 
-    s->jitter = s->jitter * 1664525u + 1013904223u;
+    if (s->ticks++ % TICKS_ALIKE == 0)
+        s->jitter = s->jitter * 1664525u + 1013904223u;
     n = (TICK_INSTRUCTIONS + (s->jitter >> 23)) / s->weight;
     if (n > most)
         n = most;
-    s->interval = s->end || n < 1 ? 1 : (int)n;
+    if (s->end || n < 1)
+        n = 1;
+    if (n == s->interval)
+        return;
+    s->interval = (int)n;
     lua_sethook(s->L, hook, LUA_MASKCOUNT, s->interval);
 }
 
@@ -57,10 +65,6 @@ static bool may_grow(sandbox *s, const void *ptr, size_t tag, size_t more, size_
         if (new_size > s->longest_bytes)
             note_long_string(s, new_size);
     }
-    if (ptr && ptr == s->stack && new_size > STACK_MAX_BYTES) {
-        s->refused = END_STACK;
-        return false;
-    }
     if (more > s->allowed_bytes || s->used_bytes > s->allowed_bytes - more) {
         s->refused = END_MEMORY;
         return false;
@@ -68,14 +72,26 @@ static bool may_grow(sandbox *s, const void *ptr, size_t tag, size_t more, size_
     return true;
 }
 
+/* Lua's stack is the second thing a new state asks for. It grows by a new block, after which the old one is
+ * freed (5.4.4), or in place. Too large a one ends the run at the next tick. */
+static void move_stack(sandbox *s, void *to, size_t size)
+{
+    s->stack = to;
+    if (s->L && size > STACK_MAX_BYTES && !s->end)
+        s->end = END_STACK;
+}
+
 void *budget_alloc(void *ud, void *ptr, size_t old_size, size_t new_size)
 {
     sandbox *s = ud;
     size_t had = ptr ? old_size : 0;
+    bool stack = ptr && ptr == s->stack;
     void *p;
 
     if (!new_size) {
         s->used_bytes -= had;
+        if (stack)
+            move_stack(s, s->last_block, s->last_bytes);
         mem_free(ptr);
         return NULL;
     }
@@ -89,18 +105,21 @@ void *budget_alloc(void *ud, void *ptr, size_t old_size, size_t new_size)
     if (!p)
         p = ptr; /* Lua does not expect that shrinking fails */
     s->used_bytes += new_size - had;
-    if (!s->L && ++s->allocations == 2)
-        s->stack = p; /* lua_newstate asks for the state, then for its stack */
-    else if (ptr && ptr == s->stack)
-        s->stack = p;
+    if (stack || (!s->L && ++s->allocations == 2))
+        move_stack(s, p, new_size);
+    s->last_block = p;
+    s->last_bytes = new_size;
     return p;
 }
 
 void budget_start(sandbox *s)
 {
-    s->left = s->limits.instructions > INT64_MAX ? INT64_MAX : (int64_t)s->limits.instructions;
+    s->left = s->limits.instructions > MOST_INSTRUCTIONS ? (int64_t)MOST_INSTRUCTIONS
+                                                         : (int64_t)s->limits.instructions;
     s->weight = 1;
     s->jitter = 1;
+    s->ticks = 0;
+    s->interval = 0;
     s->end = s->refused = END_NONE;
     s->nesting = 0;
     s->longest_bytes = 0;
@@ -152,7 +171,7 @@ static void hook(lua_State *L, lua_Debug *ar)
     sandbox *s = sandbox_of(L);
     int64_t extra = extra_weight(L, ar), cost = s->interval * s->weight;
 
-    s->left -= cost > INT64_MAX / extra ? INT64_MAX : cost * extra;
+    s->left -= cost * extra; /* both are bounded: no overflow */
     check(L, s);
     set_tick(s);
 }

@@ -163,6 +163,9 @@ static void add_quoted(lua_State *L, const spec *f, int arg)
 static void add_one(lua_State *L, spec *f, int arg)
 {
     budget_charge(L, 4);
+    if (!f->conversion || !strchr("cdiuoxXeEfFgGsq", f->conversion))
+        luaL_error(L, "invalid conversion '%s%c' to 'format'", f->text,
+                   f->conversion ? f->conversion : ' ');
     luaL_checkany(L, arg);
     switch (f->conversion) {
     case 'c': case 'd': case 'i': case 'u': case 'o': case 'x': case 'X':
@@ -170,10 +173,7 @@ static void add_one(lua_State *L, spec *f, int arg)
         break;
     case 'e': case 'E': case 'f': case 'F': case 'g': case 'G': add_real(L, f, arg); break;
     case 's': add_string(L, f, arg); break;
-    case 'q': add_quoted(L, f, arg); break;
-    default:
-        luaL_error(L, "invalid conversion '%s%c' to 'format'", f->text,
-                   f->conversion ? f->conversion : ' ');
+    default: add_quoted(L, f, arg); break;
     }
 }
 

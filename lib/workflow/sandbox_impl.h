@@ -56,6 +56,7 @@ struct sandbox {
     int64_t weight; /* what one instruction counts: more when strings are long */
     int interval; /* instructions to the next tick */
     uint32_t jitter;
+    uint32_t ticks;
     int end;     /* enum sandbox_end */
     int refused; /* why the allocator last said no */
     int nesting; /* calls from C back into Lua */
@@ -63,9 +64,11 @@ struct sandbox {
     size_t base_bytes; /* of used_bytes: libraries and chunks, which no run pays for */
     size_t allowed_bytes;
     size_t longest_bytes; /* the longest string of this run */
-    size_t value_bytes; /* of JSON that this run made */
+    size_t value_bytes; /* of the JSON that is being made */
     unsigned allocations; /* while the state is made */
     void *stack; /* Lua's, to bound it */
+    void *last_block; /* the newest allocation */
+    size_t last_bytes;
     /* the run */
     const scope *scope;
     const sandbox_names *names;

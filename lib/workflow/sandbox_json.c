@@ -66,8 +66,8 @@ static void push_object(lua_State *L, json_t *object, int depth)
 
 static void push_value(lua_State *L, const json_t *value, int depth)
 {
-    if (depth == 0)
-        luaL_error(L, "the value is nested deeper than %d", VALUE_MAX_DEPTH);
+    if (depth == 0 && (json_is_object(value) || json_is_array(value)))
+        luaL_error(L, "a value of the scope is nested deeper than %d", VALUE_MAX_DEPTH);
     budget_charge(L, 1);
     budget_stack(L, 4);
     switch (json_typeof(value)) {
@@ -123,7 +123,7 @@ static _Noreturn void refuse(lua_State *L, const place *at, const char *what)
         scratch_add(L, number, (size_t)snprintf(number, sizeof number, LUA_INTEGER_FMT "]", k->integer));
     }
     scratch_push(L, from);
-    luaL_error(L, "the result%s cannot become JSON: %s", lua_tostring(L, -1), what);
+    luaL_error(L, "the value%s cannot become JSON: %s", lua_tostring(L, -1), what);
     __builtin_unreachable();
 }
 
@@ -208,7 +208,7 @@ static json_t *make_table(lua_State *L, int index, const place *at)
         if (up->table == self)
             refuse(L, at, "the table contains itself");
     if (at->depth > VALUE_MAX_DEPTH)
-        refuse(L, at, "it is nested too deep (128 is the limit)");
+        refuse(L, at, "it is nested deeper than 128");
     budget_stack(L, 12);
     return made(L, is_list(L, index, at) ? json_array() : json_object());
 }
@@ -296,6 +296,7 @@ json_t *value_from_lua(lua_State *L, int index)
     budget_stack(L, 12);
     json_decref(s->held);
     s->held = NULL;
+    s->value_bytes = 0;
     s->held = make_value(L, index, &top);
     fill(L, index, s->held, &top);
     return s->held;
@@ -306,12 +307,10 @@ json_t *value_from_lua(lua_State *L, int index)
 static int encode(lua_State *L)
 {
     sandbox *s = sandbox_of(L);
-    size_t before = s->value_bytes, from = s->scratch.len;
     bytes *text;
 
     luaL_checkany(L, 1);
     value_from_lua(L, 1);
-    s->value_bytes = before;
     text = canonical_json(s->held);
     if (!text)
         budget_end(L, END_NO_MEMORY);
@@ -320,7 +319,6 @@ static int encode(lua_State *L)
     bytes_unref(text);
     if (!s->held)
         budget_end(L, END_NO_MEMORY);
-    s->scratch.len = from;
     lua_pushlstring(L, json_string_value(s->held), json_string_length(s->held));
     json_decref(s->held);
     s->held = NULL;

@@ -49,21 +49,43 @@ static void skip_long(cursor *c, int level)
     }
 }
 
+static bool is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+static void skip_escape(cursor *c)
+{
+    char kind = ++c->p < c->end ? *c->p++ : '\0';
+
+    if (kind == 'z')
+        while (c->p < c->end && is_space(*c->p))
+            c->p++;
+    else if ((kind == '\r' || kind == '\n') && c->p < c->end &&
+             *c->p == (kind == '\r' ? '\n' : '\r'))
+        c->p++;
+}
+
 static void skip_quoted(cursor *c)
 {
     char quote = *c->p++;
 
-    for (; c->p < c->end && *c->p != quote && *c->p != '\n'; c->p++)
-        if (*c->p == '\\' && c->p + 1 < c->end)
+    while (c->p < c->end && *c->p != quote && *c->p != '\n' && *c->p != '\r') {
+        if (*c->p == '\\')
+            skip_escape(c);
+        else
             c->p++;
+    }
     if (c->p < c->end)
         c->p++;
 }
 
 static void skip_number(cursor *c)
 {
+    bool hex = c->end - c->p > 1 && c->p[0] == '0' && (c->p[1] | 0x20) == 'x';
+
     while (c->p < c->end && (is_digit(*c->p) || is_letter(*c->p) || *c->p == '.')) {
-        bool exponent = strchr("eEpP", *c->p) != NULL;
+        bool exponent = (*c->p | 0x20) == (hex ? 'p' : 'e');
 
         c->p++;
         if (exponent && c->p < c->end && (*c->p == '+' || *c->p == '-'))
@@ -81,7 +103,7 @@ static void skip_comment(cursor *c)
     if (level >= 0)
         skip_long(c, level);
     else
-        while (c->p < c->end && *c->p != '\n')
+        while (c->p < c->end && *c->p != '\n' && *c->p != '\r')
             c->p++;
 }
 
@@ -95,7 +117,7 @@ static void skip_space(cursor *c)
     while (c->p < c->end) {
         if (starts_comment(c))
             skip_comment(c);
-        else if (strchr(" \t\r\n\f\v", *c->p) && *c->p)
+        else if (is_space(*c->p))
             c->p++;
         else
             return;

@@ -132,7 +132,7 @@ static int32_t read_root(evaluation *v, const expression *e, const place *at, js
 static int32_t resolve(evaluation *v, const expression *e, const place *at, json_t **out)
 {
     path p = e->path;
-    json_t *root, *value;
+    json_t *root = NULL, *value;
     char wrong[160];
     int32_t rc = read_root(v, e, at, &root);
 
