@@ -111,6 +111,8 @@ ifeq ($(MODE),release)
 DEFINES += -DNDEBUG
 CODEGEN += -ffunction-sections -fdata-sections
 LINK    += -Wl,--gc-sections
+else
+DEFINES += -DORCH_TEST_HOOKS
 endif
 ifneq ($(filter release check,$(MODE)),)
 CODEGEN += -fstack-protector-strong

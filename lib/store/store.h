@@ -221,9 +221,12 @@ typedef struct store_ops {
     int32_t (*load_checkpoints)(void *self, uint64_t key, uint32_t run, uint64_t after_seq,
                                 uint32_t limit, checkpoint_page *out, orch_error **err);
     int32_t (*load_inbox)(void *self, uint64_t key, inbox_page *out, orch_error **err);
-    /* Open executions (OPEN, or SUSPENDED and due by wake_by_ms, or SUSPENDED with something in the inbox), oldest first. */
-    int32_t (*load_runnable)(void *self, uint64_t after_key, int64_t wake_by_ms, uint32_t limit,
-                             execution_page *out, orch_error **err);
+    /* Executions that can run whatever the time is: OPEN, or SUSPENDED with something in the inbox; oldest first. */
+    int32_t (*load_runnable)(void *self, uint64_t after_key, uint32_t limit, execution_page *out,
+                             orch_error **err);
+    /* At most `limit` of the suspended executions whose wake_ms is at most wake_by_ms; more may be left. */
+    int32_t (*load_due)(void *self, int64_t wake_by_ms, uint32_t limit, execution_page *out,
+                        orch_error **err);
     /* The earliest wake_ms of a suspended execution; INT64_MAX = none. */
     int32_t (*next_wake)(void *self, int64_t *out_ms, orch_error **err);
     /* How many executions are not ended. */
@@ -235,9 +238,6 @@ typedef struct store_ops {
      * free may be called. DEADLINE_EXCEEDED if something could not be committed (a full disk). */
     int32_t (*stop)(void *self, int32_t timeout_ms, orch_error **err);
     void (*free)(void *self);
-    /* At most `limit` of the suspended executions whose wake_ms is at most wake_by_ms; more may be left. */
-    int32_t (*load_due)(void *self, int64_t wake_by_ms, uint32_t limit, execution_page *out,
-                        orch_error **err);
 } store_ops;
 
 typedef struct store {

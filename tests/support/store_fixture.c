@@ -227,12 +227,15 @@ static void dump_runnable(buf *b, store *s)
 
     buf_puts(b, "runnable");
     do {
-        assert_int_equal(s->ops->load_runnable(s->self, after, FIRST_MS + 500, 7, &page, NULL), 0);
+        assert_int_equal(s->ops->load_runnable(s->self, after, 7, &page, NULL), 0);
         for (size_t i = 0; i < page.count; i++)
             buf_printf(b, " %llu", (unsigned long long)page.rows[i].key);
         after = page.next_after;
         execution_page_clear(&page);
     } while (after);
+    assert_int_equal(s->ops->load_due(s->self, FIRST_MS + 500, 0, &page, NULL), 0);
+    buf_printf(b, " due %zu", page.count);
+    execution_page_clear(&page);
 }
 
 char *store_dump(store *s)

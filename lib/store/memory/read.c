@@ -7,9 +7,9 @@
 #include "base/error.h"
 #include "base/mem.h"
 
-#define PAGE_ROWS 100      /* where the caller sets no limit */
-#define PAGE_MOST 10000    /* rows a page has at most, and looks at */
-#define HISTORY_SLICE 1024 /* checkpoints copied at a time */
+#define PAGE_ROWS     100   /* where the caller sets no limit */
+#define PAGE_MOST     10000 /* rows a page has at most, and looks at */
+#define HISTORY_SLICE 1024  /* checkpoints copied at a time */
 
 static bool copy_definition(const definition_row *d, bool texts, definition_row *out)
 {
@@ -243,6 +243,7 @@ typedef struct lowest {
     size_t count, limit;
     uint64_t after_key;
     bool more; /* one was left out */
+    int64_t wake_by_ms;
 } lowest;
 
 static uint64_t key_at(const lowest *l, size_t i)
@@ -302,25 +303,26 @@ static int by_key(const void *a, const void *b)
 }
 
 /* Below a node of the heap of wakes none is due earlier: the walk touches only what is due. */
-static void offer_due(const memory_store *s, lowest *l, size_t i, int64_t wake_by_ms)
+static void offer_due_below(const memory_store *s, lowest *l, size_t i)
 {
-    const memory_execution *e;
-
-    while (i < s->wakes.len && s->wakes.nodes[i]->at <= wake_by_ms) {
-        e = LIST_ENTRY(s->wakes.nodes[i], memory_execution, wake);
-        if (e->inbox_count == 0) /* else it is in `called` */
-            offer(l, e);
-        offer_due(s, l, 2 * i + 1, wake_by_ms);
+    while (i < s->wakes.len && s->wakes.nodes[i]->at <= l->wake_by_ms) {
+        offer(l, LIST_ENTRY(s->wakes.nodes[i], memory_execution, wake));
+        offer_due_below(s, l, 2 * i + 1);
         i = 2 * i + 2;
     }
 }
 
-static void offer_runnable(const memory_store *s, lowest *l)
+static void offer_due(memory_store *s, lowest *l)
+{
+    offer_due_below(s, l, 0);
+}
+
+static void offer_runnable(memory_store *s, lowest *l)
 {
     LIST_EACH(it, &s->open)
-        offer(l, LIST_ENTRY(it, memory_execution, live));
+    offer(l, LIST_ENTRY(it, memory_execution, live));
     LIST_EACH(it, &s->called)
-        offer(l, LIST_ENTRY(it, memory_execution, live));
+    offer(l, LIST_ENTRY(it, memory_execution, live));
 }
 
 static int32_t lowest_page(lowest *l, execution_page *page)
@@ -334,8 +336,8 @@ static int32_t lowest_page(lowest *l, execution_page *page)
     return 0;
 }
 
-/* The runnable ones (unless `due_only`) and those that are due. */
-static int32_t load_lowest(memory_store *s, lowest l, bool due_only, int64_t wake_by_ms,
+/* Fill a page from what `offer_all` offers. */
+static int32_t load_lowest(memory_store *s, lowest l, void (*offer_all)(memory_store *s, lowest *l),
                            execution_page *out, orch_error **err)
 {
     execution_page page = {0};
@@ -347,9 +349,7 @@ static int32_t load_lowest(memory_store *s, lowest l, bool due_only, int64_t wak
     page.rows = mem_alloc(l.limit * sizeof *page.rows);
     if (l.heap && page.rows) {
         pthread_mutex_lock(&s->lock);
-        if (!due_only)
-            offer_runnable(s, &l);
-        offer_due(s, &l, 0, wake_by_ms);
+        offer_all(s, &l);
         rc = lowest_page(&l, &page);
         pthread_mutex_unlock(&s->lock);
     }
@@ -362,15 +362,16 @@ static int32_t load_lowest(memory_store *s, lowest l, bool due_only, int64_t wak
     return error_no_memory(err);
 }
 
-int32_t memory_load_runnable(void *self, uint64_t after_key, int64_t wake_by_ms, uint32_t limit,
-                             execution_page *out, orch_error **err)
+int32_t memory_load_runnable(void *self, uint64_t after_key, uint32_t limit, execution_page *out,
+                             orch_error **err)
 {
-    return load_lowest(self, (lowest){.after_key = after_key, .limit = limit}, false, wake_by_ms,
-                       out, err);
+    return load_lowest(self, (lowest){.after_key = after_key, .limit = limit}, offer_runnable, out,
+                       err);
 }
 
 int32_t memory_load_due(void *self, int64_t wake_by_ms, uint32_t limit, execution_page *out,
                         orch_error **err)
 {
-    return load_lowest(self, (lowest){.limit = limit}, true, wake_by_ms, out, err);
+    return load_lowest(self, (lowest){.wake_by_ms = wake_by_ms, .limit = limit}, offer_due, out,
+                       err);
 }

@@ -9,10 +9,11 @@
 #include "base/error.h"
 #include "base/mem.h"
 
-#define PAGE_ROWS 100    /* where the caller sets no limit */
-#define PAGE_MOST 10000  /* rows a page has at most, and looks at */
-#define CURSORS_MAX 64   /* more versions of a workflow than that: the table itself is read */
-#define CLOCK_SLACK_MS 3600000 /* a key's time and accepted_ms may differ by as much: the clock was set back */
+#define PAGE_ROWS   100   /* where the caller sets no limit */
+#define PAGE_MOST   10000 /* rows a page has at most, and looks at */
+#define CURSORS_MAX 64    /* more versions of a workflow than that: the table itself is read */
+#define CLOCK_SLACK_MS \
+    3600000 /* a key's time and accepted_ms may differ by as much: the clock was set back */
 
 typedef struct cursor {
     sqlite3_stmt *st;
@@ -22,7 +23,7 @@ typedef struct cursor {
 typedef struct listing {
     reader *r;
     const execution_filter *f;
-    uint64_t low, high; /* keys, inclusive */
+    uint64_t low, high;    /* keys, inclusive */
     uint64_t *definitions; /* sorted; NULL = any */
     size_t definition_count, definition_cap;
     cursor cursors[CURSORS_MAX];
@@ -34,7 +35,8 @@ static uint64_t key_at(int64_t ms, bool last)
     int64_t most = (INT64_C(1) << 42) - 1;
 
     ms = ms < 0 ? 0 : ms > most ? most : ms;
-    return last ? execution_key_make(ms, STORE_SHARDS - 1, UINT32_MAX) : execution_key_make(ms, 0, 0);
+    return last ? execution_key_make(ms, STORE_SHARDS - 1, UINT32_MAX)
+                : execution_key_make(ms, 0, 0);
 }
 
 static void set_range(listing *l)
@@ -255,36 +257,16 @@ int32_t sqlite_list_executions(void *self, const execution_filter *f, execution_
 
 /* ---- what can run -------------------------------------------------------------------------------------------- */
 
-/* Few due: by the index of times, and sorted. Many: in order of key, as far as the page goes. */
-static int choose_runnable(reader *r, int64_t wake_by_ms, sqlite3_stmt **out)
+/* The rows whose keys statement `n` gives for (argument, limit), as of one snapshot. */
+static int page_by_keys(reader *r, int n, int64_t argument, uint32_t limit, execution_page *page)
 {
-    int rc = SQLITE_OK;
-    sqlite3_stmt *st = read_statement(r, R_MANY_DUE, &rc);
-    bool many;
+    int rc = conn_exec(&r->conn, "BEGIN");
+    sqlite3_stmt *st = rc == SQLITE_OK ? read_statement(r, n, &rc) : NULL;
 
     if (!st)
         return rc;
-    sqlite3_bind_int64(st, 1, wake_by_ms);
-    many = sqlite3_step(st) == SQLITE_ROW;
-    rc = sqlite3_reset(st);
-    if (rc == SQLITE_OK)
-        *out = read_statement(r, many ? R_RUNNABLE_MANY : R_RUNNABLE, &rc);
-    return rc;
-}
-
-static int runnable_page(reader *r, uint64_t after_key, int64_t wake_by_ms, uint32_t limit,
-                         execution_page *page)
-{
-    sqlite3_stmt *st = NULL;
-    int rc = conn_exec(&r->conn, "BEGIN");
-
-    if (rc == SQLITE_OK)
-        rc = choose_runnable(r, wake_by_ms, &st);
-    if (rc != SQLITE_OK)
-        return rc;
-    sqlite3_bind_int64(st, 1, (sqlite3_int64)after_key);
-    sqlite3_bind_int64(st, 2, wake_by_ms);
-    sqlite3_bind_int64(st, 3, limit);
+    sqlite3_bind_int64(st, 1, argument);
+    sqlite3_bind_int64(st, 2, limit);
     while (page->count < limit && sqlite3_step(st) == SQLITE_ROW) {
         uint64_t key = (uint64_t)sqlite3_column_int64(st, 0);
 
@@ -304,10 +286,9 @@ static int runnable_page(reader *r, uint64_t after_key, int64_t wake_by_ms, uint
     return sqlite3_reset(st);
 }
 
-int32_t sqlite_load_runnable(void *self, uint64_t after_key, int64_t wake_by_ms, uint32_t limit,
-                             execution_page *out, orch_error **err)
+static int32_t load_by_keys(sqlite_store *s, int n, int64_t argument, uint32_t limit,
+                            execution_page *out, orch_error **err)
 {
-    sqlite_store *s = self;
     execution_page page = {0};
     reader *r;
     int rc;
@@ -317,6 +298,18 @@ int32_t sqlite_load_runnable(void *self, uint64_t after_key, int64_t wake_by_ms,
         return result;
     limit = page_limit(limit);
     page.rows = mem_alloc(limit * sizeof *page.rows);
-    rc = page.rows ? runnable_page(r, after_key, wake_by_ms, limit, &page) : SQLITE_NOMEM;
+    rc = page.rows ? page_by_keys(r, n, argument, limit, &page) : SQLITE_NOMEM;
     return finish_page(s, r, rc, &page, out, err);
+}
+
+int32_t sqlite_load_runnable(void *self, uint64_t after_key, uint32_t limit, execution_page *out,
+                             orch_error **err)
+{
+    return load_by_keys(self, R_RUNNABLE, (int64_t)after_key, limit, out, err);
+}
+
+int32_t sqlite_load_due(void *self, int64_t wake_by_ms, uint32_t limit, execution_page *out,
+                        orch_error **err)
+{
+    return load_by_keys(self, R_DUE, wake_by_ms, limit, out, err);
 }

@@ -5,19 +5,13 @@
 #include "base/error.h"
 #include "base/mem.h"
 
-#define SLICE 1024 /* rows read in one snapshot: a long one would keep the WAL from being written anew */
+#define SLICE \
+    1024 /* rows read in one snapshot: a long one would keep the WAL from being written anew */
 
-#define EXECUTION_COLUMNS                                                                          \
-    "key, id, definition, run, state, paused, accepted_ms, deadline_ms, wake_ms, ended_ms,"        \
+#define EXECUTION_COLUMNS                                                                   \
+    "key, id, definition, run, state, paused, accepted_ms, deadline_ms, wake_ms, ended_ms," \
     " inbox_seq, "
 #define PAYLOADS "input, output, error"
-/* 1: open; 2: due; 3: called by their inbox. A UNION in order of key is merged as far as it is read. */
-#define RUNNABLE(due_index)                                                                        \
-    "SELECT key FROM execution WHERE state = 1 AND state <> 3 AND key > ?1"                        \
-    " UNION SELECT key FROM execution INDEXED BY " due_index                                       \
-    " WHERE state = 2 AND state <> 3 AND wake_ms BETWEEN 1 AND ?2 AND key > ?1"                    \
-    " UNION SELECT i.execution FROM inbox i CROSS JOIN execution e ON e.key = i.execution"         \
-    " WHERE i.execution > ?1 AND e.state = 2 ORDER BY 1 LIMIT ?3"
 
 static const char *const texts[R_STATEMENTS] = {
     [R_BEGIN] = "BEGIN",
@@ -37,10 +31,13 @@ static const char *const texts[R_STATEMENTS] = {
                 " ORDER BY seq LIMIT ?3",
     [R_NEXT_WAKE] = "SELECT min(wake_ms) FROM execution WHERE state = 2 AND wake_ms > 0",
     [R_COUNT_OPEN] = "SELECT count(*) FROM execution WHERE state IN (1, 2) AND state <> 3",
-    [R_MANY_DUE] = "SELECT 1 FROM execution WHERE state = 2 AND wake_ms BETWEEN 1 AND ?1"
-                   " LIMIT 1 OFFSET 5000",
-    [R_RUNNABLE] = RUNNABLE("execution_wake"),
-    [R_RUNNABLE_MANY] = RUNNABLE("execution_state"),
+    /* Open, or called by their inbox. A UNION in order of key is merged as far as it is read. */
+    [R_RUNNABLE] = "SELECT key FROM execution WHERE state = 1 AND state <> 3 AND key > ?1"
+                   " UNION SELECT i.execution FROM inbox i"
+                   " CROSS JOIN execution e ON e.key = i.execution"
+                   " WHERE i.execution > ?1 AND e.state = 2 ORDER BY 1 LIMIT ?2",
+    [R_DUE] = "SELECT key FROM execution INDEXED BY execution_wake"
+              " WHERE state = 2 AND wake_ms BETWEEN 1 AND ?1 LIMIT ?2",
     [R_VERSIONS_OF] = "SELECT key FROM definition WHERE workflow = ?1"
                       " AND (?2 IS NULL OR version = ?2) ORDER BY key",
     [R_VERSIONS] = "SELECT key FROM definition WHERE version = ?2 ORDER BY key",
@@ -220,9 +217,9 @@ int32_t sqlite_load_execution(void *self, uint64_t key, const char *id, executio
 typedef struct slices {
     void *rows; /* of row_size each */
     size_t row_size, count, cap;
-    size_t limit;                            /* 0 = none */
+    size_t limit;                              /* 0 = none */
     bool (*read)(sqlite3_stmt *st, void *row); /* false: no memory */
-    uint64_t (*place)(const void *row);      /* what the next slice begins after */
+    uint64_t (*place)(const void *row);        /* what the next slice begins after */
     void (*clear)(void *row);
 } slices;
 

@@ -15,9 +15,8 @@ enum {
     R_INBOX,
     R_NEXT_WAKE,
     R_COUNT_OPEN,
-    R_MANY_DUE,
     R_RUNNABLE,
-    R_RUNNABLE_MANY,
+    R_DUE,
     R_VERSIONS_OF,
     R_VERSIONS,
     R_STATEMENTS

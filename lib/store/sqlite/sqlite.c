@@ -241,6 +241,7 @@ static const store_ops sqlite_ops = {
     .load_checkpoints = sqlite_load_checkpoints,
     .load_inbox = sqlite_load_inbox,
     .load_runnable = sqlite_load_runnable,
+    .load_due = sqlite_load_due,
     .next_wake = sqlite_next_wake,
     .count_open = sqlite_count_open,
     .get_stats = sqlite_get_stats,
@@ -290,7 +291,9 @@ static int32_t open_file(sqlite_store *s, const sqlite_options *o, orch_error **
         result = file_create(s->path, err);
     if (result != 0)
         return result;
-    rc = writer_open(s, &s->writer);
+    rc = file_settle_wal(s);
+    if (rc == SQLITE_OK)
+        rc = writer_open(s, &s->writer);
     if (rc != SQLITE_OK)
         return conn_error(s, &s->writer.conn, rc, "cannot be opened", err);
     result = schema_prepare(s, &s->writer.conn, err);

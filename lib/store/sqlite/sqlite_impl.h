@@ -61,10 +61,13 @@ int32_t file_create(const char *path, orch_error **err);
 /* After a failed sync the kernel may hold pages that it takes for written. Write the WAL over itself and sync it, so
  * that what is read back from it is on the disk. No connection may be open. SQLite result code. */
 int file_rewrite_wal(const struct sqlite_store *s);
+/* The same for a WAL that a process left behind, which may have died of such a sync; not while others have the file open. */
+int file_settle_wal(const struct sqlite_store *s);
 
 /* ---- schema.c ---------------------------------------------------------------------------------------------- */
 
 #define SCHEMA_VERSION 1
+#define APPLICATION_ID 0x6f726368 /* "orch" */
 
 /* Check that the file is ours, or new; switch it to WAL; bring the schema up to date. */
 int32_t schema_prepare(const struct sqlite_store *s, conn *c, orch_error **err);
@@ -200,8 +203,10 @@ int32_t sqlite_list_executions(void *self, const execution_filter *f, execution_
 int32_t sqlite_load_checkpoints(void *self, uint64_t key, uint32_t run, uint64_t after_seq,
                                 uint32_t limit, checkpoint_page *out, orch_error **err);
 int32_t sqlite_load_inbox(void *self, uint64_t key, inbox_page *out, orch_error **err);
-int32_t sqlite_load_runnable(void *self, uint64_t after_key, int64_t wake_by_ms, uint32_t limit,
-                             execution_page *out, orch_error **err);
+int32_t sqlite_load_runnable(void *self, uint64_t after_key, uint32_t limit, execution_page *out,
+                             orch_error **err);
+int32_t sqlite_load_due(void *self, int64_t wake_by_ms, uint32_t limit, execution_page *out,
+                        orch_error **err);
 int32_t sqlite_next_wake(void *self, int64_t *out_ms, orch_error **err);
 int32_t sqlite_count_open(void *self, uint64_t *out, orch_error **err);
 int32_t sqlite_backup(void *self, const char *path, orch_error **err);
