@@ -1,0 +1,384 @@
+/* Starts: checked here, then one command; what waits is told by the loop without a thread between. */
+#include <string.h>
+
+#include "api/api_impl.h"
+
+typedef struct start {
+    command command; /* first */
+    start_request request;
+    orch_v2 *orch;             /* a reference */
+    orch_execution *execution; /* told of the end; NULL = nobody asked for a handle */
+    /* A caller that blocks. */
+    sem_t done;
+    bool wants_end;    /* it waits for the end, not only for the acceptance */
+    bool accepted;     /* loop thread */
+    bool ended;        /* likewise */
+    int32_t code;      /* of the end */
+    outcome *outcome;
+    end_waiter waiter; /* of wants_end */
+    /* Callbacks. */
+    callback callback;
+    orch_start_fn accepted_fn;
+    void *user_data;
+    orch_free_fn free_fn;
+    end_watch watch; /* fn is NULL if none is wanted */
+    char workflow[];
+} start;
+
+static void start_free(start *s)
+{
+    orch_error_free(s->request.error);
+    semver_range_free(s->request.range);
+    bytes_unref(s->request.input);
+    mem_free(s->request.id);
+    outcome_unref(s->outcome);
+    orch_unref(s->orch);
+    mem_free(s);
+}
+
+/* ---- checks ---------------------------------------------------------------------------------------------- */
+
+static int32_t fill_request(start *s, const start_arguments *a, orch_error **err)
+{
+    const orch_start_options *options = a->options;
+    start_request *r = &s->request;
+    int32_t rc = check_json(a->inputs_json, a->len, "inputs_json", s->orch->max_input_bytes, true,
+                            &r->input, err);
+
+    if (rc || !options)
+        return rc;
+    r->timeout_ms = options->timeout_ms;
+    if (options->version)
+        rc = semver_range_parse(options->version, &r->range, err);
+    if (!rc && options->id) {
+        r->id = mem_strdup(options->id);
+        if (!r->id)
+            rc = error_no_memory(err);
+    }
+    return rc;
+}
+
+static void run_command(command *c, runtime *rt)
+{
+    start *s = (start *)c;
+
+    orchestrator_start(runtime_orchestrator(rt), &s->request);
+}
+
+static int32_t start_new(orch_v2 *o, const start_arguments *a,
+                         void (*done)(struct start_request *r), start **out, orch_error **err)
+{
+    int32_t rc = check_name(a->workflow, "id", err);
+    size_t size;
+    start *s;
+
+    if (rc)
+        return rc;
+    size = strlen(a->workflow) + 1;
+    s = mem_zalloc(sizeof *s + size);
+    if (!s)
+        return error_no_memory(err);
+    s->orch = orch_ref(o);
+    memcpy(s->workflow, a->workflow, size);
+    s->command.run = run_command;
+    s->request.workflow = s->workflow;
+    s->request.done = done;
+    rc = fill_request(s, a, err);
+    if (rc) {
+        start_free(s);
+        return rc;
+    }
+    *out = s;
+    return 0;
+}
+
+/* A handle that the loop tells of the end: its reference is given back if the start fails. */
+static int32_t add_handle(start *s, const start_arguments *a, orch_error **err)
+{
+    orch_execution *e = handle_new(s->orch, a->options ? a->options->id : NULL);
+
+    if (!e)
+        return error_no_memory(err);
+    atomic_fetch_add(&e->refs, 1);
+    e->waiting = true;
+    s->request.waiter = &e->waiter;
+    s->execution = e;
+    return 0;
+}
+
+static void drop_handle(start *s)
+{
+    orch_execution *e = s->execution;
+
+    if (!e)
+        return;
+    e->waiting = false;
+    handle_unref(e); /* the loop's */
+    handle_unref(e); /* the host's, which it never saw */
+    s->execution = NULL;
+}
+
+/* ---- callers that block ---------------------------------------------------------------------------------- */
+
+static start *start_of(start_request *r)
+{
+    return LIST_ENTRY(r, start, request);
+}
+
+/* Loop thread. Afterwards the caller may have freed it. */
+static void on_answer(start_request *r)
+{
+    start *s = start_of(r);
+
+    s->accepted = r->code == 0;
+    if (s->accepted && s->execution)
+        handle_set_key(s->execution, r->key);
+    if (!s->accepted || !s->wants_end || s->ended)
+        sem_post(&s->done);
+}
+
+static void on_end(end_waiter *w, int32_t code, outcome *out)
+{
+    start *s = LIST_ENTRY(w, start, waiter);
+
+    s->code = code;
+    s->outcome = outcome_ref(out);
+    s->ended = true;
+    if (s->accepted)
+        sem_post(&s->done);
+}
+
+/* Post it and wait for the answer. */
+static int32_t ask(start *s, orch_error **err)
+{
+    int32_t rc;
+
+    sem_init(&s->done, 0, 0);
+    rc = runtime_post(s->orch->rt, &s->command, err);
+    if (!rc) {
+        while (sem_wait(&s->done))
+            ;
+        rc = s->request.code;
+        if (rc) {
+            pass_error(rc, s->request.error, err);
+            s->request.error = NULL;
+        }
+    }
+    sem_destroy(&s->done);
+    return rc;
+}
+
+int32_t start_blocking(orch_v2 *o, const start_arguments *a, orch_execution **out, orch_error **err)
+{
+    start *s;
+    int32_t rc = start_new(o, a, on_answer, &s, err);
+
+    if (rc)
+        return rc;
+    if (out)
+        rc = add_handle(s, a, err);
+    if (!rc)
+        rc = ask(s, err);
+    if (rc)
+        drop_handle(s);
+    else if (out)
+        *out = s->execution;
+    start_free(s);
+    return rc;
+}
+
+static int32_t end_of(const start *s, orch_response *r, orch_error **err)
+{
+    char id[EXECUTION_ID_LEN + 1];
+
+    if (!s->code) {
+        response_set_outcome(r, s->outcome);
+        return 0;
+    }
+    if (s->code == ORCH_E_RESOURCE_EXHAUSTED)
+        return error_no_memory(err);
+    execution_id_format(s->request.key, id);
+    return error_set(err, s->code, id,
+                     "the orchestrator stopped before execution '%s' ended; it goes on after the next "
+                     "start",
+                     id);
+}
+
+static int32_t execute(orch_v2 *o, const start_arguments *a, orch_response *r, orch_error **err)
+{
+    start *s;
+    int32_t rc = start_new(o, a, on_answer, &s, err);
+
+    if (rc)
+        return rc;
+    s->wants_end = true;
+    s->waiter.done = on_end;
+    s->request.waiter = &s->waiter;
+    rc = ask(s, err);
+    if (!rc)
+        rc = end_of(s, r, err);
+    start_free(s);
+    return rc;
+}
+
+int32_t orch_v2_execute_workflow(orch_v2 *orch, const char *id, const char *inputs_json, size_t len,
+                                 const orch_start_options *options, orch_response **out_response,
+                                 orch_error **err)
+{
+    const start_arguments a = {id, inputs_json, len, options};
+    int32_t rc = check_running(orch, err);
+    orch_response *r;
+
+    if (!rc)
+        rc = check_not_null(out_response, "out_response", err);
+    if (!rc)
+        rc = check_may_block(orch, err);
+    if (rc)
+        return rc;
+    r = response_new();
+    if (!r)
+        return error_no_memory(err);
+    rc = runtime_begin_wait(orch->rt, err);
+    if (!rc) {
+        orch_ref(orch);
+        rc = execute(orch, &a, r, err);
+        runtime_end_wait(orch->rt);
+        orch_unref(orch);
+    }
+    if (rc)
+        orch_response_free(r);
+    else
+        *out_response = r;
+    return rc;
+}
+
+int32_t orch_v2_start_workflow(orch_v2 *orch, const char *id, const char *inputs_json, size_t len,
+                               const orch_start_options *options, orch_execution **out_execution,
+                               orch_error **err)
+{
+    const start_arguments a = {id, inputs_json, len, options};
+    int32_t rc = check_running(orch, err);
+
+    if (!rc)
+        rc = check_may_block(orch, err);
+    return rc ? rc : start_blocking(orch, &a, out_execution, err);
+}
+
+int32_t orch_launcher_start(orch_launcher *launcher, const char *workflow, const char *inputs_json,
+                            size_t len, const orch_start_options *options,
+                            orch_execution **out_execution, orch_error **err)
+{
+    int32_t rc = check_not_null(launcher, "launcher", err);
+
+    return rc ? rc
+              : orch_v2_start_workflow(launcher->orch, workflow, inputs_json, len, options,
+                                       out_execution, err);
+}
+
+/* ---- callbacks ------------------------------------------------------------------------------------------- */
+
+static void end_callbacks(start *s)
+{
+    if (s->free_fn)
+        s->free_fn(s->user_data);
+    start_free(s);
+}
+
+static void watch_called(end_watch *w)
+{
+    end_callbacks(LIST_ENTRY(w, start, watch));
+}
+
+/* The end's callback comes after this one has returned: only now is it asked for. */
+static void call_accepted(callback *c)
+{
+    start *s = LIST_ENTRY(c, start, callback);
+    orch_execution *e = s->execution;
+    orch_error *error = s->request.error;
+
+    s->request.error = NULL;
+    if (!e) {
+        orch_response_free(s->watch.response);
+        if (s->accepted_fn)
+            s->accepted_fn(s->user_data, NULL, error);
+        else
+            orch_error_free(error);
+        end_callbacks(s);
+        return;
+    }
+    atomic_fetch_add(&e->refs, 1);
+    if (s->accepted_fn)
+        s->accepted_fn(s->user_data, e, NULL); /* the host's reference and want are its own from here */
+    else
+        handle_unwant(e);
+    if (!s->watch.fn)
+        end_callbacks(s);
+    else if (handle_watch(e, &s->watch, NULL))
+        s->watch.callback.make(&s->watch.callback); /* it has ended, and nobody else is left to call */
+    handle_unref(e);
+}
+
+/* Loop thread. */
+static void on_async_answer(start_request *r)
+{
+    start *s = start_of(r);
+    orch_execution *e = s->execution;
+
+    if (r->code) {
+        drop_handle(s);
+    } else {
+        handle_set_key(e, r->key);
+        if (!s->accepted_fn && s->watch.fn) { /* nothing to say before the end */
+            handle_watch(e, &s->watch, NULL);
+            handle_unwant(e);
+            return;
+        }
+    }
+    runtime_call_back(s->orch->rt, &s->callback, NULL);
+}
+
+static int32_t post_async(start *s, const start_arguments *a, orch_error **err)
+{
+    int32_t rc = add_handle(s, a, err);
+
+    if (!rc && s->watch.fn) {
+        s->watch.response = response_new();
+        if (!s->watch.response)
+            rc = error_no_memory(err);
+    }
+    if (!rc)
+        rc = runtime_post(s->orch->rt, &s->command, err);
+    if (rc) {
+        drop_handle(s);
+        orch_response_free(s->watch.response);
+        start_free(s);
+    }
+    return rc;
+}
+
+int32_t orch_v2_start_workflow_async(orch_v2 *orch, const char *id, const char *inputs_json,
+                                     size_t len, const orch_start_options *options,
+                                     orch_start_fn accepted, orch_execution_fn ended,
+                                     void *user_data, orch_free_fn free_fn, orch_error **err)
+{
+    const start_arguments a = {id, inputs_json, len, options};
+    start *s = NULL;
+    int32_t rc = check_running(orch, err);
+
+    if (!rc)
+        rc = start_new(orch, &a, on_async_answer, &s, err);
+    if (!rc) {
+        s->callback.make = call_accepted;
+        s->accepted_fn = accepted;
+        s->user_data = user_data;
+        s->free_fn = free_fn;
+        list_init(&s->watch.link);
+        s->watch.fn = ended;
+        s->watch.user_data = user_data;
+        s->watch.free = watch_called;
+        rc = post_async(s, &a, err);
+    }
+    if (rc && free_fn)
+        free_fn(user_data);
+    return rc;
+}

@@ -1,0 +1,241 @@
+/* The orchestrator's life, and its way to the host. */
+#include <string.h>
+#include <unistd.h>
+
+#include "api/api_impl.h"
+#include "api/config_impl.h"
+
+#define STOP_MAX_MS 3600000
+
+orch_v2 *orch_ref(orch_v2 *o)
+{
+    atomic_fetch_add_explicit(&o->refs, 1, memory_order_relaxed);
+    return o;
+}
+
+/* The shell goes with the last handle. */
+void orch_unref(orch_v2 *o)
+{
+    if (atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    if (o->pid == getpid()) /* else the process forked: what other threads had in their hands is not touched */
+        runtime_free(o->rt);
+    mem_free(o);
+}
+
+static int32_t check_config(const orch_config *config, orch_error **err)
+{
+    int32_t rc = check_not_null(config, "config", err);
+
+    if (rc)
+        return rc;
+    if (!config_is_set(config, KEY_STORE_URL))
+        return error_set(err, ORCH_E_INVALID_ARGUMENT, "STORE_URL",
+                         "STORE_URL is not set: it decides what survives; allowed are memory: and "
+                         "sqlite:PATH");
+    if (strcmp(config_text(config, KEY_DISCOVERY_TYPE), "none") != 0)
+        return error_set(err, ORCH_E_UNIMPLEMENTED, "DISCOVERY_TYPE",
+                         "DISCOVERY_TYPE is '%s'; this version runs workflows on its in-process "
+                         "engine only, which is none",
+                         config_text(config, KEY_DISCOVERY_TYPE));
+    return 0;
+}
+
+static runtime_options options_of(const orch_config *c, logger *log)
+{
+    return (runtime_options){
+        .store_url = config_text(c, KEY_STORE_URL),
+        .synchronous =
+            config_is_set(c, KEY_STORE_SYNCHRONOUS) ? config_text(c, KEY_STORE_SYNCHRONOUS) : NULL,
+        .engine_name = config_text(c, KEY_ENGINE_ID),
+        .secrets_dir = config_is_set(c, KEY_SECRETS_DIR) ? config_text(c, KEY_SECRETS_DIR) : NULL,
+        .task_threads = (uint32_t)config_number(c, KEY_TASK_THREADS),
+        .capacity = (uint32_t)config_number(c, KEY_LOCAL_CAPACITY),
+        .max_commands = (uint32_t)config_number(c, KEY_MAX_QUEUED_COMMANDS),
+        .max_processes = (uint32_t)config_number(c, KEY_EXEC_MAX_PROCESSES),
+        .max_open = (uint64_t)config_number(c, KEY_MAX_OPEN_EXECUTIONS),
+        .executor_wait_ms = config_number(c, KEY_EXECUTOR_WAIT),
+        .suspend_after_ms = config_number(c, KEY_SUSPEND_AFTER),
+        .lua_instructions = (uint64_t)config_number(c, KEY_LUA_INSTRUCTIONS),
+        .lua_memory_bytes = (uint64_t)config_number(c, KEY_LUA_MEMORY),
+        .max_output_bytes = (uint32_t)config_number(c, KEY_MAX_OUTPUT_BYTES),
+        .max_definition_bytes = (size_t)config_number(c, KEY_MAX_DEFINITION_BYTES),
+        .exec_enabled = config_number(c, KEY_EXEC_ENABLED) != 0,
+        .log = log,
+    };
+}
+
+orch_v2 *orch_v2_new(const orch_config *config, orch_error **err)
+{
+    runtime_options options;
+    orch_v2 *o;
+
+    if (check_config(config, err))
+        return NULL;
+    o = mem_zalloc(sizeof *o);
+    if (o)
+        o->log = logger_new();
+    if (!o || !o->log) {
+        mem_free(o);
+        error_no_memory(err);
+        return NULL;
+    }
+    atomic_init(&o->refs, 1);
+    o->pid = getpid();
+    o->engine.orch = o;
+    o->launcher.orch = o;
+    o->max_input_bytes = (size_t)config_number(config, KEY_MAX_INPUT_BYTES);
+    o->limits.max_bytes = (size_t)config_number(config, KEY_MAX_DEFINITION_BYTES);
+    options = options_of(config, o->log);
+    if (runtime_new(&options, &o->rt, err)) {
+        logger_free(o->log);
+        mem_free(o);
+        return NULL;
+    }
+    versions_init(&o->versions);
+    return o;
+}
+
+orch_engine *orch_v2_local_engine(orch_v2 *orch)
+{
+    return orch ? &orch->engine : NULL;
+}
+
+orch_launcher *orch_v2_launcher(orch_v2 *orch)
+{
+    return orch ? &orch->launcher : NULL;
+}
+
+/* ---- the host's loop ------------------------------------------------------------------------------------- */
+
+int32_t orch_v2_fd(orch_v2 *orch)
+{
+    int32_t rc = check_orch(orch, NULL);
+
+    return rc ? rc : runtime_fd(orch->rt);
+}
+
+int32_t orch_v2_dispatch(orch_v2 *orch)
+{
+    int32_t rc = check_orch(orch, NULL);
+
+    return rc ? rc : runtime_dispatch(orch->rt);
+}
+
+/* ---- the log --------------------------------------------------------------------------------------------- */
+
+typedef struct host_log {
+    const runtime *owner;
+    orch_log_fn fn;
+    void *user_data;
+    orch_free_fn free_fn;
+} host_log;
+
+/* Whatever thread logs: the host must not ask the orchestrator to wait for it from here. */
+static void call_log(void *user_data, int32_t level, const char *message)
+{
+    const host_log *h = user_data;
+    role_mark role;
+
+    role_enter(&role, ROLE_LOG, h->owner);
+    h->fn(h->user_data, level, message);
+    role_leave(&role);
+}
+
+static void free_log(void *user_data)
+{
+    host_log *h = user_data;
+
+    if (h->free_fn)
+        h->free_fn(h->user_data);
+    mem_free(h);
+}
+
+static int32_t set_log(orch_v2 *o, orch_log_fn fn, void *user_data, orch_free_fn free_fn,
+                       int32_t min_level)
+{
+    host_log *h;
+
+    if (min_level < ORCH_LOG_DEBUG || min_level > ORCH_LOG_CRITICAL)
+        return ORCH_E_INVALID_ARGUMENT;
+    if (!fn) {
+        logger_set(o->log, NULL, NULL, NULL, min_level);
+        if (free_fn)
+            free_fn(user_data);
+        return 0;
+    }
+    h = mem_alloc(sizeof *h);
+    if (!h)
+        return ORCH_E_RESOURCE_EXHAUSTED;
+    *h = (host_log){o->rt, fn, user_data, free_fn};
+    logger_set(o->log, call_log, h, free_log, min_level);
+    return 0;
+}
+
+int32_t orch_v2_set_log(orch_v2 *orch, orch_log_fn fn, void *user_data, orch_free_fn free_fn,
+                        int32_t min_level)
+{
+    int32_t rc = check_orch(orch, NULL);
+
+    if (!rc)
+        rc = set_log(orch, fn, user_data, free_fn, min_level);
+    if (rc && free_fn)
+        free_fn(user_data);
+    return rc;
+}
+
+/* ---- backup, stop, free ---------------------------------------------------------------------------------- */
+
+int32_t orch_v2_backup(orch_v2 *orch, const char *path, orch_error **err)
+{
+    store *s;
+    int32_t rc = check_running(orch, err);
+
+    if (!rc)
+        rc = check_not_null(path, "path", err);
+    if (!rc && !*path)
+        rc = error_set(err, ORCH_E_INVALID_ARGUMENT, "path", "path must not be empty");
+    if (!rc)
+        rc = check_may_ask(orch, err);
+    if (rc)
+        return rc;
+    s = runtime_store(orch->rt);
+    return s->ops->backup(s->self, path, err);
+}
+
+int32_t orch_v2_stop(orch_v2 *orch, int32_t timeout_ms, orch_error **err)
+{
+    int32_t rc = check_orch(orch, err);
+
+    if (!rc && (timeout_ms < 0 || timeout_ms > STOP_MAX_MS))
+        rc = error_set(err, ORCH_E_INVALID_ARGUMENT, "timeout_ms",
+                       "timeout_ms is %d; it must be 0 to %d", timeout_ms, STOP_MAX_MS);
+    return rc ? rc : runtime_stop(orch->rt, timeout_ms, err);
+}
+
+/* A thread that is the library's, or in a callback of the orchestrator, would wait for itself. */
+static bool is_inside(const orch_v2 *o)
+{
+    return role_is(ROLE_LOOP, o->rt) || role_is(ROLE_POOL, o->rt) ||
+           role_is(ROLE_DISPATCH, o->rt) || role_is(ROLE_LOG, o->rt);
+}
+
+void orch_v2_free(orch_v2 *orch)
+{
+    if (!orch)
+        return;
+    if (orch->pid != getpid()) {
+        orch_unref(orch);
+        return;
+    }
+    if (is_inside(orch)) {
+        log_write(orch->log, ORCH_LOG_CRITICAL,
+                  "orch_v2_free inside a callback or an executor: nothing was freed");
+        return;
+    }
+    runtime_close(orch->rt);
+    versions_destroy(&orch->versions);
+    logger_free(orch->log);
+    orch->log = NULL;
+    orch_unref(orch);
+}

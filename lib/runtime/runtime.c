@@ -1,0 +1,376 @@
+#include "runtime/runtime.h"
+
+#include <errno.h>
+#include <semaphore.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "runtime/runtime_impl.h"
+#include "runtime/thread_impl.h"
+
+#define IO_THREADS       2
+#define MAX_QUEUED_TASKS 1000000
+
+/* ---- making one ------------------------------------------------------------------------------------------ */
+
+static void set_plain(runtime *rt, const runtime_options *o)
+{
+    uint32_t most = o->task_threads < o->capacity ? o->task_threads : o->capacity;
+
+    rt->wake.fd = -1;
+    rt->log = o->log;
+    rt->max_commands = o->max_commands;
+    /* One thread, and one slot of the engine, stay free for what the others wait for. */
+    rt->max_waiting = most - 1;
+    rt->tasks.name = "task";
+    rt->tasks.role_owner = rt;
+    rt->tasks.max_threads = o->task_threads;
+    rt->tasks.max_queued = MAX_QUEUED_TASKS;
+    rt->tasks.wake = &rt->wake;
+    rt->io.name = "io";
+    rt->io.max_threads = IO_THREADS;
+    rt->io.max_queued = MAX_QUEUED_TASKS;
+    rt->io.wake = &rt->wake;
+    rt->callbacks.fd = -1;
+}
+
+/* What needs no undoing but runtime_free. */
+static int32_t init_shell(runtime *rt, const runtime_options *o, orch_error **err)
+{
+    set_plain(rt, o);
+    if (condition_init(&rt->changed)) {
+        mem_free(rt);
+        return error_no_memory(err);
+    }
+    pthread_mutex_init(&rt->lock, NULL);
+    pthread_mutex_init(&rt->pulled_lock, NULL);
+    return 0;
+}
+
+static int32_t init_parts(runtime *rt, const runtime_options *o, orch_error **err)
+{
+    int32_t rc = wake_init(&rt->wake, err);
+
+    if (!rc)
+        rc = secrets_init(&rt->secrets, o->secrets_dir, err);
+    if (!rc)
+        rc = pool_init(&rt->tasks, err);
+    if (!rc)
+        rc = pool_init(&rt->io, err);
+    if (!rc)
+        rc = callbacks_init(&rt->callbacks, &rt->tasks, err);
+    if (!rc)
+        rc = loop_init(rt, err);
+    if (!rc)
+        rc = cores_new(rt, o, err);
+    return rc;
+}
+
+int32_t runtime_new(const runtime_options *o, runtime **out, orch_error **err)
+{
+    runtime *rt = mem_zalloc(sizeof *rt);
+    int32_t rc = rt ? init_shell(rt, o, err) : error_no_memory(err);
+
+    if (rc)
+        return rc;
+    rc = init_parts(rt, o, err);
+    if (!rc)
+        rc = loop_start(rt, err);
+    if (rc) {
+        runtime_close(rt);
+        runtime_free(rt);
+        return rc;
+    }
+    *out = rt;
+    return 0;
+}
+
+/* ---- access ---------------------------------------------------------------------------------------------- */
+
+bool runtime_is_stopped(runtime *rt)
+{
+    return atomic_load(&rt->phase) != PHASE_RUNNING;
+}
+
+orchestrator *runtime_orchestrator(runtime *rt)
+{
+    return rt->orchestrator;
+}
+
+engine *runtime_engine(runtime *rt)
+{
+    return rt->engine;
+}
+
+bool runtime_is_stopping(const runtime *rt)
+{
+    return rt->stopping;
+}
+
+store *runtime_store(runtime *rt)
+{
+    return &rt->store;
+}
+
+const executor_env *runtime_executor_env(const runtime *rt)
+{
+    return &rt->env;
+}
+
+int32_t runtime_set_secrets(runtime *rt, orch_secret_fn fn, void *user_data, orch_free_fn free_fn,
+                            orch_error **err)
+{
+    return secrets_set(&rt->secrets, fn, user_data, free_fn, err);
+}
+
+int32_t runtime_begin_wait(runtime *rt, orch_error **err)
+{
+    unsigned waiting = atomic_load(&rt->waiting);
+
+    if (!role_is(ROLE_POOL, rt))
+        return 0;
+    do
+        if (waiting >= rt->max_waiting)
+            return error_set(err, ORCH_E_FAILED_PRECONDITION, "TASK_THREADS",
+                             "%u threads of the task pool wait for executions already; the last one "
+                             "must not, since what they wait for may need it (TASK_THREADS, "
+                             "LOCAL_CAPACITY)",
+                             waiting);
+    while (!atomic_compare_exchange_weak(&rt->waiting, &waiting, waiting + 1));
+    return 0;
+}
+
+void runtime_end_wait(runtime *rt)
+{
+    if (role_is(ROLE_POOL, rt))
+        atomic_fetch_sub(&rt->waiting, 1);
+}
+
+/* ---- callbacks ------------------------------------------------------------------------------------------- */
+
+int32_t runtime_call_back(runtime *rt, callback *c, orch_error **err)
+{
+    if (!role_is(ROLE_LOOP, rt))
+        return callbacks_add(&rt->callbacks, c, err);
+    callbacks_gather(&rt->callbacks, c);
+    return 0;
+}
+
+int32_t runtime_fd(runtime *rt)
+{
+    return callbacks_fd(&rt->callbacks);
+}
+
+int32_t runtime_dispatch(runtime *rt)
+{
+    role_mark role;
+    int32_t count;
+
+    role_enter(&role, ROLE_DISPATCH, rt);
+    count = callbacks_dispatch(&rt->callbacks);
+    role_leave(&role);
+    return count;
+}
+
+/* ---- stopping -------------------------------------------------------------------------------------------- */
+
+/* Something that the loop does for the thread that stops. */
+typedef struct stop_command {
+    command base; /* first */
+    int32_t timeout_ms;
+    int32_t code;
+    orch_error *error;
+    char running[300];
+    sem_t done;
+} stop_command;
+
+static void begin(command *c, runtime *rt)
+{
+    cores_stop(rt);
+    sem_post(&((stop_command *)c)->done);
+}
+
+static void name_running(command *c, runtime *rt)
+{
+    stop_command *s = (stop_command *)c;
+
+    engine_first_running(rt->engine, s->running, sizeof s->running);
+    sem_post(&s->done);
+}
+
+static void stop_store(command *c, runtime *rt)
+{
+    stop_command *s = (stop_command *)c;
+
+    s->code = rt->store.ops->stop(rt->store.self, s->timeout_ms, &s->error);
+    sem_post(&s->done);
+}
+
+static void end(command *c, runtime *rt)
+{
+    rt->ending = true;
+    sem_post(&((stop_command *)c)->done);
+}
+
+/* The loop runs until PHASE_STOPPED, so that it can always be asked. */
+static void on_loop(runtime *rt, stop_command *s, void (*run)(command *c, runtime *rt))
+{
+    s->base.run = run;
+    sem_init(&s->done, 0, 0);
+    runtime_post_always(rt, &s->base);
+    while (sem_wait(&s->done))
+        ;
+    sem_destroy(&s->done);
+}
+
+/* One stopper at a time. False if the time ran out. */
+static bool claim(runtime *rt, const struct timespec *until)
+{
+    bool claimed;
+    int rc = 0;
+
+    pthread_mutex_lock(&rt->lock);
+    while (rt->busy && rc != ETIMEDOUT)
+        rc = pthread_cond_timedwait(&rt->changed, &rt->lock, until);
+    claimed = !rt->busy;
+    rt->busy = true;
+    pthread_mutex_unlock(&rt->lock);
+    return claimed;
+}
+
+static void release(runtime *rt)
+{
+    pthread_mutex_lock(&rt->lock);
+    rt->busy = false;
+    pthread_cond_broadcast(&rt->changed);
+    pthread_mutex_unlock(&rt->lock);
+}
+
+static bool wait_until_quiet(runtime *rt, const struct timespec *until)
+{
+    bool quiet;
+    int rc = 0;
+
+    pthread_mutex_lock(&rt->lock);
+    while (!rt->quiet && rc != ETIMEDOUT)
+        rc = pthread_cond_timedwait(&rt->changed, &rt->lock, until);
+    quiet = rt->quiet;
+    pthread_mutex_unlock(&rt->lock);
+    return quiet;
+}
+
+static void end_threads(runtime *rt)
+{
+    stop_command s = {0};
+
+    if (!rt->has_thread)
+        return;
+    pool_close(&rt->tasks);
+    pool_close(&rt->io);
+    on_loop(rt, &s, end);
+    pthread_join(rt->thread, NULL);
+    rt->has_thread = false;
+    atomic_store(&rt->phase, PHASE_STOPPED);
+}
+
+static int32_t finish_store(runtime *rt, const struct timespec *until, orch_error **err)
+{
+    stop_command s = {.timeout_ms = deadline_left_ms(until)};
+
+    if (rt->store_stopped)
+        return 0;
+    rt->store_stopped = true;
+    on_loop(rt, &s, stop_store);
+    if (s.code && err)
+        *err = s.error;
+    else
+        orch_error_free(s.error);
+    return s.code;
+}
+
+static int32_t still_running(runtime *rt, orch_error **err)
+{
+    stop_command s = {0};
+
+    on_loop(rt, &s, name_running);
+    if (s.running[0])
+        return error_set(err, ORCH_E_DEADLINE_EXCEEDED, s.running,
+                         "step %s is still running; what it gives will be dropped", s.running);
+    return error_set(err, ORCH_E_DEADLINE_EXCEEDED, NULL,
+                     "a callback of the host, or a read of the store, is still running");
+}
+
+static int32_t stop_claimed(runtime *rt, const struct timespec *until, orch_error **err)
+{
+    stop_command s = {0};
+    int32_t rc;
+    bool quiet;
+
+    if (atomic_load(&rt->phase) == PHASE_STOPPED)
+        return 0;
+    if (atomic_exchange(&rt->phase, PHASE_STOPPING) == PHASE_RUNNING) {
+        on_loop(rt, &s, begin);
+        pulled_close_all(rt);
+    }
+    quiet = wait_until_quiet(rt, until);
+    rc = finish_store(rt, until, err);
+    if (!quiet)
+        return rc ? rc : still_running(rt, err);
+    end_threads(rt);
+    return rc;
+}
+
+int32_t runtime_stop(runtime *rt, int32_t timeout_ms, orch_error **err)
+{
+    struct timespec until = deadline_in(timeout_ms);
+    int32_t rc;
+
+    if (role_is(ROLE_LOOP, rt) || role_is(ROLE_POOL, rt) || role_is(ROLE_DISPATCH, rt) ||
+        role_is(ROLE_LOG, rt))
+        return error_set(err, ORCH_E_FAILED_PRECONDITION, NULL,
+                         "a callback or an executor cannot stop its own orchestrator");
+    if (!claim(rt, &until))
+        return error_set(err, ORCH_E_DEADLINE_EXCEEDED, NULL, "another thread is stopping it");
+    rc = stop_claimed(rt, &until, err);
+    release(rt);
+    return rc;
+}
+
+void runtime_close(runtime *rt)
+{
+    role_mark role;
+
+    if (rt->has_thread) {
+        runtime_stop(rt, 0, NULL);
+        end_threads(rt);
+    } else if (rt->loop.data && !runtime_is_stopped(rt)) { /* it was never started */
+        cores_free(rt);
+        loop_destroy(rt);
+    }
+    if (rt->callbacks.deliverers) {
+        role_enter(&role, ROLE_DISPATCH, rt);
+        callbacks_end(&rt->callbacks);
+        role_leave(&role);
+    }
+    if (rt->store.ops)
+        rt->store.ops->free(rt->store.self);
+    rt->store.ops = NULL;
+    pulled_free_all(rt);
+    secrets_destroy(&rt->secrets);
+    pool_destroy(&rt->tasks);
+    pool_destroy(&rt->io);
+    atomic_fetch_or(&rt->gate, GATE_CLOSED);
+    atomic_store(&rt->phase, PHASE_STOPPED);
+}
+
+void runtime_free(runtime *rt)
+{
+    if (!rt)
+        return;
+    callbacks_destroy(&rt->callbacks);
+    wake_close(&rt->wake);
+    pthread_cond_destroy(&rt->changed);
+    pthread_mutex_destroy(&rt->pulled_lock);
+    pthread_mutex_destroy(&rt->lock);
+    mem_free(rt);
+}

@@ -1,0 +1,96 @@
+/* Where threads and I/O meet: the loop thread that owns an orchestrator and its in-process engine, the task pool for what
+ * may block, a small pool for reads of the store, timers, and the way back to the host. */
+#ifndef RUNTIME_RUNTIME_H
+#define RUNTIME_RUNTIME_H
+
+#include <orch/engine.h>
+#include <orch/error.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/mpsc.h"
+#include "engine/engine.h"
+#include "orchestrator/orchestrator.h"
+#include "runtime/role.h"
+#include "store/store.h"
+
+typedef struct runtime runtime;
+
+typedef struct runtime_options { /* texts are borrowed for the call of runtime_new */
+    const char *store_url;
+    const char *synchronous; /* NULL = as the URL says */
+    const char *engine_name;
+    const char *secrets_dir; /* NULL = none */
+    uint32_t task_threads;
+    uint32_t capacity; /* of the in-process engine */
+    uint32_t max_commands;
+    uint32_t max_processes; /* of exec */
+    uint64_t max_open;
+    int64_t executor_wait_ms, suspend_after_ms;
+    uint64_t lua_instructions, lua_memory_bytes;
+    uint32_t max_output_bytes;
+    size_t max_definition_bytes;
+    bool exec_enabled;
+    logger *log; /* outlives the runtime */
+} runtime_options;
+
+/* Open the store, make the cores, start the loop. Blocks while the store opens. */
+int32_t runtime_new(const runtime_options *o, runtime **out, orch_error **err);
+/* Nothing is accepted any more, waiters get CANCELLED, running steps are told to stop and have timeout_ms for it. Then the store is
+ * closed for writing and, unless something still runs (DEADLINE_EXCEEDED, which names it), all threads end. May be called
+ * again. Not on threads of the runtime. */
+int32_t runtime_stop(runtime *rt, int32_t timeout_ms, orch_error **err);
+/* The end: stops if need be, waits for callbacks that run, ends the threads, makes the callbacks that were not made, closes the
+ * store. What is left is a shell that refuses commands, for those who still hold it. */
+void runtime_close(runtime *rt);
+void runtime_free(runtime *rt); /* closed before; or in a forked child, which leaves the rest alone */
+
+bool runtime_is_stopped(runtime *rt); /* any thread: runtime_stop has begun */
+
+/* ---- commands: what API threads want done on the loop ---------------------------------------------------- */
+
+typedef struct command {
+    mpsc_node node;
+    void (*run)(struct command *c, runtime *rt); /* on the loop thread; the command is the callee's */
+} command;
+
+/* Any thread. RESOURCE_EXHAUSTED beyond max_commands, FAILED_PRECONDITION once the loop has ended; it was not taken then. */
+int32_t runtime_post(runtime *rt, command *c, orch_error **err);
+/* Without a bound, for what is bounded otherwise. False once the loop has ended. */
+bool runtime_post_always(runtime *rt, command *c);
+
+/* For commands, on the loop thread. */
+orchestrator *runtime_orchestrator(runtime *rt);
+engine *runtime_engine(runtime *rt);
+bool runtime_is_stopping(const runtime *rt);
+
+/* ---- for threads of the host ----------------------------------------------------------------------------- */
+
+store *runtime_store(runtime *rt); /* for reads, and backup before the stop */
+const executor_env *runtime_executor_env(const runtime *rt);
+
+/* Whether this thread may wait for an execution: INVALID roles get FAILED_PRECONDITION, and so does the pool's last free thread, since
+ * what it would wait for may need one. Each success is undone by runtime_end_wait. */
+int32_t runtime_begin_wait(runtime *rt, orch_error **err);
+void runtime_end_wait(runtime *rt);
+
+/* Take a task of the pulled executor `name`, registering it if need be. */
+int32_t runtime_next_task(runtime *rt, const char *name, int32_t timeout_ms, orch_task **out,
+                          orch_error **err);
+/* Replaces what was set; takes user_data over. fn NULL = none. */
+int32_t runtime_set_secrets(runtime *rt, orch_secret_fn fn, void *user_data, orch_free_fn free_fn,
+                            orch_error **err);
+
+/* ---- callbacks to the host ------------------------------------------------------------------------------- */
+
+typedef struct callback {
+    struct callback *next;
+    void (*make)(struct callback *c); /* once, on a pool thread, in runtime_dispatch or in runtime_close */
+} callback;
+
+/* Any thread; never calls back inside. FAILED_PRECONDITION if there is nobody left who would make it: it was not taken. */
+int32_t runtime_call_back(runtime *rt, callback *c, orch_error **err);
+int32_t runtime_fd(runtime *rt); /* from now on callbacks wait for runtime_dispatch */
+int32_t runtime_dispatch(runtime *rt); /* how many were made, or FAILED_PRECONDITION while another call is at it */
+
+#endif

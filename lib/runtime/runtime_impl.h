@@ -1,0 +1,91 @@
+/* The inside of the runtime. */
+#ifndef RUNTIME_RUNTIME_IMPL_H
+#define RUNTIME_RUNTIME_IMPL_H
+
+#include <uv.h>
+
+#include "base/map.h"
+#include "runtime/callbacks_impl.h"
+#include "runtime/pool_impl.h"
+#include "runtime/random_impl.h"
+#include "runtime/runtime.h"
+#include "runtime/secrets_impl.h"
+#include "runtime/wake_impl.h"
+
+#define GATE_CLOSED 0x80000000U
+
+enum phase {
+    PHASE_RUNNING,
+    PHASE_STOPPING, /* somebody is in runtime_stop, or it ran out of time */
+    PHASE_STOPPED,  /* all threads have ended */
+};
+
+/* A pulled executor, as seen from host threads. Stays until the runtime is closed. */
+typedef struct pulled {
+    UT_hash_handle hh;
+    executor executor;
+    char name[];
+} pulled;
+
+struct runtime {
+    /* Any thread. */
+    wake wake;
+    mpsc commands;
+    atomic_uint gate; /* commands that were posted and have not run; GATE_CLOSED: none is taken */
+    uint32_t max_commands;
+    pool tasks, io;
+    callbacks callbacks;
+    secrets secrets;
+    logger *log;
+    executor_env env;
+    atomic_uint waiting; /* threads of the pool that wait for executions */
+    uint32_t max_waiting;
+    pthread_mutex_t pulled_lock; /* guards the next two */
+    pulled *pulled;
+    bool pulled_closed;
+
+    /* The loop thread's, once it runs. */
+    pthread_t thread;
+    uv_loop_t loop;
+    uv_poll_t waker;
+    uv_timer_t timer;
+    mpsc_node *taken; /* commands that were drained and have not run, oldest first */
+    int64_t now_ms;
+    int64_t engine_ms, orchestrator_ms; /* what the cores asked for */
+    int64_t timer_ms;                   /* what the timer is set for; INT64_MAX = not at all */
+    uint64_t flushed;                   /* units */
+    uint32_t turns;                     /* since the loop was last looked at */
+    random_state random;
+    store store;
+    transport transport;
+    engine *engine;
+    orchestrator *orchestrator;
+    bool stopping; /* the cores were told */
+    bool ending;   /* leave the loop */
+
+    /* Stopping: runtime.c. */
+    pthread_mutex_t lock; /* guards the next three */
+    pthread_cond_t changed;
+    bool quiet; /* as the loop saw it */
+    bool busy;  /* a thread is in runtime_stop */
+    atomic_int phase;
+    bool store_stopped;
+    bool has_thread;
+};
+
+/* cores.c: store, transport, engine with its executors, orchestrator. On failure cores_free ends what was made. */
+int32_t cores_new(runtime *rt, const runtime_options *o, orch_error **err);
+void cores_stop(runtime *rt); /* loop thread */
+/* Loop thread: engine, orchestrator and transport; not the store, which is still read. */
+void cores_free(runtime *rt);
+
+/* loop.c */
+int32_t loop_init(runtime *rt, orch_error **err);
+int32_t loop_start(runtime *rt, orch_error **err);
+void loop_destroy(runtime *rt); /* of a loop that was never started */
+
+/* pulled.c */
+void pulled_close_all(runtime *rt);
+void pulled_free_all(runtime *rt);
+
+#endif
