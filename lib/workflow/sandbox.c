@@ -9,8 +9,8 @@
 
 #define DEFAULT_INSTRUCTIONS UINT64_C(100000000)
 #define DEFAULT_MEMORY_BYTES (UINT64_C(64) << 20)
-#define GARBAGE_KEPT_BYTES ((size_t)256 << 10) /* more than this is collected between runs */
-#define CHECK_MEMORY_BYTES (UINT64_C(64) << 20)
+#define GARBAGE_KEPT_BYTES   ((size_t)256 << 10) /* more than this is collected between runs */
+#define CHECK_MEMORY_BYTES   (UINT64_C(64) << 20)
 
 int32_t sandbox_new(const sandbox_limits *limits, sandbox **out, orch_error **err)
 {

@@ -22,9 +22,7 @@ void base_tostring(lua_State *L, int index)
         lua_pushvalue(L, index);
         lua_tolstring(L, -1, NULL);
         return;
-    default:
-        lua_pushstring(L, value_is_null(L, index) ? "null" : luaL_typename(L, index));
-        return;
+    default: lua_pushstring(L, value_is_null(L, index) ? "null" : luaL_typename(L, index)); return;
     }
 }
 
@@ -423,12 +421,13 @@ static int basic_object(lua_State *L)
 
 void base_open(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        {"array", basic_array},       {"assert", basic_assert},     {"error", basic_error},
-        {"ipairs", basic_ipairs},     {"next", basic_next},         {"object", basic_object},
-        {"pairs", basic_pairs},       {"pcall", basic_pcall},       {"select", basic_select},
-        {"tonumber", basic_tonumber}, {"tostring", basic_tostring}, {"type", basic_type},
-        {"xpcall", basic_xpcall},     {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"array", basic_array},       {"assert", basic_assert},
+                                         {"error", basic_error},       {"ipairs", basic_ipairs},
+                                         {"next", basic_next},         {"object", basic_object},
+                                         {"pairs", basic_pairs},       {"pcall", basic_pcall},
+                                         {"select", basic_select},     {"tonumber", basic_tonumber},
+                                         {"tostring", basic_tostring}, {"type", basic_type},
+                                         {"xpcall", basic_xpcall},     {NULL, NULL}};
 
     luaL_setfuncs(L, functions, 0);
     lua_pushliteral(L, "Lua 5.4");

@@ -8,12 +8,13 @@
 #include "workflow/sandbox_impl.h"
 
 #define TICK_INSTRUCTIONS 512 /* plus up to as many again */
-#define TICKS_ALIKE 32
-#define STACK_MAX_BYTES ((size_t)512 << 10)
-#define NESTING_MAX 100 /* Lua itself gives up at 200 C calls, with an error that a pcall could catch */
-#define LONG_STRING_BYTES ((size_t)64 << 10)
-#define WEIGHT_SHIFT 14 /* one more per so many bytes of the longest string */
-#define MOST_INSTRUCTIONS (UINT64_C(1) << 62)
+#define TICKS_ALIKE       32
+#define STACK_MAX_BYTES   ((size_t)512 << 10)
+#define NESTING_MAX \
+    100 /* Lua itself gives up at 200 C calls, with an error that a pcall could catch */
+#define LONG_STRING_BYTES  ((size_t)64 << 10)
+#define WEIGHT_SHIFT       14 /* one more per so many bytes of the longest string */
+#define MOST_INSTRUCTIONS  (UINT64_C(1) << 62)
 #define SCRATCH_KEPT_BYTES ((size_t)1 << 20)
 
 static void hook(lua_State *L, lua_Debug *ar);
@@ -232,10 +233,8 @@ int32_t budget_error(const sandbox *s, orch_error **err)
     case END_NESTING:
         return error_set(err, ORCH_E_RESOURCE_EXHAUSTED, "stack",
                          "calls through pcall, gsub or sort nest deeper than %d", NESTING_MAX);
-    case END_STOPPED:
-        return error_set(err, ORCH_E_CANCELLED, NULL, "stopped while it ran");
-    default:
-        return error_no_memory(err);
+    case END_STOPPED: return error_set(err, ORCH_E_CANCELLED, NULL, "stopped while it ran");
+    default: return error_no_memory(err);
     }
 }
 

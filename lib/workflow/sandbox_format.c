@@ -9,7 +9,7 @@
 /* The formats are made of a few bytes that read_spec let through. */
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
 
-#define SPEC_MAX 16
+#define SPEC_MAX        16
 #define NUMBER_TEXT_MAX 512 /* of "%99.99f" on the largest double: 309 + 1 + 99 */
 
 typedef struct spec {
@@ -168,10 +168,19 @@ static void add_one(lua_State *L, spec *f, int arg)
                    f->conversion ? f->conversion : ' ');
     luaL_checkany(L, arg);
     switch (f->conversion) {
-    case 'c': case 'd': case 'i': case 'u': case 'o': case 'x': case 'X':
-        add_integer(L, f, arg);
-        break;
-    case 'e': case 'E': case 'f': case 'F': case 'g': case 'G': add_real(L, f, arg); break;
+    case 'c':
+    case 'd':
+    case 'i':
+    case 'u':
+    case 'o':
+    case 'x':
+    case 'X': add_integer(L, f, arg); break;
+    case 'e':
+    case 'E':
+    case 'f':
+    case 'F':
+    case 'g':
+    case 'G': add_real(L, f, arg); break;
     case 's': add_string(L, f, arg); break;
     default: add_quoted(L, f, arg); break;
     }
@@ -188,6 +197,7 @@ int string_format(lua_State *L)
         const char *percent = memchr(p, '%', (size_t)(end - p));
         spec f;
 
+        budget_charge(L, 1);
         scratch_add(L, p, (size_t)((percent ? percent : end) - p));
         if (!percent)
             break;

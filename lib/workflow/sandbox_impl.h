@@ -14,12 +14,12 @@
 #include "workflow/sandbox.h"
 #include "workflow/sandbox_scan.h"
 
-#define CHUNK_SLOTS 128
-#define CHUNK_BUCKETS 256 /* a power of two */
-#define CODE_MAX_BYTES ((size_t)1 << 20)
+#define CHUNK_SLOTS     128
+#define CHUNK_BUCKETS   256 /* a power of two */
+#define CODE_MAX_BYTES  ((size_t)1 << 20)
 #define VALUE_MAX_DEPTH 128
-#define UNPACK_MAX 8000  /* values that one call may return */
-#define NUMBER_MAX_LEN 200 /* a longer string is no number */
+#define UNPACK_MAX      8000 /* values that one call may return */
+#define NUMBER_MAX_LEN  200  /* a longer string is no number */
 
 /* Why a run may not go on. Once set it stays set until the run ends: nothing in Lua can catch it. */
 enum sandbox_end {
@@ -52,9 +52,9 @@ struct sandbox {
     sandbox_limits limits;
     locale_t locale; /* "C": Lua compares and prints by locale */
     /* budgets */
-    int64_t left; /* instructions */
+    int64_t left;   /* instructions */
     int64_t weight; /* what one instruction counts: more when strings are long */
-    int interval; /* instructions to the next tick */
+    int interval;   /* instructions to the next tick */
     uint32_t jitter;
     uint32_t ticks;
     int end;     /* enum sandbox_end */
@@ -64,10 +64,10 @@ struct sandbox {
     size_t base_bytes; /* of used_bytes: libraries and chunks, which no run pays for */
     size_t allowed_bytes;
     size_t longest_bytes; /* the longest string of this run */
-    size_t value_bytes; /* of the JSON that is being made */
+    size_t value_bytes;   /* of the JSON that is being made */
     unsigned allocations; /* while the state is made */
-    void *stack; /* Lua's, to bound it */
-    void *last_block; /* the newest allocation */
+    void *stack;          /* Lua's, to bound it */
+    void *last_block;     /* the newest allocation */
     size_t last_bytes;
     /* the run */
     const scope *scope;
@@ -115,8 +115,8 @@ void scratch_push(lua_State *L, size_t from);
 
 /* ---- sandbox_json.c ------------------------------------------------------------------------------------ */
 
-void value_to_lua(lua_State *L, const json_t *value); /* pushes it */
-json_t *value_from_lua(lua_State *L, int index);      /* new reference, in s->held until taken */
+void value_to_lua(lua_State *L, json_t *value);  /* pushes it */
+json_t *value_from_lua(lua_State *L, int index); /* new reference, in s->held until taken */
 void value_push_null(lua_State *L);
 bool value_is_null(lua_State *L, int index);
 void value_mark_list(lua_State *L); /* the table on top */
@@ -144,19 +144,20 @@ typedef struct sort_key {
 
 /* The table's keys in order: numbers, strings, booleans. Pushes one userdata that holds them; other keys
  * raise an error. The strings are the table's own. */
-const sort_key *sort_keys(lua_State *L, int table, uint32_t *count, const uint32_t **order);
+const sort_key *sort_keys(lua_State *L, int table, uint32_t *count, const uint32_t **out_order);
 bool sort_key_at(lua_State *L, int index, sort_key *out); /* false if it is of another type */
 int sort_key_compare(const sort_key *a, const sort_key *b);
 void sort_key_push(lua_State *L, const sort_key *k);
 
 /* ---- libraries: each pushes a table -------------------------------------------------------------------- */
 
-void base_open(lua_State *L); /* adds to the table on top instead */
+void base_open(lua_State *L);                /* adds to the table on top instead */
 void base_tostring(lua_State *L, int index); /* pushes text without addresses */
 lua_Integer base_integer(lua_State *L, int arg);
 lua_Integer base_opt_integer(lua_State *L, int arg, lua_Integer otherwise);
 lua_Number base_number(lua_State *L, int arg);
-bool base_push_number(lua_State *L, int index); /* pushes the number that a number or short string is */
+bool base_push_number(lua_State *L,
+                      int index); /* pushes the number that a number or short string is */
 void string_open(lua_State *L);
 int string_format(lua_State *L);
 int string_find(lua_State *L);

@@ -7,7 +7,7 @@
 #include "workflow/definition.h"
 #include "workflow/sandbox_impl.h"
 
-#define NODE_BYTES 64 /* about what a JSON value takes */
+#define NODE_BYTES    64 /* about what a JSON value takes */
 #define DECODE_FACTOR 24 /* "[1,1,1…": bytes of tree to a byte of text */
 
 void value_push_null(lua_State *L)
@@ -34,9 +34,9 @@ void value_mark_object(lua_State *L)
 
 /* ---- to Lua -------------------------------------------------------------------------------------------- */
 
-static void push_value(lua_State *L, const json_t *value, int depth);
+static void push_value(lua_State *L, json_t *value, int depth);
 
-static void push_list(lua_State *L, const json_t *list, int depth)
+static void push_list(lua_State *L, json_t *list, int depth)
 {
     size_t n = json_array_size(list);
 
@@ -64,14 +64,14 @@ static void push_object(lua_State *L, json_t *object, int depth)
     }
 }
 
-static void push_value(lua_State *L, const json_t *value, int depth)
+static void push_value(lua_State *L, json_t *value, int depth)
 {
     if (depth == 0 && (json_is_object(value) || json_is_array(value)))
         luaL_error(L, "a value of the scope is nested deeper than %d", VALUE_MAX_DEPTH);
     budget_charge(L, 1);
     budget_stack(L, 4);
     switch (json_typeof(value)) {
-    case JSON_OBJECT: push_object(L, (json_t *)(uintptr_t)value, depth - 1); break;
+    case JSON_OBJECT: push_object(L, value, depth - 1); break;
     case JSON_ARRAY: push_list(L, value, depth - 1); break;
     case JSON_STRING:
         lua_pushlstring(L, json_string_value(value), json_string_length(value));
@@ -84,7 +84,7 @@ static void push_value(lua_State *L, const json_t *value, int depth)
     }
 }
 
-void value_to_lua(lua_State *L, const json_t *value)
+void value_to_lua(lua_State *L, json_t *value)
 {
     if (value)
         push_value(L, value, VALUE_MAX_DEPTH);
@@ -120,7 +120,8 @@ static _Noreturn void refuse(lua_State *L, const place *at, const char *what)
             scratch_add(L, k->text, k->len < 64 ? k->len : 64);
             continue;
         }
-        scratch_add(L, number, (size_t)snprintf(number, sizeof number, LUA_INTEGER_FMT "]", k->integer));
+        scratch_add(L, number,
+                    (size_t)snprintf(number, sizeof number, LUA_INTEGER_FMT "]", k->integer));
     }
     scratch_push(L, from);
     luaL_error(L, "the value%s cannot become JSON: %s", lua_tostring(L, -1), what);
@@ -186,8 +187,9 @@ static bool is_list(lua_State *L, int table, const place *at)
         if (lua_type(L, -2) == LUA_TNUMBER)
             refuse(L, at, "the list has holes; fill them with null");
         base_tostring(L, -2);
-        refuse(L, at, lua_pushfstring(L, "the list has the key '%s' besides its numbers",
-                                      lua_tostring(L, -1)));
+        refuse(L, at,
+               lua_pushfstring(L, "the list has the key '%s' besides its numbers",
+                               lua_tostring(L, -1)));
     }
     budget_charge(L, n + 1);
     if (seen != n)
@@ -332,7 +334,7 @@ static int decode(lua_State *L)
     size_t len;
     const char *text = luaL_checklstring(L, 1, &len);
 
-    budget_charge(L, 1 + len / 8);
+    budget_charge(L, 16 + len / 8);
     if (len > s->limits.memory_bytes / DECODE_FACTOR)
         budget_end(L, END_MEMORY);
     json_decref(s->held);

@@ -4,10 +4,10 @@
 
 #include "workflow/sandbox_impl.h"
 
-#define CAPTURE_OPEN (-1)
+#define CAPTURE_OPEN     (-1)
 #define CAPTURE_POSITION (-2)
-#define DEPTH_MAX 200
-#define STEPS_AT_ONCE 1024 /* are charged together */
+#define DEPTH_MAX        200
+#define STEPS_AT_ONCE    1024 /* are charged together */
 
 void pattern_init(pattern *m, lua_State *L, const char *subject, size_t subject_len,
                   const char *text, size_t len)
@@ -257,33 +257,37 @@ static enum outcome match_item(pattern *m, const char **s, const char **p)
         *p = item;
         return GO_ON;
     }
+    if (!e)
+        return FAILED;
     *s = e;
-    return e ? MATCHED : FAILED;
+    return MATCHED;
 }
 
 /* `%b`, `%f` and `%1`; anything else after '%' is an item. */
 static enum outcome match_special(pattern *m, const char **s, const char **p)
 {
     char kind = *p + 1 < m->end ? (*p)[1] : '\0';
-    const char *after = *p + 2;
+    const char *after = *p + 2, *e;
 
-    switch (kind) {
-    case 'b':
-        *s = balanced(m, *s, after);
-        *p = after + 2;
-        return *s ? GO_ON : FAILED;
-    case 'f':
+    if (kind == 'f') {
         if (!frontier(m, *s, after, &after))
             return FAILED;
         *p = after;
         return GO_ON;
-    case '0': case '1': case '2': case '3': case '4':
-    case '5': case '6': case '7': case '8': case '9':
-        *s = repeated_capture(m, *s, kind);
-        *p = after;
-        return *s ? GO_ON : FAILED;
-    default: return match_item(m, s, p);
     }
+    if (kind == 'b') {
+        e = balanced(m, *s, after);
+        after += 2;
+    } else if (kind >= '0' && kind <= '9') {
+        e = repeated_capture(m, *s, kind);
+    } else {
+        return match_item(m, s, p);
+    }
+    if (!e)
+        return FAILED;
+    *s = e;
+    *p = after;
+    return GO_ON;
 }
 
 const char *pattern_at(pattern *m, const char *s, const char *p)
@@ -295,8 +299,10 @@ const char *pattern_at(pattern *m, const char *s, const char *p)
     while (now == GO_ON && p < m->end) {
         step(m, 1);
         if (*p == '(' || *p == ')') {
-            s = *p == '(' ? open_capture(m, s, p + 1) : close_capture(m, s, p + 1);
-            now = s ? MATCHED : FAILED;
+            const char *e = *p == '(' ? open_capture(m, s, p + 1) : close_capture(m, s, p + 1);
+
+            now = e ? MATCHED : FAILED;
+            s = e ? e : s;
         } else if (*p == '$' && p + 1 == m->end) {
             now = s == m->subject_end ? MATCHED : FAILED;
         } else {

@@ -7,7 +7,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum scan_root { ROOT_INPUT, ROOT_STEPS, ROOT_ITEM, ROOT_INDEX, ROOT_EXECUTION, ROOT_SECRETS, ROOTS };
+enum scan_root {
+    ROOT_INPUT,
+    ROOT_STEPS,
+    ROOT_ITEM,
+    ROOT_INDEX,
+    ROOT_EXECUTION,
+    ROOT_SECRETS,
+    ROOTS
+};
 
 extern const char *const scan_root_names[ROOTS];
 
@@ -18,10 +26,10 @@ typedef struct scan_member {
 } scan_member;
 
 typedef struct scan {
-    bool used[ROOTS];  /* mentioned at all */
-    bool whole[ROOTS]; /* mentioned otherwise than as root.name or root["name"] */
-    bool environment;  /* mentions _ENV */
-    bool unbalanced;   /* a closing bracket without its opening one */
+    bool used[ROOTS];     /* mentioned at all */
+    bool whole[ROOTS];    /* mentioned otherwise than as root.name or root["name"] */
+    bool environment;     /* mentions _ENV */
+    bool unbalanced;      /* a closing bracket without its opening one */
     scan_member *members; /* in order of appearance, each once */
     size_t count;
     size_t cap;

@@ -34,7 +34,7 @@ static void push_steps(lua_State *L)
     }
 }
 
-static void push_members(lua_State *L, const json_t *value, int root)
+static void push_members(lua_State *L, json_t *value, int root)
 {
     sandbox *s = sandbox_of(L);
     const scan *sc = &s->chunk->scan;
@@ -46,8 +46,7 @@ static void push_members(lua_State *L, const json_t *value, int root)
     lua_newtable(L);
     for (size_t i = 0; i < sc->count; i++) {
         const scan_member *m = &sc->members[i];
-        const json_t *member =
-            m->root == root ? json_object_getn(value, m->name, m->len) : NULL;
+        json_t *member = m->root == root ? json_object_getn(value, m->name, m->len) : NULL;
 
         if (!member)
             continue;

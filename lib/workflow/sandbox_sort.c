@@ -74,15 +74,12 @@ bool sort_key_at(lua_State *L, int index, sort_key *out)
         else
             out->number = lua_tonumber(L, index);
         return true;
-    case LUA_TSTRING:
-        out->text = lua_tolstring(L, index, &out->len);
-        return true;
+    case LUA_TSTRING: out->text = lua_tolstring(L, index, &out->len); return true;
     case LUA_TBOOLEAN:
         out->boolean = true;
         out->integer = lua_toboolean(L, index);
         return true;
-    default:
-        return false;
+    default: return false;
     }
 }
 

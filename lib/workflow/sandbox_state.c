@@ -37,11 +37,10 @@ static int use_of_null(lua_State *L)
 
 static void open_null(lua_State *L)
 {
-    static const char *const events[] = {"__index", "__newindex", "__call", "__len",  "__concat",
-                                         "__unm",   "__add",      "__sub",  "__mul",  "__div",
-                                         "__mod",   "__pow",      "__idiv", "__band", "__bor",
-                                         "__bxor",  "__shl",      "__shr",  "__bnot", "__lt",
-                                         "__le"};
+    static const char *const events[] = {
+        "__index", "__newindex", "__call", "__len", "__concat", "__unm",  "__add",
+        "__sub",   "__mul",      "__div",  "__mod", "__pow",    "__idiv", "__band",
+        "__bor",   "__bxor",     "__shl",  "__shr", "__bnot",   "__lt",   "__le"};
 
     value_push_null(L);
     lua_newtable(L);
@@ -58,8 +57,11 @@ static int open_all(lua_State *L)
     static const struct {
         const char *name;
         void (*open)(lua_State *);
-    } libraries[] = {{"string", string_open}, {"table", table_open}, {"math", math_open},
-                     {"utf8", utf8_open},     {"json", json_open}};
+    } libraries[] = {{"string", string_open},
+                     {"table", table_open},
+                     {"math", math_open},
+                     {"utf8", utf8_open},
+                     {"json", json_open}};
 
     lua_newtable(L);
     lua_rawseti(L, LUA_REGISTRYINDEX, REF_LIST_META);
@@ -191,8 +193,7 @@ static int oldest_chunk(const sandbox *s, bool free_too)
     for (int i = 0; i < CHUNK_SLOTS; i++) {
         if (!s->chunks[i].text && free_too)
             return i;
-        if (s->chunks[i].text &&
-            (found < 0 || s->chunks[i].used_at < s->chunks[found].used_at))
+        if (s->chunks[i].text && (found < 0 || s->chunks[i].used_at < s->chunks[found].used_at))
             found = i;
     }
     return found;

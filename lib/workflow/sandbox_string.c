@@ -106,7 +106,8 @@ static int string_byte(lua_State *L)
     size_t len;
     const char *s = luaL_checklstring(L, 1, &len);
     lua_Integer first = base_opt_integer(L, 2, 1);
-    size_t from = string_start(first, len), to = string_end(base_opt_integer(L, 3, (lua_Integer)from), len);
+    size_t from = string_start(first, len),
+           to = string_end(base_opt_integer(L, 3, (lua_Integer)from), len);
 
     if (from > to)
         return 0;
@@ -158,8 +159,8 @@ static void open_metatable(lua_State *L)
     static const struct {
         const char *event;
         int op;
-    } events[] = {{"__add", LUA_OPADD}, {"__sub", LUA_OPSUB},   {"__mul", LUA_OPMUL},
-                  {"__mod", LUA_OPMOD}, {"__pow", LUA_OPPOW},   {"__div", LUA_OPDIV},
+    } events[] = {{"__add", LUA_OPADD}, {"__sub", LUA_OPSUB},  {"__mul", LUA_OPMUL},
+                  {"__mod", LUA_OPMOD}, {"__pow", LUA_OPPOW},  {"__div", LUA_OPDIV},
                   {"__unm", LUA_OPUNM}, {"__idiv", LUA_OPIDIV}};
 
     lua_pushliteral(L, "");
@@ -177,12 +178,13 @@ static void open_metatable(lua_State *L)
 
 void string_open(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        {"byte", string_byte},   {"char", string_char},     {"find", string_find},
-        {"format", string_format}, {"gmatch", string_gmatch}, {"gsub", string_gsub},
-        {"len", string_len},     {"lower", string_lower},   {"match", string_match},
-        {"rep", string_rep},     {"reverse", string_reverse}, {"sub", string_sub},
-        {"upper", string_upper}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"byte", string_byte},       {"char", string_char},
+                                         {"find", string_find},       {"format", string_format},
+                                         {"gmatch", string_gmatch},   {"gsub", string_gsub},
+                                         {"len", string_len},         {"lower", string_lower},
+                                         {"match", string_match},     {"rep", string_rep},
+                                         {"reverse", string_reverse}, {"sub", string_sub},
+                                         {"upper", string_upper},     {NULL, NULL}};
 
     luaL_newlib(L, functions);
     open_metatable(L);

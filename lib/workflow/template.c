@@ -142,8 +142,7 @@ static int32_t split(compiler *c, node *n, const char *s, size_t len, const plac
     return rc ? rc : add_text(c, n, text);
 }
 
-static int32_t compile_string(compiler *c, json_t *value, const place *at, node *out,
-                              bool *changed)
+static int32_t compile_string(compiler *c, json_t *value, const place *at, node *out, bool *changed)
 {
     const char *s = json_string_value(value);
     size_t len = json_string_length(value);
@@ -199,8 +198,7 @@ static int32_t compile_object(compiler *c, json_t *object, const place *at, int 
     size_t index = 0;
     int32_t rc = 0;
 
-    for (void *it = json_object_iter(object); it && !rc;
-         it = json_object_iter_next(object, it)) {
+    for (void *it = json_object_iter(object); it && !rc; it = json_object_iter_next(object, it)) {
         place here = {at, json_object_iter_key(it), 0};
 
         rc = add_change(c, out, json_object_iter_value(it), index++, &here, depth);

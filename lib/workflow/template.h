@@ -34,8 +34,9 @@ int32_t template_compile_expression(const char *text, const template_names *name
                                     orch_error **err);
 void template_free(template *t);
 
-json_t *template_constant(const template *t);  /* borrowed; NULL if anything is to be evaluated */
-bool template_is_inline(const template *t);    /* plain paths only, no Lua, no secrets: may run on the loop */
+json_t *template_constant(const template *t); /* borrowed; NULL if anything is to be evaluated */
+bool template_is_inline(
+    const template *t); /* plain paths only, no Lua, no secrets: may run on the loop */
 bool template_has_secrets(const template *t);
 /* The steps whose values it can reach, by number, sorted, without doubles. `*all_dependencies` is set if it also uses
  * `steps` in a way that only shows at run time (`steps[name]`, pairs(steps)): then it sees the step's own

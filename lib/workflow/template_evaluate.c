@@ -187,13 +187,13 @@ static int32_t evaluate_text(evaluation *v, const node *n, const place *at, json
     for (uint32_t i = 0; i < n->count && !rc; i++) {
         const part *p = &n->parts[i];
         size_t before = text.len;
-        json_t *value;
+        json_t *value = NULL;
 
         if (p->text) {
             buf_add(&text, p->text, p->len);
         } else {
             rc = evaluate_expression(v, &p->expression, at, &value);
-            if (!rc) {
+            if (value) {
                 add_value(&text, value);
                 json_decref(value);
             }

@@ -52,8 +52,8 @@ static int32_t find_step(template *t, const template_names *names, const express
 
     if (rc) {
         snprintf(message, sizeof message, "%s%s", orch_error_message(wrong),
-                 looks_subtracted(e, name, len)
-                     ? " (a name with '-' is written steps[\"name\"])" : "");
+                 looks_subtracted(e, name, len) ? " (a name with '-' is written steps[\"name\"])"
+                                                : "");
         orch_error_free(wrong);
         return place_error(at, rc, e->text, e->len, message, err);
     }
@@ -78,8 +78,8 @@ static int32_t compile_path(template *t, const template_names *names, expression
     return 0;
 }
 
-static int32_t compile_lua(template *t, const template_names *names, expression *e,
-                           const place *at, orch_error **err)
+static int32_t compile_lua(template *t, const template_names *names, expression *e, const place *at,
+                           orch_error **err)
 {
     orch_error *wrong = NULL;
     int32_t rc = sandbox_check(e->text, e->len, true, &wrong);

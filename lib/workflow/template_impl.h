@@ -11,7 +11,7 @@
 #include "workflow/template.h"
 
 #define TEMPLATE_MAX_DEPTH 512
-#define EXPRESSION_SHOWN 80 /* bytes of an expression in messages */
+#define EXPRESSION_SHOWN   80 /* bytes of an expression in messages */
 
 /* ---- template_path.c ----------------------------------------------------------------------------------- */
 
@@ -34,7 +34,7 @@ enum path_kind { PATH_NONE, PATH_PLAIN, PATH_NO_MEMORY };
 enum path_kind path_parse(const char *text, size_t len, path *out);
 void path_free(path *p);
 /* Borrowed value of the members after the root; NULL with what is wrong in `wrong`. */
-json_t *path_walk(const path *p, json_t *root, char *wrong, size_t wrong_size);
+json_t *path_walk(const path *p, json_t *value, char *wrong, size_t wrong_size);
 
 /* ---- template.c ---------------------------------------------------------------------------------------- */
 
@@ -73,7 +73,8 @@ typedef struct known_step {
     char *name;
 } known_step;
 
-struct template {
+struct template
+{
     json_t *value;    /* owned */
     bool is_constant; /* then value is the result */
     bool uses_lua;

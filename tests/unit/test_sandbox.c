@@ -19,7 +19,7 @@
 #include "workflow/sandbox_scan.h"
 
 #define SMALL_INSTRUCTIONS 1000000
-#define SMALL_MEMORY ((uint64_t)8 << 20)
+#define SMALL_MEMORY       ((uint64_t)8 << 20)
 
 /* ---- a scope ------------------------------------------------------------------------------------------- */
 
@@ -77,7 +77,8 @@ static int set_up(void **state)
     const sandbox_limits small = {SMALL_INSTRUCTIONS, SMALL_MEMORY};
     sandbox *s = NULL;
 
-    step_values[0] = json_pack("{s:s, s:{s:i}, s:n}", "status", "succeeded", "output", "id", 7, "error");
+    step_values[0] = json_pack("{s:s, s:{s:i}, s:n}", "status", "succeeded", "output", "id", 7,
+                               "error");
     if (sandbox_new(&small, &s, NULL))
         return -1;
     *state = s;
@@ -139,7 +140,8 @@ static void expect_error(sandbox *s, const char *code, int32_t want, const char 
     int32_t rc = run_with(s, code, &sc, &out, &err);
 
     if (rc != want || !strstr(orch_error_message(err), word))
-        fail_msg("%s\n  gave   %d %s\n  wanted %d %s", code, rc, orch_error_message(err), want, word);
+        fail_msg("%s\n  gave   %d %s\n  wanted %d %s", code, rc, orch_error_message(err), want,
+                 word);
     assert_int_equal(orch_error_code(err), want);
     assert_null(out);
     assert_null(strstr(orch_error_message(err), "0x"));
@@ -159,12 +161,39 @@ static double seconds(void)
 
 static void test_nothing_dangerous_is_there(void **state)
 {
-    static const char *const absent[] = {
-        "io", "os", "debug", "package", "coroutine", "require", "load", "loadstring", "loadfile",
-        "dofile", "collectgarbage", "setmetatable", "getmetatable", "rawset", "rawget", "rawequal",
-        "print", "_G", "warn", "string.dump", "string.pack", "string.unpack", "math.random",
-        "math.randomseed", "math.sin", "math.exp", "math.log", "os and os.time", "setfenv",
-        "newproxy", "string.__index", "math.__metatable", "('').dump"};
+    static const char *const absent[] = {"io",
+                                         "os",
+                                         "debug",
+                                         "package",
+                                         "coroutine",
+                                         "require",
+                                         "load",
+                                         "loadstring",
+                                         "loadfile",
+                                         "dofile",
+                                         "collectgarbage",
+                                         "setmetatable",
+                                         "getmetatable",
+                                         "rawset",
+                                         "rawget",
+                                         "rawequal",
+                                         "print",
+                                         "_G",
+                                         "warn",
+                                         "string.dump",
+                                         "string.pack",
+                                         "string.unpack",
+                                         "math.random",
+                                         "math.randomseed",
+                                         "math.sin",
+                                         "math.exp",
+                                         "math.log",
+                                         "os and os.time",
+                                         "setfenv",
+                                         "newproxy",
+                                         "string.__index",
+                                         "math.__metatable",
+                                         "('').dump"};
 
     for (size_t i = 0; i < sizeof absent / sizeof *absent; i++) {
         char code[128];
@@ -182,7 +211,8 @@ static void test_nothing_dangerous_is_there(void **state)
 
 static void test_no_addresses(void **state)
 {
-    expect(*state, "return {tostring({}), tostring(pairs), tostring(function() end), tostring(null)}",
+    expect(*state,
+           "return {tostring({}), tostring(pairs), tostring(function() end), tostring(null)}",
            "[\"table\",\"function\",\"function\",\"null\"]");
     expect(*state, "return string.format('%s %s', {}, print or pairs)", "\"table function\"");
     expect_error(*state, "return string.format('%p', {})", ORCH_E_INVALID_ARGUMENT, "conversion");
@@ -197,10 +227,17 @@ static void test_no_addresses(void **state)
 
 static void test_the_library_cannot_be_changed(void **state)
 {
-    static const char *const attacks[] = {
-        "string.format = nil", "string.new = 1", "table.insert(string, 1)", "table.sort = 1",
-        "table.move({1}, 1, 1, 1, math)", "array(string)", "object(json)", "secrets.x = 1",
-        "utf8.char = nil", "json.encode = tostring", "('').x = 1"};
+    static const char *const attacks[] = {"string.format = nil",
+                                          "string.new = 1",
+                                          "table.insert(string, 1)",
+                                          "table.sort = 1",
+                                          "table.move({1}, 1, 1, 1, math)",
+                                          "array(string)",
+                                          "object(json)",
+                                          "secrets.x = 1",
+                                          "utf8.char = nil",
+                                          "json.encode = tostring",
+                                          "('').x = 1"};
 
     for (size_t i = 0; i < sizeof attacks / sizeof *attacks; i++)
         expect_error(*state, attacks[i], ORCH_E_INVALID_ARGUMENT, "");
@@ -210,13 +247,19 @@ static void test_the_library_cannot_be_changed(void **state)
 static void test_a_run_leaves_nothing_behind(void **state)
 {
     expect(*state, "x = 1 string = nil pairs = nil input = 5 null = 2 return x", "1");
-    expect(*state, "return {x == nil, string ~= nil, pairs ~= nil, null ~= 2}", "[true,true,true,true]");
-    expect_on(*state, "local i = input i.a = 99 i.l[1] = 99 return input.a", "{\"a\":1,\"l\":[1]}", "99");
+    expect(*state, "return {x == nil, string ~= nil, pairs ~= nil, null ~= 2}",
+           "[true,true,true,true]");
+    expect_on(*state, "local i = input i.a = 99 i.l[1] = 99 return input.a", "{\"a\":1,\"l\":[1]}",
+              "99");
     expect_on(*state, "local i = input return {i.a, i.l[1]}", "{\"a\":1,\"l\":[1]}", "[1,1]");
     /* The same chunk again: its function is kept, its state is not. */
     for (int i = 0; i < 3; i++)
-        expect(*state, "n = (n or 0) + 1 local function f() m = (m or 0) + 1 return m end f() return n + f()", "3");
-    expect_error(*state, "y = {} while true do y[#y+1] = 'x' .. #y end", ORCH_E_RESOURCE_EXHAUSTED, "");
+        expect(
+            *state,
+            "n = (n or 0) + 1 local function f() m = (m or 0) + 1 return m end f() return n + f()",
+            "3");
+    expect_error(*state, "y = {} while true do y[#y+1] = 'x' .. #y end", ORCH_E_RESOURCE_EXHAUSTED,
+                 "");
     expect(*state, "return y == nil", "true");
 }
 
@@ -236,7 +279,8 @@ static const hostile hostile_code[] = {
     {"return pcall(function() while true do end end)", "instructions"},
     {"while true do pcall(function() while true do end end) end", "instructions"},
     {"return xpcall(function() while true do end end, function() return 1 end)", "instructions"},
-    {"return xpcall(function() while true do end end, function() while true do end end)", "instructions"},
+    {"return xpcall(function() while true do end end, function() while true do end end)",
+     "instructions"},
     {"return select(2, pcall(string.rep, 'x', 1e9))", "memory"},
     {"local function f() return 1 + f() end return f()", "stack"},
     {"local function f() return 1 + f() end while true do pcall(f) end", "stack"},
@@ -255,8 +299,10 @@ static const hostile hostile_code[] = {
     {"local s = ('x'):rep(1e6) while true do local t = s:upper() end", "instructions"},
     {"local s = ('x'):rep(1e6) while true do local t = s:reverse() end", "instructions"},
     {"local s = ('x'):rep(1e6) while true do local t = s:len() + #s:sub(2) end", "instructions"},
-    {"local s, t = ('x'):rep(2e6), ('x'):rep(2e6-1)..'x' while true do local b = s == t end", "instructions"},
-    {"local s, t = ('x'):rep(2e6), ('x'):rep(2e6-1)..'y' while true do local b = s < t end", "instructions"},
+    {"local s, t = ('x'):rep(2e6), ('x'):rep(2e6-1)..'x' while true do local b = s == t end",
+     "instructions"},
+    {"local s, t = ('x'):rep(2e6), ('x'):rep(2e6-1)..'y' while true do local b = s < t end",
+     "instructions"},
     {"local t = {} for i = 1, 1e9 do t[i] = i end", ""},
     {"local t = {} for i = 1, 1e9 do t['k' .. i] = {i} end", ""},
     {"local t = {} for i = 1, 1e9 do t[i] = function() return i end end", ""},
@@ -268,17 +314,30 @@ static const hostile hostile_code[] = {
     {"return ('('):rep(30000):find('%b()')", "instructions"},
     {"return ('a'):rep(30000):find('.-' .. ('[' .. ('x'):rep(1000) .. ']'))", "instructions"},
     {"return ('x'):rep(1e5):gsub('', ('y'):rep(1e5))", "memory"},
-    {"return ('x'):rep(1e5):gsub('x', '%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0"
-     "%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0')", ""},
-    {"local t = {} local x = ('x'):rep(10000) for i = 1, 2000 do t[i] = x end return table.concat(t)", "memory"},
-    {"local s, t = ('x'):rep(1e5), {} for i = 1, 200 do t[i] = s end return string.format(('%s'):rep(200), table.unpack(t))", "memory"},
+    {"return ('x'):rep(1e5):gsub('x', "
+     "'%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0"
+     "%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%0%"
+     "0%0')",
+     ""},
+    {"local t = {} local x = ('x'):rep(10000) for i = 1, 2000 do t[i] = x end return "
+     "table.concat(t)",
+     "memory"},
+    {"local s, t = ('x'):rep(1e5), {} for i = 1, 200 do t[i] = s end return "
+     "string.format(('%s'):rep(200), table.unpack(t))",
+     "memory"},
     {"while true do local s = string.format(('%%'):rep(1000)) end", "instructions"},
-    {"local t = {} for i = 1, 5000 do t[i] = i % 7 end while true do table.sort(t) end", "instructions"},
-    {"local t = {} for i = 1, 5000 do t[i] = i end table.sort(t, function() while true do end end)", "instructions"},
+    {"local t = {} for i = 1, 5000 do t[i] = i % 7 end while true do table.sort(t) end",
+     "instructions"},
+    {"local t = {} for i = 1, 5000 do t[i] = i end table.sort(t, function() while true do end end)",
+     "instructions"},
     {"local t = {1,2,3} table.move(t, 1, 1e15, 2, {})", "instructions"},
-    {"local t = {} for i = 1, 2000 do t[i] = 1 end while true do table.insert(t, 1, 1) end", "instructions"},
-    {"local t = {} for i = 1, 2000 do t['k' .. i] = 1 end while true do for k in pairs(t) do break end end", "instructions"},
-    {"local t = {} for i = 1, 2000 do t['k' .. i] = 1 end while true do next(t) end", "instructions"},
+    {"local t = {} for i = 1, 2000 do t[i] = 1 end while true do table.insert(t, 1, 1) end",
+     "instructions"},
+    {"local t = {} for i = 1, 2000 do t['k' .. i] = 1 end while true do for k in pairs(t) do break "
+     "end end",
+     "instructions"},
+    {"local t = {} for i = 1, 2000 do t['k' .. i] = 1 end while true do next(t) end",
+     "instructions"},
     {"while true do select('#', table.unpack({}, 1, 8000)) end", "instructions"},
     {"while true do local t = {table.unpack({}, 1, 8000)} end", "instructions"},
     {"while true do math.max(table.unpack({1, 2, 3})) end", "instructions"},
@@ -288,7 +347,9 @@ static const hostile hostile_code[] = {
     {"local t = {} for i = 1, 40 do t = {t, t} end return json.encode(t)", ""},
     {"local s = ('['):rep(1e6) return json.decode(s)", "memory"},
     {"while true do json.decode('[1,2,3]') end", "instructions"},
-    {"local s = (' '):rep(1e6) .. '1' while true do pcall(function() return s + 1 end) tonumber(s) end", "instructions"},
+    {"local s = (' '):rep(1e6) .. '1' while true do pcall(function() return s + 1 end) tonumber(s) "
+     "end",
+     "instructions"},
     {"for i = 1, 1e9 do local t = {{{{{{}}}}}} end", "instructions"},
     {"local t = {} t[1] = t while true do pcall(json.encode, t) end", "instructions"},
 };
@@ -337,8 +398,10 @@ static void test_budgets_are_named_and_exact_enough(void **state)
 
 static void test_garbage_costs_no_memory_budget(void **state)
 {
-    expect(*state, "local n, base = 0, ('x'):rep(40000) for i = 1, 500 do n = n + #(base .. 'y') end return n",
-           "20000500");
+    expect(
+        *state,
+        "local n, base = 0, ('x'):rep(40000) for i = 1, 500 do n = n + #(base .. 'y') end return n",
+        "20000500");
     for (int i = 0; i < 20; i++)
         expect(*state, "big = ('x'):rep(3000000) return #big", "3000000");
 }
@@ -370,9 +433,9 @@ static void test_stop_flag(void **state)
         pthread_t thread;
 
         assert_int_equal(pthread_create(&thread, NULL, stop_soon, (void *)(uintptr_t)&stop), 0);
-        assert_int_equal(sandbox_run(s, endless[i], strlen(endless[i]), false, &sc, &names, &stop,
-                                     &out, &err),
-                         ORCH_E_CANCELLED);
+        assert_int_equal(
+            sandbox_run(s, endless[i], strlen(endless[i]), false, &sc, &names, &stop, &out, &err),
+            ORCH_E_CANCELLED);
         pthread_join(thread, NULL);
         orch_error_free(err);
     }
@@ -384,11 +447,32 @@ static void test_stop_flag(void **state)
 
 static void test_json_survives(void **state)
 {
-    static const char *const values[] = {
-        "null", "true", "false", "0", "-1", "9223372036854775807", "-9223372036854775808", "1.0",
-        "0.5", "-0.25", "1e300", "\"\"", "\"text \\\" \\\\ \\n é 漢 😀\"", "[]", "{}", "[[]]", "[{}]",
-        "{\"a\":[]}", "{\"a\":{}}", "[null]", "[null,null,1]", "{\"a\":null}", "[1,[2,[3,[]]]]",
-        "{\"1\":\"a\",\"2\":\"b\"}", "{\"a\":{\"b\":{\"c\":[1,2.0,\"3\",true,null]}},\"z\":0}", "{\"\":1}"};
+    static const char *const values[] = {"null",
+                                         "true",
+                                         "false",
+                                         "0",
+                                         "-1",
+                                         "9223372036854775807",
+                                         "-9223372036854775808",
+                                         "1.0",
+                                         "0.5",
+                                         "-0.25",
+                                         "1e300",
+                                         "\"\"",
+                                         "\"text \\\" \\\\ \\n é 漢 😀\"",
+                                         "[]",
+                                         "{}",
+                                         "[[]]",
+                                         "[{}]",
+                                         "{\"a\":[]}",
+                                         "{\"a\":{}}",
+                                         "[null]",
+                                         "[null,null,1]",
+                                         "{\"a\":null}",
+                                         "[1,[2,[3,[]]]]",
+                                         "{\"1\":\"a\",\"2\":\"b\"}",
+                                         "{\"a\":{\"b\":{\"c\":[1,2.0,\"3\",true,null]}},\"z\":0}",
+                                         "{\"\":1}"};
 
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
         char wrapped[256], copied[300];
@@ -396,7 +480,8 @@ static void test_json_survives(void **state)
         snprintf(wrapped, sizeof wrapped, "{\"v\":%s}", values[i]);
         expect_on(*state, "return input.v", wrapped, values[i]);
         expect_on(*state, "local i = input return i", wrapped, wrapped);
-        snprintf(copied, sizeof copied, "return json.encode(json.decode(json.encode(input.v))) == json.encode(input.v)");
+        snprintf(copied, sizeof copied,
+                 "return json.encode(json.decode(json.encode(input.v))) == json.encode(input.v)");
         expect_on(*state, copied, wrapped, "true");
     }
 }
@@ -482,7 +567,9 @@ static void test_depth_of_what_comes_in(void **state)
 
 static void test_null(void **state)
 {
-    expect_on(*state, "return {input.n == null, input.n == nil, input.absent == nil, null == null, type(null), type(input.n)}",
+    expect_on(*state,
+              "return {input.n == null, input.n == nil, input.absent == nil, null == null, "
+              "type(null), type(input.n)}",
               "{\"n\":null}", "[true,false,true,true,\"null\",\"null\"]");
     expect_on(*state, "return input.n and 1 or 2", "{\"n\":null}", "1");
     expect_error(*state, "return null.x", ORCH_E_INVALID_ARGUMENT, "null");
@@ -495,9 +582,11 @@ static void test_null(void **state)
 
 static void test_json_library(void **state)
 {
-    expect(*state, "return json.encode({b = 1, a = {}, l = array{}, n = null, f = 1.0, x = 0.1})",
-           "\"{\\\"a\\\":{},\\\"b\\\":1,\\\"f\\\":1.0,\\\"l\\\":[],\\\"n\\\":null,\\\"x\\\":0.1}\"");
-    expect(*state, "return json.decode('{\"a\":[1,2.5,null,[],{}]}')", "{\"a\":[1,2.5,null,[],{}]}");
+    expect(
+        *state, "return json.encode({b = 1, a = {}, l = array{}, n = null, f = 1.0, x = 0.1})",
+        "\"{\\\"a\\\":{},\\\"b\\\":1,\\\"f\\\":1.0,\\\"l\\\":[],\\\"n\\\":null,\\\"x\\\":0.1}\"");
+    expect(*state, "return json.decode('{\"a\":[1,2.5,null,[],{}]}')",
+           "{\"a\":[1,2.5,null,[],{}]}");
     expect(*state, "return json.decode('7')", "7");
     expect_error(*state, "return json.decode('{\"a\":}')", ORCH_E_INVALID_ARGUMENT, "json.decode");
     expect_error(*state, "return json.encode(pairs)", ORCH_E_INVALID_ARGUMENT, "function");
@@ -514,8 +603,10 @@ static void test_scope_names(void **state)
 
     expect(*state, "return {execution.id, execution.run}", "[\"e-1\",1]");
     expect(*state, "return {item == nil, index == nil}", "[true,true]");
-    expect(*state, "return {steps.a.output.id, steps['b-c'] == null, steps.other == nil}", "[7,true,true]");
-    expect(*state, "local n = {} for k in pairs(steps) do n[#n + 1] = k end return n", "[\"a\",\"b-c\"]");
+    expect(*state, "return {steps.a.output.id, steps['b-c'] == null, steps.other == nil}",
+           "[7,true,true]");
+    expect(*state, "local n = {} for k in pairs(steps) do n[#n + 1] = k end return n",
+           "[\"a\",\"b-c\"]");
     sc.item = json_pack("{s:s}", "name", "x");
     sc.index = 0;
     assert_int_equal(run_with(*state, "return {item.name, index}", &sc, &out, &err), 0);
@@ -535,7 +626,8 @@ static void test_only_what_is_named_is_made(void **state)
     expect(*state, "return steps['b-c'] == null", "true");
     assert_int_equal(steps_read, 1);
     expect_on(*state, "return input.a + input['x-y']", input, "4");
-    expect_on(*state, "local s = 0 for _ in pairs(input) do s = s + 1 end return s + input.a", input, "4");
+    expect_on(*state, "local s = 0 for _ in pairs(input) do s = s + 1 end return s + input.a",
+              input, "4");
     expect_on(*state, "local k = 'x-y' return input[k] + input.a", input, "4");
     expect_on(*state, "local i = input return i.a + i['x-y']", input, "4");
     expect_on(*state, "return input --[[ ]] . a + input --c\n [ 'x-y' ]", input, "4");
@@ -553,11 +645,13 @@ static void test_secrets(void **state)
 
     expect(*state, "return #secrets.TOKEN", "6");
     expect_error(*state, "return secrets.OTHER", ORCH_E_PERMISSION_DENIED, "not for you");
-    expect_error(*state, "pcall(function() return secrets.OTHER end) return 1", ORCH_E_PERMISSION_DENIED, "OTHER");
+    expect_error(*state, "pcall(function() return secrets.OTHER end) return 1",
+                 ORCH_E_PERMISSION_DENIED, "OTHER");
     expect_error(*state, "return secrets[1]", ORCH_E_INVALID_ARGUMENT, "string");
     expect(*state, "local n = 0 for k in pairs(secrets) do n = n + 1 end return n", "0");
     sc.secret = NULL;
-    assert_int_equal(run_with(*state, "return secrets.TOKEN", &sc, &out, &err), ORCH_E_INVALID_ARGUMENT);
+    assert_int_equal(run_with(*state, "return secrets.TOKEN", &sc, &out, &err),
+                     ORCH_E_INVALID_ARGUMENT);
     orch_error_free(err);
     drop_scope(&sc);
 }
@@ -574,8 +668,10 @@ static void test_errors_say_what_and_where(void **state)
     expect_error(*state, "return 1 +", ORCH_E_INVALID_ARGUMENT, "code:1:");
     expect_error(*state, "error('bad thing')", ORCH_E_INVALID_ARGUMENT, "code:1: bad thing");
     expect_error(*state, "error('bad thing', 0)", ORCH_E_INVALID_ARGUMENT, "bad thing");
-    expect_error(*state, "error{code='NOT_FOUND', message='gone', data={1}}", ORCH_E_NOT_FOUND, "gone");
-    expect_error(*state, "error{code='NO_SUCH_CODE', message='gone'}", ORCH_E_INVALID_ARGUMENT, "gone");
+    expect_error(*state, "error{code='NOT_FOUND', message='gone', data={1}}", ORCH_E_NOT_FOUND,
+                 "gone");
+    expect_error(*state, "error{code='NO_SUCH_CODE', message='gone'}", ORCH_E_INVALID_ARGUMENT,
+                 "gone");
     expect_error(*state, "error{code=5, message={}}", ORCH_E_INVALID_ARGUMENT, "without a message");
     expect_error(*state, "error()", ORCH_E_INVALID_ARGUMENT, "nil");
     expect_error(*state, "error(null)", ORCH_E_INVALID_ARGUMENT, "null");
@@ -599,11 +695,19 @@ static void test_pcall(void **state)
     expect(*state, "return {pcall(error, 'x', 0)}", "[false,\"x\"]");
     expect(*state, "return {pcall(function(...) return ... end, 1, 2)}", "[true,1,2]");
     expect(*state, "return {xpcall(function(a, b) return a + b end, tostring, 1, 2)}", "[true,3]");
-    expect(*state, "return {xpcall(error, function(m) return m .. '!' end, 'x', 0)}", "[false,\"x!\"]");
+    expect(*state, "return {xpcall(error, function(m) return m .. '!' end, 'x', 0)}",
+           "[false,\"x!\"]");
     expect(*state, "local ok, e = pcall(error, {code = 'X'}) return e.code", "\"X\"");
-    expect(*state, "local n = 0 for i = 1, 1000 do if not pcall(error) then n = n + 1 end end return n", "1000");
-    expect(*state, "local n = 0 for i = 1, 300 do pcall(string.gsub, 'x', 'x', error) n = n + 1 end return n", "300");
-    expect(*state, "local function f(n) if n == 0 then return 'deep' end return select(2, pcall(f, n - 1)) end return f(90)",
+    expect(*state,
+           "local n = 0 for i = 1, 1000 do if not pcall(error) then n = n + 1 end end return n",
+           "1000");
+    expect(
+        *state,
+        "local n = 0 for i = 1, 300 do pcall(string.gsub, 'x', 'x', error) n = n + 1 end return n",
+        "300");
+    expect(*state,
+           "local function f(n) if n == 0 then return 'deep' end return select(2, pcall(f, n - 1)) "
+           "end return f(90)",
            "\"deep\"");
 }
 
@@ -644,7 +748,8 @@ static void test_deep_source_is_an_error(void **state)
 
 static const char walk_code[] =
     "local keys, n = {}, 0 local t = {} "
-    "for i = 1, 200 do t['k' .. (i * 7919) % 1000] = i t[(i * 31) % 500 + 0.5] = i t[i * i] = i end t[true] = 1 t[false] = 2 "
+    "for i = 1, 200 do t['k' .. (i * 7919) % 1000] = i t[(i * 31) % 500 + 0.5] = i t[i * i] = i "
+    "end t[true] = 1 t[false] = 2 "
     "for k, v in pairs(t) do keys[#keys + 1] = tostring(k) .. '=' .. tostring(v) end "
     "local k = next(t) while k ~= nil do n = n + 1 k = next(t, k) end "
     "return {keys = keys, n = n}";
@@ -662,22 +767,36 @@ static void test_walks_are_in_order(void **state)
     }
     free(first);
     expect(*state,
-           "local o = {} for k in pairs({b=1, a=1, [10]=1, [2]=1, [-1]=1, [2.5]=1, [true]=1, [false]=1, ['']=1, ab=1}) "
+           "local o = {} for k in pairs({b=1, a=1, [10]=1, [2]=1, [-1]=1, [2.5]=1, [true]=1, "
+           "[false]=1, ['']=1, ab=1}) "
            "do o[#o + 1] = tostring(k) end return table.concat(o, ',')",
            "\"-1,2,2.5,10,,a,ab,b,false,true\"");
-    expect(*state, "local o = {} for k in pairs({[math.mininteger]=1, [math.maxinteger]=1, [1e300]=1, [-1e300]=1, [2^53]=1, [1/0]=1}) "
+    expect(*state,
+           "local o = {} for k in pairs({[math.mininteger]=1, [math.maxinteger]=1, [1e300]=1, "
+           "[-1e300]=1, [2^53]=1, [1/0]=1}) "
            "do o[#o + 1] = tostring(k) end return table.concat(o, ' ')",
            "\"-1e+300 -9223372036854775808 9007199254740992 9223372036854775807 1e+300 inf\"");
 }
 
 static void test_walks_survive_changes(void **state)
 {
-    expect(*state, "local t = {a=1, b=2, c=3} for k in pairs(t) do t[k] = nil end return next(t) == nil", "true");
-    expect(*state, "local t, n = {a=1, b=2, c=3}, 0 for k in pairs(t) do t.c = nil n = n + 1 end return n", "2");
-    expect(*state, "local t, n = {1, 2, 3, 4}, 0 for i in pairs(t) do t[4] = nil t[i] = 0 n = n + 1 end return n", "3");
-    expect(*state, "local t = {a=1} for k in pairs(t) do for i = 1, 100 do t['n' .. i] = i end end return t.n7", "7");
+    expect(*state,
+           "local t = {a=1, b=2, c=3} for k in pairs(t) do t[k] = nil end return next(t) == nil",
+           "true");
+    expect(*state,
+           "local t, n = {a=1, b=2, c=3}, 0 for k in pairs(t) do t.c = nil n = n + 1 end return n",
+           "2");
+    expect(*state,
+           "local t, n = {1, 2, 3, 4}, 0 for i in pairs(t) do t[4] = nil t[i] = 0 n = n + 1 end "
+           "return n",
+           "3");
+    expect(*state,
+           "local t = {a=1} for k in pairs(t) do for i = 1, 100 do t['n' .. i] = i end end return "
+           "t.n7",
+           "7");
     expect(*state, "local n = 0 for i, v in ipairs({1, 2, nil, 4}) do n = n + v end return n", "3");
-    expect(*state, "local n = 0 for k, v in pairs(array{5, 6}) do n = n + k * v end return n", "17");
+    expect(*state, "local n = 0 for k, v in pairs(array{5, 6}) do n = n + k * v end return n",
+           "17");
 }
 
 static void test_locale_does_not_matter(void **state)
@@ -686,7 +805,9 @@ static void test_locale_does_not_matter(void **state)
 
     for (size_t i = 0; i < 4; i++) {
         setlocale(LC_ALL, locales[i]);
-        expect(*state, "return {tostring(1.5), string.format('%.2f', 2.5), tonumber('1.5'), 'a' < 'B', ('\\xc4'):lower() == '\\xc4'}",
+        expect(*state,
+               "return {tostring(1.5), string.format('%.2f', 2.5), tonumber('1.5'), 'a' < 'B', "
+               "('\\xc4'):lower() == '\\xc4'}",
                "[\"1.5\",\"2.50\",1.5,false,true]");
     }
     setlocale(LC_ALL, "C");
@@ -694,7 +815,9 @@ static void test_locale_does_not_matter(void **state)
 
 static void test_not_a_number_has_no_sign(void **state)
 {
-    expect(*state, "return {tostring(0/0), tostring(-(0/0)), string.format('%f', 0/0), string.format('%.1f', -(0/0))}",
+    expect(*state,
+           "return {tostring(0/0), tostring(-(0/0)), string.format('%f', 0/0), "
+           "string.format('%.1f', -(0/0))}",
            "[\"nan\",\"nan\",\"nan\",\"nan\"]");
 }
 
@@ -702,16 +825,23 @@ static void test_not_a_number_has_no_sign(void **state)
 
 static void test_strings(void **state)
 {
-    expect(*state, "return {('abc'):sub(2), ('abc'):sub(-2, -2), ('abc'):sub(0), ('abc'):sub(2, 1), ('abc'):sub(-100, 100), ('abc'):sub(5)}",
+    expect(*state,
+           "return {('abc'):sub(2), ('abc'):sub(-2, -2), ('abc'):sub(0), ('abc'):sub(2, 1), "
+           "('abc'):sub(-100, 100), ('abc'):sub(5)}",
            "[\"bc\",\"b\",\"abc\",\"\",\"abc\",\"\"]");
-    expect(*state, "return {('aBc'):upper(), ('aBc'):lower(), ('abc'):reverse(), ('ab'):rep(3, '-'), #'abc', ('x'):rep(0), ('x'):rep(-1)}",
+    expect(*state,
+           "return {('aBc'):upper(), ('aBc'):lower(), ('abc'):reverse(), ('ab'):rep(3, '-'), "
+           "#'abc', ('x'):rep(0), ('x'):rep(-1)}",
            "[\"ABC\",\"abc\",\"cba\",\"ab-ab-ab\",3,\"\",\"\"]");
     expect(*state, "return {('abc'):byte(1, -1)}", "[97,98,99]");
     expect(*state, "return {string.char(72, 105), string.char()}", "[\"Hi\",\"\"]");
-    expect(*state, "return {'10' + 1, '0x10' * 2, -'3', '1e1' // 1, 10 .. 20}", "[11,32,-3,10.0,\"1020\"]");
+    expect(*state, "return {'10' + 1, '0x10' * 2, -'3', '1e1' // 1, 10 .. 20}",
+           "[11,32,-3,10.0,\"1020\"]");
     expect_error(*state, "return 'x' + 1", ORCH_E_INVALID_ARGUMENT, "arithmetic on a string");
     expect_error(*state, "return {} + '1'", ORCH_E_INVALID_ARGUMENT, "arithmetic on a table");
-    expect(*state, "return {tonumber('ff', 16), tonumber('zz', 36), tonumber('8', 8) == nil, tonumber(' 12 '), tonumber('1e3'), tonumber('') == nil, tonumber({}) == nil, tonumber('-7', 10)}",
+    expect(*state,
+           "return {tonumber('ff', 16), tonumber('zz', 36), tonumber('8', 8) == nil, tonumber(' 12 "
+           "'), tonumber('1e3'), tonumber('') == nil, tonumber({}) == nil, tonumber('-7', 10)}",
            "[255,1295,true,12,1000.0,true,true,-7]");
     expect_error(*state, "string.char(256)", ORCH_E_INVALID_ARGUMENT, "range");
     expect_error(*state, "('x'):rep(20000):byte(1, -1)", ORCH_E_INVALID_ARGUMENT, "slice too long");
@@ -766,23 +896,37 @@ static void test_patterns(void **state)
         snprintf(code, sizeof code, "local r = %s return r", cases[i].code);
         expect(*state, code, cases[i].want);
     }
-    expect(*state, "local o = {} for k, v in ('a=1, b=2'):gmatch('(%w+)=(%w+)') do o[k] = v end return o",
+    expect(*state,
+           "local o = {} for k, v in ('a=1, b=2'):gmatch('(%w+)=(%w+)') do o[k] = v end return o",
            "{\"a\":\"1\",\"b\":\"2\"}");
-    expect(*state, "local o = {} for w in ('one two'):gmatch('%a+') do o[#o + 1] = w end return o", "[\"one\",\"two\"]");
+    expect(*state, "local o = {} for w in ('one two'):gmatch('%a+') do o[#o + 1] = w end return o",
+           "[\"one\",\"two\"]");
     expect(*state, "local n = 0 for _ in ('abc'):gmatch('') do n = n + 1 end return n", "4");
-    expect(*state, "local o = {} for w in ('abc'):gmatch('.', 2) do o[#o + 1] = w end return o", "[\"b\",\"c\"]");
+    expect(*state, "local o = {} for w in ('abc'):gmatch('.', 2) do o[#o + 1] = w end return o",
+           "[\"b\",\"c\"]");
     expect(*state, "return (('x'):rep(100000):find('x*$'))", "1");
 }
 
 static void test_bad_patterns_are_errors(void **state)
 {
-    static const char *const bad[] = {"('x'):find('[')",      "('x'):find('[a')",   "('x'):find('%')",
-                                      "('x'):find('(x')",     "('x'):match('x)')",   "('x'):find('%b')",
-                                      "('x'):find('%f')",     "('x'):find('%1')",   "('x'):find('[%')",
-                                      "('x'):gsub('x', '%2')", "('x'):gsub('x', '%')", "('x'):gsub('x', 5 == 5)",
-                                      "('x'):gsub('x', function() return {} end)",
-                                      "('x'):find(('()'):rep(33))", "('x'):find('[^')", "('x'):find('[]')",
-                                      "('a'):rep(300):find(('a?'):rep(300) .. ('a'):rep(300) .. 'b')"};
+    static const char *const bad[] = {
+        "('x'):find('[')",
+        "('x'):find('[a')",
+        "('x'):find('%')",
+        "('x'):find('(x')",
+        "('x'):match('x)')",
+        "('x'):find('%b')",
+        "('x'):find('%f')",
+        "('x'):find('%1')",
+        "('x'):find('[%')",
+        "('x'):gsub('x', '%2')",
+        "('x'):gsub('x', '%')",
+        "('x'):gsub('x', 5 == 5)",
+        "('x'):gsub('x', function() return {} end)",
+        "('x'):find(('()'):rep(33))",
+        "('x'):find('[^')",
+        "('x'):find('[]')",
+        "('a'):rep(300):find(('a?'):rep(300) .. ('a'):rep(300) .. 'b')"};
 
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         expect_error(*state, bad[i], ORCH_E_INVALID_ARGUMENT, "");
@@ -790,17 +934,22 @@ static void test_bad_patterns_are_errors(void **state)
 
 static void test_format(void **state)
 {
-    expect(*state, "return string.format('%d|%5d|%-5d|%05d|%+d|%x|%X|%o|%c|%i', 1, 2, 3, 4, 5, 255, 255, 8, 65, '7')",
+    expect(*state,
+           "return string.format('%d|%5d|%-5d|%05d|%+d|%x|%X|%o|%c|%i', 1, 2, 3, 4, 5, 255, 255, "
+           "8, 65, '7')",
            "\"1|    2|3    |00004|+5|ff|FF|10|A|7\"");
-    expect(*state, "return string.format('%s|%10s|%-10s|%.2s|%5.1s|%%|%s', 'a', 'b', 'c', 'def', 'gh', null)",
-           "\"a|         b|c         |de|    g|%|null\"");
+    expect(
+        *state,
+        "return string.format('%s|%10s|%-10s|%.2s|%5.1s|%%|%s', 'a', 'b', 'c', 'def', 'gh', null)",
+        "\"a|         b|c         |de|    g|%|null\"");
     expect(*state, "return string.format('%.3f|%e|%g|%G', 1/3, 12345.678, 1e20, 1e-10)",
            "\"0.333|1.234568e+04|1e+20|1E-10\"");
     expect(*state, "return string.format('%q %q %q %q', 'a\\n\"\\0', 1, 0.5, math.mininteger)",
            "\"\\\"a\\\\\\n\\\\\\\"\\\\000\\\" 1 0.5 0x8000000000000000\"");
     expect(*state, "return #string.format('%99.99f', -1e308)", "410");
     expect(*state, "return #string.format('%s', ('x'):rep(5000))", "5000");
-    expect_error(*state, "string.format('%d', 1.5)", ORCH_E_INVALID_ARGUMENT, "integer representation");
+    expect_error(*state, "string.format('%d', 1.5)", ORCH_E_INVALID_ARGUMENT,
+                 "integer representation");
     expect_error(*state, "string.format('%d')", ORCH_E_INVALID_ARGUMENT, "argument #2");
     expect_error(*state, "string.format('%')", ORCH_E_INVALID_ARGUMENT, "conversion");
     expect_error(*state, "string.format('%100d', 1)", ORCH_E_INVALID_ARGUMENT, "too long");
@@ -812,29 +961,42 @@ static void test_format(void **state)
 
 static void test_tables(void **state)
 {
-    expect(*state, "local t = {1, 2} table.insert(t, 3) table.insert(t, 1, 0) return t", "[0,1,2,3]");
-    expect(*state, "local t = {1, 2, 3} return {table.remove(t), table.remove(t, 1), t[1], #t}", "[3,1,2,1]");
-    expect(*state, "return {table.remove({}) == nil, table.concat({1, 'a', 2.5}, ', '), table.concat({}), table.concat({1, 2, 3}, '', 2, 3)}",
+    expect(*state, "local t = {1, 2} table.insert(t, 3) table.insert(t, 1, 0) return t",
+           "[0,1,2,3]");
+    expect(*state, "local t = {1, 2, 3} return {table.remove(t), table.remove(t, 1), t[1], #t}",
+           "[3,1,2,1]");
+    expect(*state,
+           "return {table.remove({}) == nil, table.concat({1, 'a', 2.5}, ', '), table.concat({}), "
+           "table.concat({1, 2, 3}, '', 2, 3)}",
            "[true,\"1, a, 2.5\",\"\",\"23\"]");
     expect(*state, "return {table.unpack({1, 2, 3}, 2)}", "[2,3]");
     expect(*state, "return table.pack(1, nil, 3).n", "3");
     expect(*state, "return {table.unpack(table.move({1, 2, 3}, 1, 3, 2))}", "[1,1,2,3]");
     expect(*state, "return table.move({1, 2, 3}, 2, 3, 1)", "[2,3,3]");
     expect(*state, "local t = {5, 2, 8, 1} table.sort(t) return t", "[1,2,5,8]");
-    expect(*state, "local t = {5, 2, 8, 1} table.sort(t, function(a, b) return a > b end) return t", "[8,5,2,1]");
+    expect(*state, "local t = {5, 2, 8, 1} table.sort(t, function(a, b) return a > b end) return t",
+           "[8,5,2,1]");
     expect(*state, "local t = {'b', 'a', 'C'} table.sort(t) return t", "[\"C\",\"a\",\"b\"]");
-    expect(*state, "local t = {} for i = 1, 100 do t[i] = {i % 3, i} end table.sort(t, function(a, b) return a[1] < b[1] end) "
-           "for i = 2, 100 do if t[i-1][1] == t[i][1] and t[i-1][2] > t[i][2] then return i end end return 'stable'",
+    expect(*state,
+           "local t = {} for i = 1, 100 do t[i] = {i % 3, i} end table.sort(t, function(a, b) "
+           "return a[1] < b[1] end) "
+           "for i = 2, 100 do if t[i-1][1] == t[i][1] and t[i-1][2] > t[i][2] then return i end "
+           "end return 'stable'",
            "\"stable\"");
-    expect(*state, "local t = {} for i = 1, 100 do t[i] = i end table.sort(t, function() return true end) "
-           "table.sort(t, function() return false end) table.sort(t) return t[100]", "100");
+    expect(*state,
+           "local t = {} for i = 1, 100 do t[i] = i end table.sort(t, function() return true end) "
+           "table.sort(t, function() return false end) table.sort(t) return t[100]",
+           "100");
     expect_error(*state, "table.sort({1, 'a'})", ORCH_E_INVALID_ARGUMENT, "compare");
-    expect_error(*state, "table.sort({3, 2, 1}, function() error('no') end)", ORCH_E_INVALID_ARGUMENT, "no");
+    expect_error(*state, "table.sort({3, 2, 1}, function() error('no') end)",
+                 ORCH_E_INVALID_ARGUMENT, "no");
     expect_error(*state, "table.insert({}, 5, 1)", ORCH_E_INVALID_ARGUMENT, "bounds");
     expect_error(*state, "table.unpack({}, 1, 1e7)", ORCH_E_INVALID_ARGUMENT, "too many results");
-    expect_error(*state, "table.unpack({}, math.mininteger, math.maxinteger)", ORCH_E_INVALID_ARGUMENT, "too many results");
+    expect_error(*state, "table.unpack({}, math.mininteger, math.maxinteger)",
+                 ORCH_E_INVALID_ARGUMENT, "too many results");
     expect_error(*state, "table.concat({{}})", ORCH_E_INVALID_ARGUMENT, "table");
-    expect_error(*state, "table.concat({}, '', 1, math.maxinteger)", ORCH_E_INVALID_ARGUMENT, "nil");
+    expect_error(*state, "table.concat({}, '', 1, math.maxinteger)", ORCH_E_INVALID_ARGUMENT,
+                 "nil");
     expect_error(*state, "table.concat({null})", ORCH_E_INVALID_ARGUMENT, "null");
     expect(*state, "return {table.unpack({}, math.maxinteger, math.maxinteger)}", "{}");
     expect(*state, "return {select(-1, 1, 2, 3), select('#'), select('#', nil, nil)}", "[3,0,2]");
@@ -843,20 +1005,33 @@ static void test_tables(void **state)
 
 static void test_math_and_utf8(void **state)
 {
-    expect(*state, "return {math.floor(2.7), math.ceil(2.1), math.floor(-2.5), math.abs(-3), math.max(1, 5, 3), math.min(2.5, 1), math.fmod(7, 3), math.fmod(-7, 3), math.sqrt(16), math.tointeger(3.0), math.type(1), math.type(1.0), math.ult(1, -1), math.abs(math.mininteger)}",
+    expect(*state,
+           "return {math.floor(2.7), math.ceil(2.1), math.floor(-2.5), math.abs(-3), math.max(1, "
+           "5, 3), math.min(2.5, 1), math.fmod(7, 3), math.fmod(-7, 3), math.sqrt(16), "
+           "math.tointeger(3.0), math.type(1), math.type(1.0), math.ult(1, -1), "
+           "math.abs(math.mininteger)}",
            "[2,3,-3,3,5,1,1,-1,4.0,3,\"integer\",\"float\",true,-9223372036854775808]");
-    expect(*state, "return {math.modf(3.5), math.floor(1e300) == 1e300, math.tointeger('8'), math.tointeger(1.5) == nil, math.fmod(math.mininteger, -1)}",
+    expect(*state,
+           "return {math.modf(3.5), math.floor(1e300) == 1e300, math.tointeger('8'), "
+           "math.tointeger(1.5) == nil, math.fmod(math.mininteger, -1)}",
            "[3.0,true,8,true,0]");
     expect_error(*state, "math.fmod(1, 0)", ORCH_E_INVALID_ARGUMENT, "zero");
     expect_error(*state, "return 1 // 0", ORCH_E_INVALID_ARGUMENT, "zero");
-    expect(*state, "return {math.mininteger // -1, math.mininteger % -1, math.maxinteger + 1 == math.mininteger}",
+    expect(*state,
+           "return {math.mininteger // -1, math.mininteger % -1, math.maxinteger + 1 == "
+           "math.mininteger}",
            "[-9223372036854775808,0,true]");
-    expect(*state, "return {utf8.len('aé漢😀'), utf8.char(97, 233, 28450, 128512), utf8.codepoint('é'), utf8.offset('aé漢', 3), utf8.offset('aé漢', -1)}",
+    expect(*state,
+           "return {utf8.len('aé漢😀'), utf8.char(97, 233, 28450, 128512), utf8.codepoint('é'), "
+           "utf8.offset('aé漢', 3), utf8.offset('aé漢', -1)}",
            "[4,\"aé漢😀\",233,4,4]");
-    expect(*state, "local o = {} for p, c in utf8.codes('aé漢') do o[#o + 1] = p .. ':' .. c end return o",
+    expect(*state,
+           "local o = {} for p, c in utf8.codes('aé漢') do o[#o + 1] = p .. ':' .. c end return o",
            "[\"1:97\",\"2:233\",\"4:28450\"]");
-    expect(*state, "return {select(2, utf8.len('a\\xff')), utf8.len('abc', 4), utf8.len('')}", "[2,0,0]");
-    expect(*state, "local n = 0 for c in ('aé漢'):gmatch(utf8.charpattern) do n = n + 1 end return n", "3");
+    expect(*state, "return {select(2, utf8.len('a\\xff')), utf8.len('abc', 4), utf8.len('')}",
+           "[2,0,0]");
+    expect(*state,
+           "local n = 0 for c in ('aé漢'):gmatch(utf8.charpattern) do n = n + 1 end return n", "3");
     expect_error(*state, "for p in utf8.codes('a\\xff') do end", ORCH_E_INVALID_ARGUMENT, "UTF-8");
     expect_error(*state, "utf8.char(0xD800)", ORCH_E_INVALID_ARGUMENT, "Unicode");
     expect_error(*state, "utf8.codepoint('abc', 10)", ORCH_E_INVALID_ARGUMENT, "bounds");
@@ -866,10 +1041,11 @@ static void test_math_and_utf8(void **state)
 
 static int32_t everything(orch_error **err)
 {
-    static const char code[] =
-        "local t = {} for i = 1, 50 do t[i] = ('k' .. i):rep(3) end table.sort(t, function(a, b) return a > b end) "
-        "for k in pairs({a=1, b=2}) do t[#t + 1] = k end t[#t + 1] = json.encode(input) t[#t + 1] = ('abc'):gsub('b', '%0%0') "
-        "return {t, steps, ok = nil}";
+    static const char code[] = "local t = {} for i = 1, 50 do t[i] = ('k' .. i):rep(3) end "
+                               "table.sort(t, function(a, b) return a > b end) "
+                               "for k in pairs({a=1, b=2}) do t[#t + 1] = k end t[#t + 1] = "
+                               "json.encode(input) t[#t + 1] = ('abc'):gsub('b', '%0%0') "
+                               "return {t, steps, ok = nil}";
     scope sc = make_scope("{\"a\":[1,2,{}]}");
     sandbox *s = NULL;
     json_t *out = NULL;
@@ -919,7 +1095,8 @@ static void test_works_again_after_no_memory(void **state)
         json_t *out = NULL;
 
         mem_fail_at(n, 1);
-        run_with(*state, "local t = {} for i = 1, 100 do t[i] = 'x' .. i end return t", &sc, &out, &err);
+        run_with(*state, "local t = {} for i = 1, 100 do t[i] = 'x' .. i end return t", &sc, &out,
+                 &err);
         mem_fail_at(0, 0);
         json_decref(out);
         orch_error_free(err);
@@ -965,7 +1142,8 @@ static void test_scan(void **state)
     assert_string_equal(s.members[0].name, "a");
     assert_string_equal(s.members[1].name, "b-c");
     assert_string_equal(s.members[2].name, "T");
-    assert_true(s.used[ROOT_INPUT] && s.used[ROOT_STEPS] && s.used[ROOT_SECRETS] && s.used[ROOT_ITEM]);
+    assert_true(s.used[ROOT_INPUT] && s.used[ROOT_STEPS] && s.used[ROOT_SECRETS] &&
+                s.used[ROOT_ITEM]);
     assert_false(s.whole[ROOT_INPUT] || s.whole[ROOT_STEPS] || s.whole[ROOT_SECRETS]);
     assert_true(s.whole[ROOT_ITEM]);
     assert_false(s.used[ROOT_INDEX] || s.environment || s.unbalanced);

@@ -63,8 +63,10 @@ static int set_up(void **state)
     (void)state;
     the_scope = (scope){
         .input = json_loads(
-            "{\"s\":\"text\",\"i\":7,\"r\":1.5,\"t\":true,\"n\":null,\"l\":[10,20,[30]],\"o\":{\"x\":{\"y\":1}},"
-            "\"a.b\":{\"c d\":2},\"e\":[],\"f\":{},\"end\":3,\"u\":\"\\u00e9\\\"\",\"one\":0.1}", 0, NULL),
+            "{\"s\":\"text\",\"i\":7,\"r\":1.5,\"t\":true,\"n\":null,\"l\":[10,20,[30]],\"o\":{"
+            "\"x\":{\"y\":1}},"
+            "\"a.b\":{\"c d\":2},\"e\":[],\"f\":{},\"end\":3,\"u\":\"\\u00e9\\\"\",\"one\":0.1}",
+            0, NULL),
         .execution = json_pack("{s:s}", "id", "e-1"),
         .index = -1,
         .step = step_value,
@@ -138,21 +140,51 @@ static void test_one_expression_keeps_its_type(void **state)
     static const struct {
         const char *path, *want;
     } cases[] = {
-        {"input.s", "\"text\""}, {"input.i", "7"}, {"input.r", "1.5"}, {"input.t", "true"},
-        {"input.n", "null"}, {"input.l", "[10,20,[30]]"}, {"input.e", "[]"}, {"input.f", "{}"},
-        {"input.l[1]", "10"}, {"input.l[3][1]", "30"}, {"input.l[4]", "null"}, {"input.l[0]", "null"},
-        {"input.l[999999999999]", "null"}, {"input.absent", "null"}, {"input.o.x.y", "1"},
-        {"input['a.b']['c d']", "2"}, {"input[\\\"a.b\\\"][\\\"c d\\\"]", "2"}, {"input.end", "3"},
-        {" input.i ", "7"}, {"steps.a.output.id", "5"}, {"steps['b-c'].output", "\"B\""},
-        {"steps[\\\"b-c\\\"].status", "\"succeeded\""}, {"steps.waiting", "null"}, {"execution.id", "\"e-1\""},
-        {"item", "null"}, {"index", "null"}, {"secrets.TOKEN", "\"s3cret\""},
+        {"input.s", "\"text\""},
+        {"input.i", "7"},
+        {"input.r", "1.5"},
+        {"input.t", "true"},
+        {"input.n", "null"},
+        {"input.l", "[10,20,[30]]"},
+        {"input.e", "[]"},
+        {"input.f", "{}"},
+        {"input.l[1]", "10"},
+        {"input.l[3][1]", "30"},
+        {"input.l[4]", "null"},
+        {"input.l[0]", "null"},
+        {"input.l[999999999999]", "null"},
+        {"input.absent", "null"},
+        {"input.o.x.y", "1"},
+        {"input['a.b']['c d']", "2"},
+        {"input[\\\"a.b\\\"][\\\"c d\\\"]", "2"},
+        {"input.end", "3"},
+        {" input.i ", "7"},
+        {"steps.a.output.id", "5"},
+        {"steps['b-c'].output", "\"B\""},
+        {"steps[\\\"b-c\\\"].status", "\"succeeded\""},
+        {"steps.waiting", "null"},
+        {"execution.id", "\"e-1\""},
+        {"item", "null"},
+        {"index", "null"},
+        {"secrets.TOKEN", "\"s3cret\""},
         /* Lua */
-        {"input.i + 1", "8"}, {"input.l[1] + input.l[2]", "30"}, {"#input.l", "3"}, {"{1, 2}", "[1,2]"},
-        {"{a = {b = '}'}}", "{\"a\":{\"b\":\"}\"}}"}, {"input.s .. '}'", "\"text}\""}, {"[[}]]", "\"}\""},
-        {"input.e", "[]"}, {"(input.e)", "[]"}, {"nil", "null"}, {"steps.a.output.id * 2", "10"},
-        {"steps['b-c'].output .. '!'", "\"B!\""}, {"steps.waiting == null", "true"}, {"#secrets.TOKEN", "6"},
+        {"input.i + 1", "8"},
+        {"input.l[1] + input.l[2]", "30"},
+        {"#input.l", "3"},
+        {"{1, 2}", "[1,2]"},
+        {"{a = {b = '}'}}", "{\"a\":{\"b\":\"}\"}}"},
+        {"input.s .. '}'", "\"text}\""},
+        {"[[}]]", "\"}\""},
+        {"input.e", "[]"},
+        {"(input.e)", "[]"},
+        {"nil", "null"},
+        {"steps.a.output.id * 2", "10"},
+        {"steps['b-c'].output .. '!'", "\"B!\""},
+        {"steps.waiting == null", "true"},
+        {"#secrets.TOKEN", "6"},
         {"(function() local n = 0 for k in pairs(steps) do n = n + 1 end return n end)()", "2"},
-        {"steps[({'b-c'})[1]].output", "\"B\""}, {"steps.a.output.id + (steps['la' .. 'te'].output)", "14"},
+        {"steps[({'b-c'})[1]].output", "\"B\""},
+        {"steps.a.output.id + (steps['la' .. 'te'].output)", "14"},
         {"input.i > 5 and input.s or 'no'", "\"text\""},
     };
 
@@ -194,9 +226,11 @@ static void test_literals(void **state)
 static void test_nested(void **state)
 {
     (void)state;
-    expect("{\"a\":1,\"b\":{\"c\":[0,{\"d\":\"${input.i}\"},\"x\"],\"e\":[1]},\"f\":\"-${input.s}-\",\"g\":null}",
+    expect("{\"a\":1,\"b\":{\"c\":[0,{\"d\":\"${input.i}\"},\"x\"],\"e\":[1]},\"f\":\"-${input.s}-"
+           "\",\"g\":null}",
            "{\"a\":1,\"b\":{\"c\":[0,{\"d\":7},\"x\"],\"e\":[1]},\"f\":\"-text-\",\"g\":null}");
-    expect("[\"${input.l}\",\"$${\",[\"${input.o}\"]]", "[[10,20,[30]],\"${\",[{\"x\":{\"y\":1}}]]");
+    expect("[\"${input.l}\",\"$${\",[\"${input.o}\"]]",
+           "[[10,20,[30]],\"${\",[{\"x\":{\"y\":1}}]]");
 }
 
 static void test_item_and_index(void **state)
@@ -214,8 +248,10 @@ static void test_item_and_index(void **state)
 
 static void test_constants_are_shared(void **state)
 {
-    template *t = compile("{\"a\":[1,2],\"b\":\"x\"}"), *escaped = compile("{\"a\":\"$${x}\",\"b\":[\"$${\"]}"),
-             *changing = compile("{\"keep\":{\"big\":[1,2,3]},\"change\":{\"x\":\"${input.l}\",\"same\":[4]}}");
+    template *t = compile("{\"a\":[1,2],\"b\":\"x\"}"),
+             *escaped = compile("{\"a\":\"$${x}\",\"b\":[\"$${\"]}"),
+             *changing = compile(
+                 "{\"keep\":{\"big\":[1,2,3]},\"change\":{\"x\":\"${input.l}\",\"same\":[4]}}");
     json_t *first, *second;
 
     (void)state;
@@ -224,7 +260,8 @@ static void test_constants_are_shared(void **state)
     assert_ptr_equal(first, template_constant(t));
     json_decref(first);
     assert_non_null(template_constant(escaped));
-    assert_string_equal(json_string_value(json_object_get(template_constant(escaped), "a")), "${x}");
+    assert_string_equal(json_string_value(json_object_get(template_constant(escaped), "a")),
+                        "${x}");
     assert_null(template_constant(changing));
     assert_int_equal(template_evaluate(changing, &the_scope, NULL, &first, NULL), 0);
     assert_int_equal(template_evaluate(changing, &the_scope, NULL, &second, NULL), 0);
@@ -265,7 +302,8 @@ static void test_what_it_reaches(void **state)
     (void)state;
     check_steps("{\"a\":1}", 0, 0, 0, false, true, false);
     check_steps("{\"a\":\"${input.s}\"}", 0, 0, 0, false, true, false);
-    check_steps("[\"${steps['b-c'].x}\",\"${steps.a}\",\"${steps.a.y}\"]", 2, 0, 1, false, true, false);
+    check_steps("[\"${steps['b-c'].x}\",\"${steps.a}\",\"${steps.a.y}\"]", 2, 0, 1, false, true,
+                false);
     check_steps("\"${steps.late.output + steps.a.output}\"", 2, 0, 3, false, false, false);
     check_steps("\"${'steps.nobody' .. [[steps.x]] --steps.y\\n}\"", 0, 0, 0, false, false, false);
     check_steps("\"${steps[input.s]}\"", 0, 0, 0, true, false, false);
@@ -315,16 +353,18 @@ static void test_errors_of_compiling(void **state)
     expect_compile_error("\"${input[}\"", "", "`input[`");
 }
 
-static void expect_evaluation_error(const char *json, int32_t code, const char *about, const char *word)
+static void expect_evaluation_error(const char *json, int32_t code, const char *about,
+                                    const char *word)
 {
     template *t = compile(json);
     orch_error *err = NULL;
     json_t *out = NULL;
     int32_t rc = template_evaluate(t, &the_scope, lua, &out, &err);
 
-    if (rc != code || strcmp(orch_error_about(err), about) || !strstr(orch_error_message(err), word))
-        fail_msg("%s\n  gave   %d at '%s': %s\n  wanted %d at '%s': %s", json, rc, orch_error_about(err),
-                 orch_error_message(err), code, about, word);
+    if (rc != code || strcmp(orch_error_about(err), about) ||
+        !strstr(orch_error_message(err), word))
+        fail_msg("%s\n  gave   %d at '%s': %s\n  wanted %d at '%s': %s", json, rc,
+                 orch_error_about(err), orch_error_message(err), code, about, word);
     assert_null(out);
     orch_error_free(err);
     template_free(t);
@@ -335,17 +375,25 @@ static void test_errors_of_evaluating(void **state)
     char long_one[400] = "\"${input.", *p = long_one + strlen(long_one);
 
     (void)state;
-    expect_evaluation_error("\"${input.s.x}\"", ORCH_E_INVALID_ARGUMENT, "", "a string has no member 'x'");
-    expect_evaluation_error("{\"a\":[\"${input.n.x}\"]}", ORCH_E_INVALID_ARGUMENT, "/a/0", "null has no member 'x'");
-    expect_evaluation_error("\"${input.l.x}\"", ORCH_E_INVALID_ARGUMENT, "", "a list has no member 'x'");
-    expect_evaluation_error("\"${input.o[1]}\"", ORCH_E_INVALID_ARGUMENT, "", "an object has no element [1]");
-    expect_evaluation_error("\"${steps.waiting.output}\"", ORCH_E_INVALID_ARGUMENT, "", "`steps.waiting.output`");
+    expect_evaluation_error("\"${input.s.x}\"", ORCH_E_INVALID_ARGUMENT, "",
+                            "a string has no member 'x'");
+    expect_evaluation_error("{\"a\":[\"${input.n.x}\"]}", ORCH_E_INVALID_ARGUMENT, "/a/0",
+                            "null has no member 'x'");
+    expect_evaluation_error("\"${input.l.x}\"", ORCH_E_INVALID_ARGUMENT, "",
+                            "a list has no member 'x'");
+    expect_evaluation_error("\"${input.o[1]}\"", ORCH_E_INVALID_ARGUMENT, "",
+                            "an object has no element [1]");
+    expect_evaluation_error("\"${steps.waiting.output}\"", ORCH_E_INVALID_ARGUMENT, "",
+                            "`steps.waiting.output`");
     expect_evaluation_error("\"${index.x}\"", ORCH_E_INVALID_ARGUMENT, "", "null");
-    expect_evaluation_error("{\"b\":\"x${input.absent.y + 1}\"}", ORCH_E_INVALID_ARGUMENT, "/b", "nil value");
-    expect_evaluation_error("\"${error{code='NOT_FOUND', message='gone'}}\"", ORCH_E_NOT_FOUND, "", "gone");
+    expect_evaluation_error("{\"b\":\"x${input.absent.y + 1}\"}", ORCH_E_INVALID_ARGUMENT, "/b",
+                            "nil value");
+    expect_evaluation_error("\"${error{code='NOT_FOUND', message='gone'}}\"", ORCH_E_NOT_FOUND, "",
+                            "gone");
     expect_evaluation_error("\"${('x'):rep(1e12)}\"", ORCH_E_RESOURCE_EXHAUSTED, "", "memory");
     expect_evaluation_error("{\"k\":\"${secrets.NONE}\"}", ORCH_E_NOT_FOUND, "/k", "secret 'NONE'");
-    expect_evaluation_error("\"${secrets.TOKEN.x}\"", ORCH_E_INVALID_ARGUMENT, "", "a string has no member");
+    expect_evaluation_error("\"${secrets.TOKEN.x}\"", ORCH_E_INVALID_ARGUMENT, "",
+                            "a string has no member");
     expect_evaluation_error("\"${'a' .. secrets.NONE}\"", ORCH_E_NOT_FOUND, "", "secret 'NONE'");
     expect_evaluation_error("\"${secrets}\"", ORCH_E_INVALID_ARGUMENT, "", "library");
     for (int i = 0; i < 200; i++)
@@ -361,13 +409,15 @@ static void test_without_a_sandbox(void **state)
     json_t *out = NULL;
 
     (void)state;
-    assert_int_equal(template_evaluate(t, &the_scope, NULL, &out, &err), ORCH_E_FAILED_PRECONDITION);
+    assert_int_equal(template_evaluate(t, &the_scope, NULL, &out, &err),
+                     ORCH_E_FAILED_PRECONDITION);
     orch_error_free(err);
     template_free(t);
     t = compile("\"${secrets.TOKEN}\"");
     the_scope.secret = NULL;
     err = NULL;
-    assert_int_equal(template_evaluate(t, &the_scope, NULL, &out, &err), ORCH_E_FAILED_PRECONDITION);
+    assert_int_equal(template_evaluate(t, &the_scope, NULL, &out, &err),
+                     ORCH_E_FAILED_PRECONDITION);
     orch_error_free(err);
     template_free(t);
 }
@@ -401,8 +451,10 @@ static void test_bare_expressions(void **state)
     expect_expression("not steps.waiting", "false", false); /* null is not nil */
     template_free(NULL);
     assert_int_equal(template_compile_expression("", &names, &t, &err), ORCH_E_INVALID_ARGUMENT);
-    assert_int_equal(template_compile_expression("${a} ${b}", &names, &t, &err), ORCH_E_INVALID_ARGUMENT);
-    assert_int_equal(template_compile_expression("steps.x == 1", &names, &t, &err), ORCH_E_INVALID_ARGUMENT);
+    assert_int_equal(template_compile_expression("${a} ${b}", &names, &t, &err),
+                     ORCH_E_INVALID_ARGUMENT);
+    assert_int_equal(template_compile_expression("steps.x == 1", &names, &t, &err),
+                     ORCH_E_INVALID_ARGUMENT);
     assert_string_equal(orch_error_about(err), "");
     orch_error_free(err);
 }
@@ -432,9 +484,11 @@ static void test_text_is_bounded(void **state)
 
 static int32_t everything(orch_error **err)
 {
-    json_t *value = json_loads("{\"a\":\"x ${input.s} ${steps.a.output.id}\",\"b\":[\"${input.i + steps['b-c'].n}\",\"$${\"],"
-                               "\"c\":\"${steps[input.s]}\",\"d\":{\"e\":\"${input.l}\",\"f\":\"${secrets.TOKEN}\"}}",
-                               0, NULL);
+    json_t *value = json_loads(
+        "{\"a\":\"x ${input.s} ${steps.a.output.id}\",\"b\":[\"${input.i + "
+        "steps['b-c'].n}\",\"$${\"],"
+        "\"c\":\"${steps[input.s]}\",\"d\":{\"e\":\"${input.l}\",\"f\":\"${secrets.TOKEN}\"}}",
+        0, NULL);
     template *t = NULL;
     json_t *out = NULL;
     int32_t rc = template_compile(value, &names, &t, err);
