@@ -314,10 +314,9 @@ static int encode(lua_State *L)
     luaL_checkany(L, 1);
     value_from_lua(L, 1);
     text = canonical_json(s->held);
-    if (!text)
-        budget_end(L, END_NO_MEMORY);
     json_decref(s->held);
-    s->held = json_stringn_nocheck(text->data, text->len); /* what may throw finds it there */
+    /* Held while it goes to Lua, which may throw. */
+    s->held = text ? json_stringn_nocheck(text->data, text->len) : NULL;
     bytes_unref(text);
     if (!s->held)
         budget_end(L, END_NO_MEMORY);
