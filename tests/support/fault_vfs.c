@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct shim_file {
     sqlite3_file base;
@@ -24,13 +25,16 @@ static sqlite3_file *real(sqlite3_file *file)
 
 static vfs_event event_of(sqlite3_file *file, enum vfs_op op)
 {
-    vfs_event e = {.op = op, .path = ((shim_file *)file)->path};
+    vfs_event e = {.op = op, .path = ((shim_file *)file)->path, .file = file};
 
     return e;
 }
 
 static int shim_close(sqlite3_file *file)
 {
+    vfs_event e = event_of(file, VFS_CLOSE);
+
+    ask(&e, true);
     return real(file)->pMethods->xClose(real(file));
 }
 
@@ -168,17 +172,15 @@ static const sqlite3_io_methods methods = {
 static int shim_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, int flags, int *out)
 {
     shim_file *f = (shim_file *)file;
-    vfs_event e = {.op = VFS_OPEN, .path = path ? path : ""};
-    int there = 0, rc;
+    vfs_event e = {.op = VFS_OPEN, .path = path ? path : "", .file = file};
+    int rc;
 
     (void)vfs;
     file->pMethods = NULL;
     f->real = (sqlite3_file *)(f + 1);
     strncpy(f->path, e.path, sizeof f->path - 1);
     f->path[sizeof f->path - 1] = '\0';
-    if (path)
-        under->xAccess(under, path, SQLITE_ACCESS_EXISTS, &there);
-    e.created = !there;
+    e.created = path && access(path, F_OK) != 0; /* xAccess takes an empty file for none */
     rc = ask(&e, false);
     if (rc)
         return rc;

@@ -8,11 +8,12 @@
 
 #define FAULT_VFS "fault"
 
-enum vfs_op { VFS_OPEN, VFS_READ, VFS_WRITE, VFS_TRUNCATE, VFS_SYNC, VFS_DELETE, VFS_OPS };
+enum vfs_op { VFS_OPEN, VFS_READ, VFS_WRITE, VFS_TRUNCATE, VFS_SYNC, VFS_DELETE, VFS_CLOSE };
 
 typedef struct vfs_event {
     enum vfs_op op;
     const char *path;
+    const void *file; /* the handle */
     const void *data; /* VFS_WRITE */
     int len;
     sqlite3_int64 offset; /* or the new size of a VFS_TRUNCATE */

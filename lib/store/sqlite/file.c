@@ -42,6 +42,16 @@ static char *real_path(const char *path)
     return copy;
 }
 
+static char *with_suffix(const char *path, const char *suffix)
+{
+    size_t len = strlen(path) + strlen(suffix) + 1;
+    char *joined = mem_alloc(len);
+
+    if (joined)
+        snprintf(joined, len, "%s%s", path, suffix);
+    return joined;
+}
+
 static char *join(const char *folder, const char *name)
 {
     size_t len = strlen(folder) + strlen(name) + 2;
@@ -127,14 +137,12 @@ static int32_t take_lock(const char *path, const char *lock, int fd, orch_error 
 
 int32_t file_lock(const char *path, int *out_fd, orch_error **err)
 {
-    size_t len = strlen(path) + sizeof "-lock";
-    char *lock = mem_alloc(len);
+    char *lock = with_suffix(path, "-lock");
     int32_t rc;
     int fd;
 
     if (!lock)
         return error_no_memory(err);
-    snprintf(lock, len, "%s-lock", path);
     fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
         rc = system_error(path, errno, "its lock file cannot be opened", err);
@@ -197,16 +205,13 @@ static int rewrite(sqlite3_file *file)
 int file_rewrite_wal(const sqlite_store *s)
 {
     sqlite3_vfs *vfs = sqlite3_vfs_find(s->vfs);
-    size_t len = strlen(s->path) + sizeof "-wal";
-    char *path = mem_alloc(len);
+    char *path = with_suffix(s->path, "-wal");
     sqlite3_file *file = vfs ? mem_zalloc((size_t)vfs->szOsFile) : NULL;
     int exists = 0;
     int rc = path && file ? SQLITE_OK : SQLITE_NOMEM;
 
-    if (rc == SQLITE_OK) {
-        snprintf(path, len, "%s-wal", s->path);
+    if (rc == SQLITE_OK)
         rc = vfs->xAccess(vfs, path, SQLITE_ACCESS_EXISTS, &exists);
-    }
     if (rc == SQLITE_OK && exists) {
         rc = vfs->xOpen(vfs, path, file, SQLITE_OPEN_READWRITE | SQLITE_OPEN_WAL, NULL);
         if (rc == SQLITE_OK)
@@ -217,4 +222,31 @@ int file_rewrite_wal(const sqlite_store *s)
     mem_free(file);
     mem_free(path);
     return rc;
+}
+
+int file_settle_wal(const sqlite_store *s)
+{
+    char *path = with_suffix(s->path, "-wal");
+    int64_t application = 0;
+    struct stat st;
+    bool empty;
+    conn c;
+    int rc;
+
+    if (!path)
+        return SQLITE_NOMEM;
+    empty = stat(path, &st) != 0 || st.st_size == 0;
+    mem_free(path);
+    if (empty)
+        return SQLITE_OK;
+    /* With the file to itself, which the first read asks for, and fails if anybody else has it open. */
+    rc = conn_open(s, CONN_WRITER, &c);
+    if (rc == SQLITE_OK)
+        rc = conn_exec(&c, "PRAGMA locking_mode=EXCLUSIVE");
+    if (rc == SQLITE_OK)
+        rc = conn_number(&c, "PRAGMA application_id", &application);
+    if (rc == SQLITE_OK && application == APPLICATION_ID)
+        rc = file_rewrite_wal(s);
+    conn_close(&c);
+    return (rc & 0xff) == SQLITE_BUSY ? SQLITE_OK : rc;
 }

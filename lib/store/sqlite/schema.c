@@ -6,8 +6,6 @@
 
 #include "base/error.h"
 
-#define APPLICATION_ID 0x6f726368 /* "orch" */
-
 #define TEXT_OF(number) TEXT_OF_(number)
 #define TEXT_OF_(number) #number
 
