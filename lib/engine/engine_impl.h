@@ -111,6 +111,7 @@ struct slot {
 typedef struct snapshot {
     scope scope;
     engine *engine;
+    const definition *definition;
     uint32_t count;
     uint32_t *numbers; /* of the steps, sorted */
     json_t *values[];  /* in the same order */

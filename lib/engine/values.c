@@ -160,6 +160,13 @@ static json_t *snapshot_step(void *ctx, uint32_t step)
     return found ? v->values[found - v->numbers] : NULL;
 }
 
+static const char *snapshot_step_name(void *ctx, uint32_t step)
+{
+    const snapshot *v = ctx;
+
+    return v->definition->steps[step].id;
+}
+
 static json_t *snapshot_secret(void *ctx, const char *name, orch_error **err)
 {
     snapshot *v = ctx;
@@ -210,6 +217,7 @@ snapshot *values_snapshot(slot *s, uint32_t step_number, uint32_t index, const u
         return NULL;
     }
     v->engine = s->engine;
+    v->definition = s->known->definition;
     v->numbers = (uint32_t *)(void *)&v->values[most];
     json_incref(v->scope.input);
     json_incref(v->scope.execution);
@@ -222,6 +230,11 @@ snapshot *values_snapshot(slot *s, uint32_t step_number, uint32_t index, const u
     if (direct)
         add_direct(s, step_number, v->numbers + count);
     add_steps(s, v, most);
+    if (direct) {
+        v->scope.dependencies = v->numbers;
+        v->scope.dependency_count = v->count;
+        v->scope.step_name = snapshot_step_name;
+    }
     return v;
 }
 
