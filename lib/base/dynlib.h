@@ -1,5 +1,6 @@
-/* Optional libraries, loaded on first use: a host that needs none of them pays for none. Describe one in a
- * static dynlib and call dynlib_load before each use; once it has answered 0, the addresses stand.
+/* Optional libraries, loaded on first use: a host that needs none of them pays for none. Describe
+ * one in a static dynlib and call dynlib_load before each use; once it has answered 0, the addresses
+ * stand.
  *
  *     static struct { int (*answer)(void); } api;
  *     static const dynlib_symbol symbols[] = {{"deep_answer", &api.answer}, {NULL, NULL}};
@@ -27,9 +28,9 @@ typedef struct dynlib {
     atomic_bool loaded;
 } dynlib;
 
-/* Load, unless it is loaded: for ever, it is never closed. Any thread; the first call may block on the disk. Returns 0;
- * ORCH_E_UNIMPLEMENTED if it is not there or lacks a symbol: the message and `about` name the library. A later
- * call tries again. */
+/* Load, unless it is loaded: for ever, it is never closed. Any thread; the first call may block
+ * on the disk. Returns 0; ORCH_E_UNIMPLEMENTED if it is not there or lacks a symbol: the message
+ * and `about` name the library. A later call tries again. */
 int32_t dynlib_load(dynlib *lib, orch_error **err);
 
 #endif

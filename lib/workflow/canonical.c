@@ -32,7 +32,8 @@ typedef struct writer {
 
 static int32_t write_value(writer *w, const json_t *value, const level *at);
 
-/* buf_add for pieces of a few bytes: room is there nearly always, and looking is cheaper than calling. */
+/* buf_add for pieces of a few bytes: room is there nearly always, and looking is cheaper than
+ * calling. */
 static inline void put(buf *b, const char *s, size_t len)
 {
     if (len < b->cap - b->len && !b->failed) {
@@ -91,7 +92,7 @@ static int32_t fail(writer *w, const level *at, const char *wrong, uint64_t limi
     return rc;
 }
 
-/* ---- Scalars -------------------------------------------------------------------------------------------- */
+/* ---- Scalars --------------------------------------------------------------------------------- */
 
 static void write_string(buf *b, const char *s, size_t len)
 {
@@ -121,8 +122,8 @@ static void write_integer(buf *b, json_int_t value)
     put(b, p, (size_t)(text + sizeof text - p));
 }
 
-/* The fewest digits that read back the same, and the decimal exponent of the first of them. What is neither digit nor
- * exponent in printf's text is the locale's decimal point. */
+/* The fewest digits that read back the same, and the decimal exponent of the first of them. What
+ * is neither digit nor exponent in printf's text is the locale's decimal point. */
 static int shortest_digits(double value, char digits[32], int *count)
 {
     int precision = fabs(value) < DBL_MIN ? 1 : DBL_DIG; /* subnormal numbers have fewer digits */
@@ -165,7 +166,7 @@ static void write_real(buf *b, double value)
         put(b, ".0", 2);
 }
 
-/* ---- Objects and lists ---------------------------------------------------------------------------------- */
+/* ---- Objects and lists ----------------------------------------------------------------------- */
 
 static int by_key(const void *a, const void *b)
 {

@@ -1,4 +1,5 @@
-/* The canonical form, with limits: how a document from outside is measured before anything else walks it. */
+/* The canonical form, with limits: how a document from outside is measured before anything else
+ * walks it. */
 #ifndef WORKFLOW_CANONICAL_IMPL_H
 #define WORKFLOW_CANONICAL_IMPL_H
 

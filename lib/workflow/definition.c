@@ -32,7 +32,7 @@ definition_limits definition_limits_or_defaults(const definition_limits *given)
     return l;
 }
 
-/* ---- Building ------------------------------------------------------------------------------------------- */
+/* ---- Building -------------------------------------------------------------------------------- */
 
 static void box_free(definition_box *box)
 {
@@ -57,8 +57,8 @@ static void box_free(definition_box *box)
     mem_free(box);
 }
 
-/* The text goes first: it bounds depth and size for everything that follows, and its digest seeds the
- * names. */
+/* The text goes first: it bounds depth and size for everything that follows, and its digest
+ * seeds the names. */
 static int32_t measure(builder *b, const json_t *tree, bool check_utf8)
 {
     canonical_limits limits = {b->limits.max_bytes, b->limits.max_nesting, check_utf8};
@@ -126,7 +126,7 @@ int32_t definition_from_json(json_t *tree, const definition_limits *limits, defi
     return from_tree(tree, limits, true, out, err);
 }
 
-/* ---- Texts ---------------------------------------------------------------------------------------------- */
+/* ---- Texts ----------------------------------------------------------------------------------- */
 
 static int32_t json_syntax_error(const json_error_t *e, orch_error **err)
 {
@@ -205,7 +205,7 @@ int32_t definition_parse(const char *text, size_t len, const definition_limits *
     return parse_json(text + start, len - start, &l, out, err);
 }
 
-/* ---- Holding -------------------------------------------------------------------------------------------- */
+/* ---- Holding --------------------------------------------------------------------------------- */
 
 definition *definition_ref(definition *d)
 {

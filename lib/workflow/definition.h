@@ -27,7 +27,7 @@ typedef struct retry_policy {
     int64_t initial_interval_ms;
     int64_t max_interval_ms;
     int64_t max_elapsed_ms; /* from the first attempt's start; 0 = no limit */
-    uint32_t backoff_milli; /* factor × 1000, 1000 to 100,000: integers, so that every machine agrees */
+    uint32_t backoff_milli; /* factor × 1000, 1000 to 100,000: an integer, so machines agree */
     uint32_t jitter_milli;  /* part of the interval that is random, × 1000, 0 to 1000 */
     uint32_t non_retryable; /* bit n: canonical code n ends the step at once */
 } retry_policy;
@@ -79,9 +79,10 @@ typedef struct definition_limits {
     uint32_t max_nesting;  /* of the document; 0 = 64 */
 } definition_limits;
 
-/* Parse JSON (first byte that is not white space is '{') or YAML, check all, and build. `limits` may be NULL. Errors:
- * INVALID_ARGUMENT with the place: "line L column C" for syntax, a JSON pointer ("/steps/3/depends_on/0") for the
- * rest, in `about` and at the message's start. RESOURCE_EXHAUSTED for no memory; UNIMPLEMENTED for YAML without libyaml. */
+/* Parse JSON (first byte that is not white space is '{') or YAML, check all, and build. `limits`
+ * may be NULL. Errors: INVALID_ARGUMENT with the place: "line L column C" for syntax, a JSON
+ * pointer ("/steps/3/depends_on/0") for the rest, in `about` and at the message's start.
+ * RESOURCE_EXHAUSTED for no memory; UNIMPLEMENTED for YAML without libyaml. */
 int32_t definition_parse(const char *text, size_t len, const definition_limits *limits,
                          definition **out, orch_error **err);
 /* The same from a tree (builder, YAML). Borrows `tree`. */
@@ -93,12 +94,15 @@ void definition_unref(definition *d);
 /* The number of a step by its id. False if there is none. */
 bool definition_find_step(const definition *d, const char *id, size_t len, uint32_t *out);
 
-/* The YAML text as a JSON tree (core schema of YAML 1.2: no timestamps, no octal, no "yes"); anchors and aliases are
- * allowed within max_nesting and a bounded expansion; doubled keys are an error with line and column. */
+/* The YAML text as a JSON tree (core schema of YAML 1.2: no timestamps, no "yes", 0o17 is octal and
+ * 017 is not; no merge keys); anchors and aliases are allowed within max_nesting and as long as the
+ * document with its aliases replaced fits max_bytes; doubled keys are an error with line and
+ * column. */
 int32_t yaml_to_json(const char *text, size_t len, const definition_limits *limits, json_t **out,
                      orch_error **err);
 
-/* Canonical JSON of a tree: keys sorted by bytes, no white space, shortest numbers that read back the same. */
-bytes *canonical_json(const json_t *tree);
+/* Canonical JSON of a tree: keys sorted by bytes, no white space, shortest numbers that read
+ * back the same. */
+bytes *canonical_json(const json_t *tree); /* NULL: no memory, or nested deeper than 2,048 */
 
 #endif

@@ -33,7 +33,7 @@ static const char *nearest_step(const builder *b, const char *id, char room[NEAR
     return nearest_words(&near, room);
 }
 
-/* ---- Dependencies --------------------------------------------------------------------------------------- */
+/* ---- Dependencies ---------------------------------------------------------------------------- */
 
 static int32_t link_dependency(builder *b, uint32_t i, json_t *value)
 {
@@ -80,7 +80,7 @@ static int32_t link_dependencies(builder *b, uint32_t i, json_t *list)
     return 0;
 }
 
-/* ---- Templates ------------------------------------------------------------------------------------------ */
+/* ---- Templates ------------------------------------------------------------------------------- */
 
 static int32_t find_step(void *ctx, const char *name, size_t len, uint32_t *out, orch_error **err)
 {

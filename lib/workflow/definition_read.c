@@ -12,7 +12,7 @@
 #define MAX_PARALLEL  1000000
 #define MAX_EXECUTORS 65535
 
-/* ---- retry ---------------------------------------------------------------------------------------------- */
+/* ---- retry ----------------------------------------------------------------------------------- */
 
 typedef struct retry_fields {
     retry_policy *p;
@@ -122,7 +122,7 @@ static int32_t read_retry_policy(reader *r, json_t *value, retry_policy *p)
     return 0;
 }
 
-/* ---- A step --------------------------------------------------------------------------------------------- */
+/* ---- A step ---------------------------------------------------------------------------------- */
 
 typedef struct step_fields {
     builder *b;
@@ -411,7 +411,7 @@ static int32_t read_step(builder *b, json_t *tree, uint32_t i)
     return rc;
 }
 
-/* ---- The definition ------------------------------------------------------------------------------------- */
+/* ---- The definition -------------------------------------------------------------------------- */
 
 static int32_t read_definition_id(reader *r, void *into, json_t *value)
 {

@@ -1,6 +1,7 @@
-/* Whether the steps that a template refers to come before its own step. Most refer to what the step depends on
- * directly. For others there is an index: a spanning tree of the graph, in which "comes before" is a
- * comparison of two numbers. What the tree does not show is searched for upwards, on a budget. */
+/* Whether the steps that a template refers to come before its own step. Most refer to what the
+ * step depends on directly. For others there is an index: a spanning tree of the graph, in which
+ * "comes before" is a comparison of two numbers. What the tree does not show is searched for
+ * upwards, on a budget. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -40,7 +41,8 @@ static uint32_t parent_of(const ancestry *a, uint32_t i)
     return parent;
 }
 
-/* Sizes from the leaves up, then numbers from the roots down; `stack` holds each step's next free number. */
+/* Sizes from the leaves up, then numbers from the roots down; `stack` holds each step's next
+ * free number. */
 static void number_tree(ancestry *a)
 {
     uint32_t n = a->b->box->d.step_count, next = 0;

@@ -1,6 +1,7 @@
-/* What can be seen of a built-in executor's `with` before it is evaluated. Where a template stands instead of a
- * value, the executor judges it when it runs. */
+/* What can be seen of a built-in executor's `with` before it is evaluated. Where a template
+ * stands instead of a value, the executor judges it when it runs. */
 #include <string.h>
+#include <strings.h>
 
 #include "base/text.h"
 #include "workflow/definition_impl.h"
@@ -28,7 +29,7 @@ static bool is_open(const json_t *value)
            (json_is_string(value) && text_is_template(json_string_value(value)));
 }
 
-/* ---- Values that several executors take ------------------------------------------------------------ */
+/* ---- Values that several executors take ------------------------------------------------------ */
 
 static int32_t read_any(reader *r, void *into, json_t *value)
 {
@@ -141,7 +142,7 @@ static int32_t read_pairs(reader *r, json_t *value)
     return 0;
 }
 
-/* ---- lua ------------------------------------------------------------------------------------------- */
+/* ---- lua ------------------------------------------------------------------------------------- */
 
 /* Many steps often share one code, one after the other: it is looked at once. */
 static int32_t read_code(reader *r, void *into, json_t *value)
@@ -164,7 +165,7 @@ static const field lua_rows[] = {
     {"input", read_any, false},
 };
 
-/* ---- exec ------------------------------------------------------------------------------------------ */
+/* ---- exec ------------------------------------------------------------------------------------ */
 
 static int32_t read_argv(reader *r, void *into, json_t *value)
 {
@@ -221,7 +222,7 @@ static const field exec_rows[] = {
     {"ok_codes", read_exit_codes, false},
 };
 
-/* ---- http ------------------------------------------------------------------------------------------ */
+/* ---- http ------------------------------------------------------------------------------------ */
 
 static int32_t read_method(reader *r, void *into, json_t *value)
 {
@@ -232,15 +233,32 @@ static int32_t read_method(reader *r, void *into, json_t *value)
     return read_one_of(r, value, words, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
 }
 
+/* After the scheme; NULL if it is none of http's. */
+static const char *host_of(const char *url)
+{
+    if (!strncasecmp(url, "http://", 7))
+        return url + 7;
+    return strncasecmp(url, "https://", 8) ? NULL : url + 8;
+}
+
 static int32_t read_url(reader *r, void *into, json_t *value)
 {
-    const char *s;
+    const char *s, *host;
     int32_t rc = read_text(r, value, "a string", &s);
 
     (void)into;
-    if (rc || text_is_template(s) || !strncmp(s, "http://", 7) || !strncmp(s, "https://", 8))
+    if (rc || text_is_template(s))
         return rc;
-    return reader_fail(r, "'%.*s' is not a URL that begins with http:// or https://", WORDING(s));
+    host = host_of(s);
+    if (!host || !*host || strchr("/?#", *host))
+        return reader_fail(r, "'%.*s' is not a URL: it begins with http:// or https:// and a host",
+                           WORDING(s));
+    for (; *s; s++)
+        if ((unsigned char)*s <= ' ' || *s == 0x7f)
+            return reader_fail(r,
+                               "must not hold spaces or control characters; `query` encodes what "
+                               "stands behind the '?'");
+    return 0;
 }
 
 static int32_t read_headers(reader *r, void *into, json_t *value)
@@ -249,13 +267,76 @@ static int32_t read_headers(reader *r, void *into, json_t *value)
     return read_pairs(r, value);
 }
 
+/* An object of scalars or lists of them; null leaves a name out. */
+static int32_t read_query(reader *r, void *into, json_t *value)
+{
+    (void)into;
+    if (is_open(value))
+        return 0;
+    if (!json_is_object(value))
+        return reader_expected(r, value, "an object");
+    for (void *it = json_object_iter(value); it; it = json_object_iter_next(value, it)) {
+        json_t *member = json_object_iter_value(it);
+        int32_t rc = 0;
+
+        place_key(r, json_object_iter_key(it));
+        if (!json_is_array(member) && !json_is_null(member))
+            rc = read_scalar(r, member);
+        for (size_t i = 0; !rc && i < json_array_size(member); i++) {
+            place_index(r, (uint32_t)i);
+            rc = read_scalar(r, json_array_get(member, i));
+            if (!rc)
+                place_up(r);
+        }
+        if (rc)
+            return rc;
+        place_up(r);
+    }
+    return 0;
+}
+
+static int32_t read_request_timeout(reader *r, void *into, json_t *value)
+{
+    int64_t ms;
+
+    (void)into;
+    return is_open(value) ? 0 : read_duration(r, value, 1, &ms);
+}
+
+static int32_t read_statuses(reader *r, void *into, json_t *value)
+{
+    (void)into;
+    return read_codes(r, value, 100, 599);
+}
+
+static const field tls_rows[] = {
+    {"ca", read_a_text, false},
+    {"cert", read_a_text, false},
+    {"key", read_a_text, false},
+    {"insecure", read_a_boolean, false},
+};
+static const shape tls_shape = SHAPE("tls", tls_rows);
+
+static int32_t read_tls(reader *r, void *into, json_t *value)
+{
+    return is_open(value) ? 0 : shape_read(r, &tls_shape, value, into);
+}
+
 static const field http_rows[] = {
-    {"url", read_url, true},
     {"method", read_method, false},
+    {"url", read_url, true},
     {"headers", read_headers, false},
+    {"query", read_query, false},
+    {"body", read_any, false},
+    {"timeout", read_request_timeout, false},
+    {"follow_redirects", read_a_boolean, false},
+    {"max_body_bytes", read_size, false},
+    {"ok", read_statuses, false},
+    {"output", read_capture, false},
+    {"tls", read_tls, false},
 };
 
-/* ---- wait and workflow ---------------------------------------------------------------------------------- */
+/* ---- wait and workflow ----------------------------------------------------------------------- */
 
 static const field wait_rows[] = {
     {"duration", read_a_duration, true},
@@ -297,17 +378,17 @@ static const field workflow_rows[] = {
     {"inputs", read_any, false},
 };
 
-/* ---- All of them ---------------------------------------------------------------------------------------- */
+/* ---- All of them ----------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;
     bool whole_template; /* `with` itself may be one template */
     shape shape;
 } builtins[] = {
-    [BUILTIN_NOOP] = {"noop", true, {NULL, NULL, 0, true}},
+    [BUILTIN_NOOP] = {"noop", true, {NULL, NULL, 0}},
     [BUILTIN_LUA] = {"lua", false, SHAPE("the `with` of lua", lua_rows)},
     [BUILTIN_EXEC] = {"exec", true, SHAPE("the `with` of exec", exec_rows)},
-    [BUILTIN_HTTP] = {"http", true, OPEN_SHAPE("the `with` of http", http_rows)},
+    [BUILTIN_HTTP] = {"http", true, SHAPE("the `with` of http", http_rows)},
     [BUILTIN_WAIT] = {"wait", false, SHAPE("the `with` of wait", wait_rows)},
     [BUILTIN_WORKFLOW] = {"workflow", false, SHAPE("the `with` of workflow", workflow_rows)},
 };

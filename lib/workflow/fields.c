@@ -13,7 +13,7 @@
 
 #define POINTER_SHOWN 256
 
-/* ---- Places --------------------------------------------------------------------------------------------- */
+/* ---- Places ---------------------------------------------------------------------------------- */
 
 static void enter(reader *r, const char *key, uint32_t index)
 {
@@ -48,9 +48,10 @@ static void add_pointer(const reader *r, buf *b)
     buf_add(b, "", 0);
 }
 
-/* ---- Errors --------------------------------------------------------------------------------------------- */
+/* ---- Errors ---------------------------------------------------------------------------------- */
 
-/* The id of the step that is being read, if it has a good one and the message is not about the id itself. */
+/* The id of the step that is being read, if it has a good one and the message is not about the
+ * id itself. */
 static const char *step_id(const reader *r)
 {
     const char *id = json_string_value(json_object_get(r->step, "id"));
@@ -150,7 +151,7 @@ int32_t reader_expected(reader *r, const json_t *value, const char *wanted)
     return reader_fail(r, "must be %s, not %s", wanted, type_name(value));
 }
 
-/* ---- Objects by tables ---------------------------------------------------------------------------------- */
+/* ---- Objects by tables ----------------------------------------------------------------------- */
 
 static int32_t unknown_key(reader *r, const shape *s, const char *key)
 {
@@ -192,8 +193,6 @@ int32_t shape_read(reader *r, const shape *s, json_t *object, void *into)
         const field *f = find_field(s, key);
         int32_t rc;
 
-        if (!f && s->open)
-            continue;
         place_key(r, key);
         rc = f ? f->read(r, into, json_object_iter_value(it)) : unknown_key(r, s, key);
         if (rc)
@@ -208,7 +207,7 @@ int32_t shape_read(reader *r, const shape *s, json_t *object, void *into)
     return 0;
 }
 
-/* ---- Values --------------------------------------------------------------------------------------------- */
+/* ---- Values ---------------------------------------------------------------------------------- */
 
 int32_t read_text(reader *r, json_t *value, const char *wanted, const char **out)
 {

@@ -1,5 +1,5 @@
-/* Reading JSON objects by tables: which keys there are, which must be there, and what reads each. A reader
- * knows where in the document it is, so every message begins with the place. */
+/* Reading JSON objects by tables: which keys there are, which must be there, and what reads
+ * each. A reader knows where in the document it is, so every message begins with the place. */
 #ifndef WORKFLOW_FIELDS_IMPL_H
 #define WORKFLOW_FIELDS_IMPL_H
 
@@ -34,16 +34,11 @@ typedef struct shape {
     const char *noun; /* "a step" */
     const field *fields;
     uint32_t count; /* at most 32 */
-    bool open;      /* other keys are let pass */
 } shape;
 
-#define SHAPE(noun_, fields_)                                      \
-    {                                                              \
-        noun_, fields_, sizeof(fields_) / sizeof *(fields_), false \
-    }
-#define OPEN_SHAPE(noun_, fields_)                                \
-    {                                                             \
-        noun_, fields_, sizeof(fields_) / sizeof *(fields_), true \
+#define SHAPE(noun_, fields_)                               \
+    {                                                       \
+        noun_, fields_, sizeof(fields_) / sizeof *(fields_) \
     }
 
 /* Read an object: each member by its field. Unknown keys and missing ones are errors. */
@@ -58,8 +53,8 @@ int32_t reader_fail(reader *r, const char *format, ...) __attribute__((format(pr
 int32_t reader_fail_at(reader *r, const char *key, const char *format, ...)
     __attribute__((format(printf, 3, 4))); /* at a member of what is being read */
 int32_t reader_expected(reader *r, const json_t *value, const char *wanted);
-/* Put the place before an error that a callee set with code `rc`. `relative`: its `about` is a pointer
- * from here. Lack of memory keeps its code. */
+/* Put the place before an error that a callee set with code `rc`. `relative`: its `about` is a
+ * pointer from here. Lack of memory keeps its code. */
 int32_t reader_pass_on(reader *r, int32_t rc, bool relative);
 
 /* Values. Texts are borrowed from the tree and hold no NUL. */

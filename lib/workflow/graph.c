@@ -8,7 +8,8 @@
 
 #define CYCLE_SHOWN 12 /* steps of a circle that a message names */
 
-/* The second half of the edges: for each step the steps that depend on it, in the order of the document. */
+/* The second half of the edges: for each step the steps that depend on it, in the order of the
+ * document. */
 void graph_add_dependents(definition_box *box)
 {
     uint32_t next = box->d.edge_count;
@@ -29,8 +30,8 @@ void graph_add_dependents(definition_box *box)
     }
 }
 
-/* Kahn (1962): take what waits for nothing, until nothing is left to take. Fills b->order; waits[i] of a step that
- * is left over stays above 0. Returns how many were taken. */
+/* Kahn (1962): take what waits for nothing, until nothing is left to take. Fills b->order;
+ * waits[i] of a step that is left over stays above 0. Returns how many were taken. */
 static uint32_t sort(const builder *b, uint32_t *waits)
 {
     const definition_box *box = b->box;
@@ -64,8 +65,8 @@ static uint32_t next_in_circle(const definition_box *box, const uint32_t *waits,
     return *dependency;
 }
 
-/* Returns the first step (as written) of some circle, and how many it has. Walking from dependency to
- * dependency must come by a step again; `order` notes who was seen. */
+/* Returns the first step (as written) of some circle, and how many it has. Walking from
+ * dependency to dependency must come by a step again; `order` notes who was seen. */
 static uint32_t find_circle(const builder *b, const uint32_t *waits, uint32_t *out_len)
 {
     const definition_box *box = b->box;

@@ -29,7 +29,8 @@ bool names_init(name_table *n, const digest *seed, uint32_t expected)
     return n->slots != NULL;
 }
 
-/* Multiply-shift over the name's words (Dietzfelbinger et al. 1997): universal, and quick on short names. */
+/* Multiply-shift over the name's words (Dietzfelbinger et al. 1997): universal, and quick on
+ * short names. */
 static size_t home(const name_table *n, const char *name, size_t len)
 {
     uint64_t sum = n->keys[NAMES_WORDS - 1] * len, word;

@@ -1,6 +1,6 @@
-/* Names to numbers: an open hash over an array of names that others own. Its keys come from the digest of
- * the document the names stand in, so nobody can choose names that collide: other names are another
- * document with other keys. */
+/* Names to numbers: an open hash over an array of names that others own. Its keys come from the
+ * digest of the document the names stand in, so nobody can choose names that collide: other
+ * names are another document with other keys. */
 #ifndef WORKFLOW_NAMES_IMPL_H
 #define WORKFLOW_NAMES_IMPL_H
 
@@ -23,8 +23,9 @@ typedef struct name_table {
 typedef const char *(*names_get_fn)(const void *ctx, uint32_t number);
 
 bool names_init(name_table *n, const digest *seed, uint32_t expected); /* false: no memory */
-/* Add the number under its name, which get(ctx, number) gives at once. Returns the number, or the one that has
- * the name already; UINT32_MAX if there is no memory. Names are at most 128 bytes long. */
+/* Add the number under its name, which get(ctx, number) gives at once. Returns the number, or
+ * the one that has the name already; UINT32_MAX if there is no memory. Names are at most 128
+ * bytes long. */
 uint32_t names_add(name_table *n, names_get_fn get, const void *ctx, const char *name, size_t len,
                    uint32_t number);
 /* UINT32_MAX if there is none of that name. */

@@ -119,8 +119,8 @@ static int compare_numbers(uint64_t a, uint64_t b)
     return (a > b) - (a < b);
 }
 
-/* Clause 11.4, one identifier. Numbers have no leading zeros, so the longer one is the larger: no limit
- * on their size. */
+/* Clause 11.4, one identifier. Numbers have no leading zeros, so the longer one is the larger:
+ * no limit on their size. */
 static int compare_identifiers(const char *a, size_t a_len, const char *b, size_t b_len)
 {
     bool a_number = strspn(a, "0123456789") >= a_len, b_number = strspn(b, "0123456789") >= b_len;

@@ -80,7 +80,8 @@ static bool add(semver_range *r, enum comparator_op op, const partial *v)
     return true;
 }
 
-/* The lowest version of all whose part at `place` is one higher; false if there is no higher number. */
+/* The lowest version of all whose part at `place` is one higher; false if there is no higher
+ * number. */
 static bool bump(const partial *v, unsigned place, partial *out)
 {
     memset(out, 0, sizeof *out);

@@ -5,7 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* How much of a text to show: all, or up to `max` bytes that end where a UTF-8 character does. For "%.*s". */
+/* How much of a text to show: all, or up to `max` bytes that end where a UTF-8 character does.
+ * For "%.*s". */
 int wording_clip(const char *s, size_t max);
 
 #define WORDING_NAME_MAX 64

@@ -57,7 +57,7 @@ const yaml_library *yaml_load(orch_error **err)
     return dynlib_load(&lib, err) ? NULL : &api;
 }
 
-/* ---- Errors --------------------------------------------------------------------------------------------- */
+/* ---- Errors ---------------------------------------------------------------------------------- */
 
 static int32_t fail(yaml_reader *y, yaml_mark_t at, const char *what, const char *wrong)
 {
@@ -112,14 +112,15 @@ static int32_t weigh(yaml_reader *y, yaml_mark_t at, uint64_t size)
     return fail(y, at, "", "with its aliases replaced the document is larger than allowed");
 }
 
-/* ---- Anchors and aliases -------------------------------------------------------------------------------- */
+/* ---- Anchors and aliases --------------------------------------------------------------------- */
 
 static const char *anchor_name(const void *anchors, uint32_t number)
 {
     return ((const anchor *)anchors)[number].name;
 }
 
-/* Its number in *out; UINT32_MAX for a node without one. A name that comes again stands for the later node. */
+/* Its number in *out; UINT32_MAX for a node without one. A name that comes again stands for the
+ * later node. */
 static int32_t open_anchor(yaml_reader *y, const char *name, yaml_mark_t at, uint32_t *out)
 {
     size_t len = name ? strlen(name) : 0;
@@ -183,7 +184,7 @@ static int32_t read_alias(yaml_reader *y, const yaml_event_t *e, uint32_t depth,
     return 0;
 }
 
-/* ---- Nodes ---------------------------------------------------------------------------------------------- */
+/* ---- Nodes ----------------------------------------------------------------------------------- */
 
 static int32_t read_scalar(yaml_reader *y, const yaml_event_t *e, node *out)
 {
@@ -344,7 +345,7 @@ static int32_t read_node(yaml_reader *y, yaml_event_t *e, uint32_t depth, node *
     return rc;
 }
 
-/* ---- The document --------------------------------------------------------------------------------------- */
+/* ---- The document ---------------------------------------------------------------------------- */
 
 static int32_t expect(yaml_reader *y, yaml_event_type_t type, const char *wrong)
 {

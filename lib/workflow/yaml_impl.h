@@ -26,8 +26,8 @@ typedef struct yaml_library {
 /* NULL with UNIMPLEMENTED in *err if it cannot be loaded. */
 const yaml_library *yaml_load(orch_error **err);
 
-/* The value of a scalar by the core schema of YAML 1.2; `tag` NULL = none, `plain` = without quotes. Returns what is
- * wrong with it, or NULL with *out; *out is NULL if there is no memory. */
+/* The value of a scalar by the core schema of YAML 1.2; `tag` NULL = none, `plain` = without
+ * quotes. Returns what is wrong with it, or NULL with *out; *out is NULL if there is no memory. */
 const char *yaml_scalar(const char *s, size_t len, const char *tag, bool plain, json_t **out);
 
 #endif

@@ -1,5 +1,5 @@
-/* The line of a JSON pointer in a YAML text. Only asked for a message, so the text is read once more rather than
- * every value made to remember its place. */
+/* The line of a JSON pointer in a YAML text. Only asked for a message, so the text is read once
+ * more rather than every value made to remember its place. */
 #include "workflow/definition_impl.h"
 #include "workflow/yaml_impl.h"
 
@@ -108,8 +108,8 @@ static bool enter_element(search *s)
     return true;
 }
 
-/* From value to value along the pointer. A key's mark stays where the value is a scalar: that is where the eye
- * looks; a list's element has only its own. */
+/* From value to value along the pointer. A key's mark stays where the value is a scalar: that is
+ * where the eye looks; a list's element has only its own. */
 static void follow(search *s)
 {
     bool element = true;

@@ -45,7 +45,7 @@ static bool is_beyond_json(const char *s, size_t len)
     return is_one_of(s, len, words);
 }
 
-/* ---- Integers ------------------------------------------------------------------------------------------- */
+/* ---- Integers -------------------------------------------------------------------------------- */
 
 static int digit_of(char c)
 {
@@ -56,7 +56,8 @@ static int digit_of(char c)
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : 16;
 }
 
-/* [-+]?[0-9]+ | 0o[0-7]+ | 0x[0-9a-fA-F]+. False if it is none of these; *fits tells whether it is in 64 bits. */
+/* [-+]?[0-9]+ | 0o[0-7]+ | 0x[0-9a-fA-F]+. False if it is none of these; *fits tells whether it
+ * is in 64 bits. */
 static bool scan_integer(const char *s, size_t len, json_int_t *out, bool *fits)
 {
     const char *end = s + len;
@@ -99,7 +100,7 @@ static const char *make_integer(const char *s, size_t len, json_t **out)
     return NULL;
 }
 
-/* ---- Reals ---------------------------------------------------------------------------------------------- */
+/* ---- Reals ----------------------------------------------------------------------------------- */
 
 static size_t digits(const char *s, const char *end)
 {
@@ -110,7 +111,8 @@ static size_t digits(const char *s, const char *end)
     return (size_t)(s - from);
 }
 
-/* [-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)? written the way JSON wants it. False if it is none. */
+/* [-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)? written the way JSON wants it. False if it
+ * is none. */
 static bool scan_real(const char *s, size_t len, buf *json)
 {
     const char *end = s + len;
@@ -172,7 +174,7 @@ static bool is_real(const char *s, size_t len)
     return is;
 }
 
-/* ---- All of them ---------------------------------------------------------------------------------------- */
+/* ---- All of them ----------------------------------------------------------------------------- */
 
 static const char *resolve_plain(const char *s, size_t len, json_t **out)
 {

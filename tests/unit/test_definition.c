@@ -1,5 +1,5 @@
-/* What a good definition becomes: its fields and defaults, its graph, its canonical text and digest; limits; and that
- * neither a cut document nor a lack of memory does harm. */
+/* What a good definition becomes: its fields and defaults, its graph, its canonical text and
+ * digest; limits; and that neither a cut document nor a lack of memory does harm. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,7 +20,7 @@
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 #define SAMPLES  "tests/data/definitions/"
 
-/* ---- Helpers --------------------------------------------------------------------------------------- */
+/* ---- Helpers --------------------------------------------------------------------------------- */
 
 static char *file_text(const char *name, size_t *len)
 {
@@ -107,7 +107,7 @@ static void assert_steps(const definition *d, uint32_t from, uint32_t count, con
     assert_string_equal(got, ids);
 }
 
-/* ---- Fields ---------------------------------------------------------------------------------------- */
+/* ---- Fields ---------------------------------------------------------------------------------- */
 
 static void test_fields(void **state)
 {
@@ -275,7 +275,7 @@ static void test_code_is_not_a_template(void **state)
     definition_unref(d);
 }
 
-/* ---- The graph ------------------------------------------------------------------------------------- */
+/* ---- The graph ------------------------------------------------------------------------------- */
 
 static void test_edges(void **state)
 {
@@ -441,8 +441,8 @@ static void test_references_are_searched_for_upwards(void **state)
     buf_free(&b);
 }
 
-/* Steps that ask for `target`, which stands behind `right`, while behind `wrong` there is a thicket to be searched
- * first. */
+/* Steps that ask for `target`, which stands behind `right`, while behind `wrong` there is a
+ * thicket to be searched first. */
 static void test_search_upwards_has_a_budget(void **state)
 {
     buf b = BUF_INIT;
@@ -475,7 +475,7 @@ static void test_search_upwards_has_a_budget(void **state)
     buf_free(&b);
 }
 
-/* ---- Canonical text and digest --------------------------------------------------------------------- */
+/* ---- Canonical text and digest --------------------------------------------------------------- */
 
 static void test_canonical_text(void **state)
 {
@@ -648,7 +648,7 @@ static void test_many_keys_are_sorted(void **state)
     json_decref(j);
 }
 
-/* ---- Trees ----------------------------------------------------------------------------------------- */
+/* ---- Trees ----------------------------------------------------------------------------------- */
 
 static void test_tree_and_text_are_the_same(void **state)
 {
@@ -699,7 +699,7 @@ static void test_trees_that_no_parser_makes(void **state)
     assert_tree_refused(bad, "holds a key that is not UTF-8, member 0");
 }
 
-/* ---- Limits ---------------------------------------------------------------------------------------- */
+/* ---- Limits ---------------------------------------------------------------------------------- */
 
 static void test_limits(void **state)
 {
@@ -757,7 +757,7 @@ static void test_byte_order_mark(void **state)
     definition_unref(parsed(text, strlen(text), NULL));
 }
 
-/* ---- Harm ------------------------------------------------------------------------------------------ */
+/* ---- Harm ------------------------------------------------------------------------------------ */
 
 static void test_cut_at_every_byte(void **state)
 {
@@ -808,7 +808,8 @@ static void test_every_byte_changed(void **state)
     free(text);
 }
 
-/* Not until it succeeds: Lua gets over some failures. jansson cannot always tell one from a wrong token. */
+/* Not until it succeeds: Lua gets over some failures. jansson cannot always tell one from a
+ * wrong token. */
 static void lack_memory(const char *text, size_t len, int sticky, bool jansson_too)
 {
     long n = 0, asked_for;

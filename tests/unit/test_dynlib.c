@@ -18,8 +18,8 @@ static struct {
 
 static void test_loads_and_falls_back_to_the_next_name(void **state)
 {
-    static const dynlib_symbol symbols[] = { { "floor", &api.floor }, { NULL, NULL } };
-    static dynlib lib = { .names = { "libabsent-of-test.so.7", "libm.so.6" }, .symbols = symbols };
+    static const dynlib_symbol symbols[] = {{"floor", &api.floor}, {NULL, NULL}};
+    static dynlib lib = {.names = {"libabsent-of-test.so.7", "libm.so.6"}, .symbols = symbols};
     orch_error *err = NULL;
 
     (void)state;
@@ -34,8 +34,8 @@ static void test_loads_and_falls_back_to_the_next_name(void **state)
 
 static void test_an_absent_library_is_named(void **state)
 {
-    static const dynlib_symbol symbols[] = { { NULL, NULL } };
-    static dynlib lib = { .names = { "libabsent-of-test.so.7" }, .symbols = symbols };
+    static const dynlib_symbol symbols[] = {{NULL, NULL}};
+    static dynlib lib = {.names = {"libabsent-of-test.so.7"}, .symbols = symbols};
     orch_error *err = NULL;
 
     (void)state;
@@ -50,10 +50,9 @@ static void test_an_absent_library_is_named(void **state)
 
 static void test_an_absent_symbol_is_named(void **state)
 {
-    static const dynlib_symbol symbols[] = { { "floor", &api.floor },
-                                             { "no_such_function", &api.nothing },
-                                             { NULL, NULL } };
-    static dynlib lib = { .names = { "libm.so.6" }, .symbols = symbols };
+    static const dynlib_symbol symbols[] = {
+        {"floor", &api.floor}, {"no_such_function", &api.nothing}, {NULL, NULL}};
+    static dynlib lib = {.names = {"libm.so.6"}, .symbols = symbols};
     orch_error *err = NULL;
 
     (void)state;
@@ -67,8 +66,8 @@ static void test_an_absent_symbol_is_named(void **state)
 static struct {
     double (*ceil)(double);
 } shared_api;
-static const dynlib_symbol shared_symbols[] = { { "ceil", &shared_api.ceil }, { NULL, NULL } };
-static dynlib shared_lib = { .names = { "libm.so.6" }, .symbols = shared_symbols };
+static const dynlib_symbol shared_symbols[] = {{"ceil", &shared_api.ceil}, {NULL, NULL}};
+static dynlib shared_lib = {.names = {"libm.so.6"}, .symbols = shared_symbols};
 
 static void *use(void *arg)
 {
@@ -82,7 +81,7 @@ static void *use(void *arg)
 static void test_many_threads_load_at_once(void **state)
 {
     pthread_t threads[8];
-    double values[8] = { 0 };
+    double values[8] = {0};
 
     (void)state;
     for (int i = 0; i < 8; i++)

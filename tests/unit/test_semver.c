@@ -1,4 +1,5 @@
-/* Semantic versions by the rules and with the lists of semver.org 2.0.0, and ranges by those of node-semver. */
+/* Semantic versions by the rules and with the lists of semver.org 2.0.0, and ranges by those of
+ * node-semver. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +15,8 @@
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
-/* The list of the regular expression that semver.org recommends, https://regex101.com/r/vkijKf/1/ */
+/* The list of the regular expression that semver.org recommends,
+ * https://regex101.com/r/vkijKf/1/ */
 static const char *const valid[] = {
     "0.0.4",
     "1.2.3",
@@ -92,7 +94,8 @@ static const char *const invalid[] = {
     "9.8.7-whatever+meta+meta",
     "99999999999999999999999.999999999999999999.99999999999999999----RC-SNAPSHOT.12.09.1--------"
     "------------------------..12",
-    /* Ours. The first stands among the valid ones there: it does not fit 64 bits, which is an error here. */
+    /* Ours. The first stands among the valid ones there: it does not fit 64 bits, which is an
+     * error here. */
     "99999999999999999999999.999999999999999999.99999999999999999",
     "18446744073709551616.0.0",
     "",
@@ -248,7 +251,7 @@ static void test_build_metadata_takes_no_part(void **state)
     assert_int_equal(semver_compare(&c, &d), 0);
 }
 
-/* ---- Ranges ------------------------------------------------------------------------------ */
+/* ---- Ranges ---------------------------------------------------------------------------------- */
 
 static const struct {
     const char *range, *version;

@@ -1,4 +1,5 @@
-/* YAML as definitions use it: the core schema, anchors, what is refused and where, and twins of JSON documents. */
+/* YAML as definitions use it: the core schema, anchors, what is refused and where, and twins of
+ * JSON documents. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,7 +20,7 @@
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 #define SAMPLES  "tests/data/definitions/"
 
-/* ---- Helpers --------------------------------------------------------------------------------------- */
+/* ---- Helpers --------------------------------------------------------------------------------- */
 
 static char *file_text(const char *name, size_t *len)
 {
@@ -73,7 +74,7 @@ static void assert_refused(const char *yaml, const char *place, const char *wron
     assert_refused_within(yaml, strlen(yaml), NULL, place, wrong);
 }
 
-/* ---- Scalars --------------------------------------------------------------------------------------- */
+/* ---- Scalars --------------------------------------------------------------------------------- */
 
 static void test_core_schema(void **state)
 {
@@ -214,7 +215,7 @@ static void test_bad_scalars(void **state)
     }
 }
 
-/* ---- Structure ------------------------------------------------------------------------------------- */
+/* ---- Structure ------------------------------------------------------------------------------- */
 
 static void test_refused_with_line_and_column(void **state)
 {
@@ -288,7 +289,8 @@ static void test_many_anchors(void **state)
     buf_free(&yaml);
 }
 
-/* "A billion laughs": small in memory, since values are shared, but whoever walks it walks for ever. */
+/* "A billion laughs": small in memory, since values are shared, but whoever walks it walks for
+ * ever. */
 static void test_expansion_is_bounded(void **state)
 {
     buf yaml = BUF_INIT;
@@ -334,7 +336,7 @@ static void test_nesting_is_bounded(void **state)
     assert_int_equal(yaml_to_json(deep, sizeof deep, &l, &tree, NULL), ORCH_E_INVALID_ARGUMENT);
 }
 
-/* ---- Definitions ----------------------------------------------------------------------------------- */
+/* ---- Definitions ----------------------------------------------------------------------------- */
 
 static void test_twins(void **state)
 {
@@ -411,7 +413,7 @@ static void test_definition_errors_carry_the_line(void **state)
     }
 }
 
-/* ---- Harm ------------------------------------------------------------------------------------------ */
+/* ---- Harm ------------------------------------------------------------------------------------ */
 
 static void try_text(const char *text, size_t len)
 {
