@@ -212,19 +212,28 @@ static void begin(const char *dir)
               "%s: %s", names[i], orch_error_message(error));
 }
 
-/* Cancel one that this round has accepted, sometimes. A recorded cancel is noted. */
-static void cancel_some(unsigned round, long number)
+/* Cancel what waits for it, of this round and of earlier ones: they would fill the engine's slots in the end. A cancel
+ * that is recorded is noted. */
+static void cancel_some(void)
 {
-    char id[64];
-    orch_response *r = NULL;
+    orch_filter *filter = orch_filter_new();
+    orch_execution_list *list = NULL;
+    orch_error *error = NULL;
 
-    snprintf(id, sizeof id, "r%u-%ld", round, number);
-    if (orch_v2_get_execution(orch, id, &r, NULL))
-        return;
-    if (!strcmp(orch_response_workflow(r), "cancelled") &&
-        orch_v2_cancel(orch, id, "enough", NULL) == ORCH_OK)
-        say("cancel", id, 0);
-    orch_response_free(r);
+    orch_filter_set(filter, "workflow", "cancelled", NULL);
+    orch_filter_set(filter, "state", "pending", NULL);
+    orch_filter_set(filter, "state", "running", NULL);
+    orch_filter_set(filter, "limit", "20", NULL);
+    CHECK(orch_v2_list_executions(orch, filter, &list, &error) == 0, "%s",
+          orch_error_message(error));
+    for (size_t i = 0; i < orch_execution_list_count(list); i++) {
+        const char *id = orch_response_id(orch_execution_list_get(list, i));
+
+        if (rand() % 4 && orch_v2_cancel(orch, id, "enough", NULL) == ORCH_OK)
+            say("cancel", id, 0);
+    }
+    orch_execution_list_free(list);
+    orch_filter_free(filter);
 }
 
 /* Works until it is killed. */
@@ -245,8 +254,8 @@ static int work(const char *dir, unsigned round)
                 break;
         }
         launch(round, number);
-        if (number % 9 == 8)
-            cancel_some(round, number - (long)(rand() % 8));
+        if (number % 30 == 10)
+            cancel_some();
     }
 }
 
@@ -378,7 +387,7 @@ static void mark_stored(const char *dir)
         say("stored", key, 0);
         stored_count++;
     }
-    sqlite3_finalize(s);
+    CHECK(sqlite3_finalize(s) == SQLITE_OK, "reading what is stored: %s", sqlite3_errmsg(db));
     sqlite3_close(db);
     clock_gettime(CLOCK_REALTIME, &now);
     since_ms = (int64_t)now.tv_sec * 1000 -
