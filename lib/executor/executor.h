@@ -97,6 +97,8 @@ int32_t executor_noop_new(executor *out, orch_error **err); /* output = `with` *
 int32_t executor_lua_new(const executor_env *env, executor *out, orch_error **err);
 int32_t executor_exec_new(const executor_env *env, executor *out, orch_error **err);
 int32_t executor_http_new(const executor_env *env, executor *out, orch_error **err);
+/* Whether http steps can run: loads libcurl. Any thread; may block on the disk. UNIMPLEMENTED. */
+int32_t executor_http_check(orch_error **err);
 /* A host callback, on the pool. Takes user_data over, also on failure. */
 int32_t executor_host_new(const executor_env *env, const char *name, orch_task_fn fn,
                           void *user_data, orch_free_fn free_fn, executor *out, orch_error **err);

@@ -5,6 +5,10 @@
 #include "base/buf.h"
 #include "executor/executor.h"
 
+#ifndef ORCH_WITH_CURL
+#    define ORCH_WITH_CURL 1
+#endif
+
 #define DEFAULT_MAX_OUTPUT_BYTES (4U * 1024 * 1024)
 #define JSON_MAX_DEPTH           512 /* of an output; jansson itself would read 2,048 */
 

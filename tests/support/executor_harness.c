@@ -131,6 +131,16 @@ int harness_running_calls(harness *h)
     return n;
 }
 
+bool harness_has_queued_job(harness *h)
+{
+    bool has;
+
+    pthread_mutex_lock(&h->lock);
+    has = h->first != NULL;
+    pthread_mutex_unlock(&h->lock);
+    return has;
+}
+
 /* ---- The loop -------------------------------------------------------------------------------------- */
 
 static void on_wake(uv_async_t *handle)

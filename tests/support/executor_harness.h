@@ -43,6 +43,7 @@ void harness_run(executor *e, test_attempt *t);                /* start and wait
 void harness_wait_until(harness *h, bool (*reached)(void *ctx), void *ctx);
 void harness_turn(harness *h); /* one turn of the loop, not waiting */
 int harness_running_calls(harness *h);
+bool harness_has_queued_job(harness *h);
 
 /* Of a completed attempt. */
 json_t *harness_output(
