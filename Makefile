@@ -357,7 +357,7 @@ run-crash: $(call pick,$(CRASH_BINS))
 	@$(RUN_TESTS) -v -t 7200 $^
 run-power: $(call pick,$(POWER_BINS))
 	@$(RUN_TESTS) -v -t 7200 $^
-run-bench-build: $(call pick,$(BENCH_C_BINS) $(BENCH_X_BINS))
+run-bench-build: $(call pick,$(BENCH_C_BINS) $(BENCH_X_BINS)) shared
 
 coverage: deps-coverage ## Lines and branches that the tests reach; HTML in build/coverage
 	$(call in_mode,coverage) run-coverage
