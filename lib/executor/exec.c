@@ -170,9 +170,7 @@ static bool watch(op *o)
     if (exec_watch_start(&o->watch, o->exec->loop, o->process, &o->error))
         return false;
     o->state = OP_RUNNING;
-    if (!o->attempt)
-        exec_watch_kill(&o->watch);
-    else if (o->stopped)
+    if (o->stopped)
         exec_watch_terminate(&o->watch);
     return true;
 }
@@ -181,9 +179,13 @@ static void spawned(work *w)
 {
     op *o = LIST_ENTRY(w, op, work);
 
-    if (w->refused)
+    if (w->refused) {
         error_set(&o->error, ORCH_E_CANCELLED, "exec", "the engine stopped before '%s' was started",
                   o->spec.argv[0]);
+    } else if (!o->error && o->exec->freed) { /* the loop may be gone */
+        exec_discard(&o->process);
+        error_set(&o->error, ORCH_E_CANCELLED, "exec", "the engine stopped");
+    }
     if (!o->error && watch(o))
         return;
     give_up_place(o->exec);

@@ -35,6 +35,8 @@ typedef struct exec_process {
 } exec_process;
 
 int32_t exec_spawn(const exec_spec *s, exec_process *out, orch_error **err);
+/* Kill the group of a process that nobody watches, and wait for its end, which is not long. Closes what is open. */
+void exec_discard(exec_process *p);
 
 /* ---- What it left behind: exec_result.c */
 

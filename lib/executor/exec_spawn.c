@@ -266,6 +266,19 @@ static int32_t open_pipe(int *reader, int *writer, orch_error **err)
     return 0;
 }
 
+void exec_discard(exec_process *p)
+{
+    if (p->pid > 0) {
+        kill(-p->pid, SIGKILL);
+        while (waitpid(p->pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+    }
+    p->pid = 0;
+    close_fd(&p->pidfd);
+    close_fd(&p->out);
+    close_fd(&p->err);
+}
+
 static int32_t open_pidfd(const char *name, exec_process *p, orch_error **err)
 {
     int number;
@@ -276,8 +289,7 @@ static int32_t open_pidfd(const char *name, exec_process *p, orch_error **err)
     number = errno;
     if (number == ESRCH)
         return error_set(err, ORCH_E_UNKNOWN, name, "'%s' " EXEC_END_UNKNOWN, name);
-    kill(-p->pid, SIGKILL);
-    waitpid(p->pid, NULL, 0);
+    exec_discard(p);
     if (number == ENOSYS)
         return error_set(err, ORCH_E_UNIMPLEMENTED, "pidfd_open", "exec needs Linux 5.4 or newer");
     return system_error(err, number, "pidfd_open");

@@ -199,10 +199,8 @@ int32_t exec_watch_start(exec_watch *w, uv_loop_t *loop, exec_process p, orch_er
         rc = watch_fd(w, loop, &w->err, p.err, on_readable);
     if (!rc)
         return 0;
-    exec_watch_kill(w);
-    waitpid(p.pid, NULL, 0); /* it was killed: not long */
-    w->process.pid = 0;
     close_all(w);
+    exec_discard(&w->process);
     return error_set(err, ORCH_E_RESOURCE_EXHAUSTED, "exec", "the process cannot be watched: %s",
                      uv_strerror(rc));
 }

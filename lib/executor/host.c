@@ -115,7 +115,11 @@ int32_t executor_host_new(const executor_env *env, const char *name, orch_task_f
         goto out;
     }
     h = mem_zalloc(sizeof *h);
-    rc = h ? task_set_new(env, &h->tasks, err) : error_no_memory(err);
+    if (!h) {
+        rc = error_no_memory(err);
+        goto out;
+    }
+    rc = task_set_new(env, &h->tasks, err);
     if (rc)
         goto out;
     atomic_init(&h->uses, 1);

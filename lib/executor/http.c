@@ -170,7 +170,6 @@ static int32_t begin_loading(http *x)
 
     if (x->loading)
         return 0;
-    x->load = (work){.run = load, .done = loaded};
     rc = x->pool.submit(x->pool.self, &x->load);
     x->loading = !rc;
     return rc;
@@ -260,6 +259,8 @@ int32_t executor_http_new(const executor_env *env, executor *out, orch_error **e
 
     if (!x)
         return error_no_memory(err);
+    x->load.run = load;
+    x->load.done = loaded;
     x->loop = env->loop;
     x->pool = env->pool;
     x->max_body_bytes = env->max_output_bytes ? env->max_output_bytes : DEFAULT_MAX_OUTPUT_BYTES;
