@@ -3,11 +3,6 @@
 #include <string.h>
 
 #include "api/api_impl.h"
-#include "base/dynlib.h"
-
-#ifndef ORCH_WITH_CURL
-#define ORCH_WITH_CURL 1
-#endif
 
 const char *orch_version(void)
 {
@@ -29,18 +24,9 @@ static int32_t has_it(void)
     return 1;
 }
 
-/* Whether what the http executor needs can be loaded. */
 static int32_t has_http(void)
 {
-#if ORCH_WITH_CURL
-    static int32_t (*init)(void);
-    static const dynlib_symbol symbols[] = {{"curl_multi_init", &init}, {NULL, NULL}};
-    static dynlib curl = {.names = {"libcurl.so.4", "libcurl-gnutls.so.4"}, .symbols = symbols};
-
-    return !dynlib_load(&curl, NULL);
-#else
-    return 0;
-#endif
+    return !executor_http_check(NULL);
 }
 
 int32_t orch_has_feature(const char *name)
