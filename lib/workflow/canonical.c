@@ -18,7 +18,7 @@
 
 typedef struct member {
     const char *key;
-    const json_t *value;
+    json_t *value;
 } member;
 
 typedef struct writer {
@@ -30,7 +30,7 @@ typedef struct writer {
     orch_error **err;
 } writer;
 
-static int32_t write_value(writer *w, const json_t *value, const level *at);
+static int32_t write_value(writer *w, json_t *value, const level *at);
 
 /* buf_add for pieces of a few bytes: room is there nearly always, and looking is cheaper than
  * calling. */
@@ -234,7 +234,7 @@ static int32_t write_object(writer *w, json_t *object, const level *at)
     return 0;
 }
 
-static int32_t write_array(writer *w, const json_t *array, const level *at)
+static int32_t write_array(writer *w, json_t *array, const level *at)
 {
     level below = {at, NULL, 0, at->depth + 1};
     size_t n = json_array_size(array);
@@ -253,7 +253,7 @@ static int32_t write_array(writer *w, const json_t *array, const level *at)
     return 0;
 }
 
-static int32_t write_value(writer *w, const json_t *value, const level *at)
+static int32_t write_value(writer *w, json_t *value, const level *at)
 {
     if (w->b->len - w->start > w->limits->max_bytes)
         return fail(w, at, "the document passes here the largest size allowed, in bytes:",
@@ -264,8 +264,7 @@ static int32_t write_value(writer *w, const json_t *value, const level *at)
         if (at->depth >= w->limits->max_nesting)
             return fail(w, at, "lists and objects are nested deeper than the limit of",
                         w->limits->max_nesting);
-        return json_is_array(value) ? write_array(w, value, at)
-                                    : write_object(w, (json_t *)(uintptr_t)value, at);
+        return json_is_array(value) ? write_array(w, value, at) : write_object(w, value, at);
     case JSON_STRING:
         if (w->limits->check_utf8 &&
             !text_is_utf8(json_string_value(value), json_string_length(value)))
@@ -280,8 +279,7 @@ static int32_t write_value(writer *w, const json_t *value, const level *at)
     }
 }
 
-int32_t canonical_write(buf *b, const json_t *tree, const canonical_limits *limits,
-                        orch_error **err)
+int32_t canonical_write(buf *b, json_t *tree, const canonical_limits *limits, orch_error **err)
 {
     writer w = {b, limits, b->len, NULL, 0, 0, err};
     level root = {NULL, NULL, 0, 0};
@@ -298,8 +296,10 @@ bytes *canonical_json(const json_t *tree)
 {
     const canonical_limits limits = {BYTES_MAX_LEN, NESTING_LIMIT, false};
     buf b = BUF_INIT;
+    json_t *walked;
 
-    if (canonical_write(&b, tree, &limits, NULL)) {
+    memcpy(&walked, &tree, sizeof walked); /* jansson iterates only over what it may change */
+    if (canonical_write(&b, walked, &limits, NULL)) {
         buf_free(&b);
         return NULL;
     }

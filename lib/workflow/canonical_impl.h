@@ -17,8 +17,7 @@ typedef struct canonical_limits {
 } canonical_limits;
 
 /* Append the canonical form of `tree`. Errors as definition_parse gives them. */
-int32_t canonical_write(buf *b, const json_t *tree, const canonical_limits *limits,
-                        orch_error **err);
+int32_t canonical_write(buf *b, json_t *tree, const canonical_limits *limits, orch_error **err);
 
 /* Where a walk over a document is, linked up to the root: only a message ever asks. */
 typedef struct level {

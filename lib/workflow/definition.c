@@ -59,7 +59,7 @@ static void box_free(definition_box *box)
 
 /* The text goes first: it bounds depth and size for everything that follows, and its digest
  * seeds the names. */
-static int32_t measure(builder *b, const json_t *tree, bool check_utf8)
+static int32_t measure(builder *b, json_t *tree, bool check_utf8)
 {
     canonical_limits limits = {b->limits.max_bytes, b->limits.max_nesting, check_utf8};
     definition *d = &b->box->d;

@@ -34,10 +34,10 @@ typedef struct retry_policy {
 
 /* What most steps do not have. */
 typedef struct step_extra {
-    template *when;     /* NULL = always */
-    template *for_each; /* NULL = once */
+    template *when;        /* NULL = always */
+    template *for_each;    /* NULL = once */
     uint32_t max_parallel; /* of a for_each; 0 = no limit of its own */
-    int64_t timeout_ms; /* per attempt; 0 = none */
+    int64_t timeout_ms;    /* per attempt; 0 = none */
     retry_policy retry;
 } step_extra;
 
@@ -60,23 +60,23 @@ typedef struct definition {
     const char *id;
     const char *version;
     semver semver;
-    digest digest;  /* of `text` */
-    bytes *text;    /* canonical JSON of what was written */
+    digest digest;      /* of `text` */
+    bytes *text;        /* canonical JSON of what was written */
     int64_t timeout_ms; /* of an execution, from its acceptance; 0 = none */
     template *output;   /* NULL: the output is null */
     const step *steps;
     uint32_t step_count;
-    uint32_t edge_count;        /* dependencies in all; edges holds twice as many entries */
+    uint32_t edge_count; /* dependencies in all; edges holds twice as many entries */
     const uint32_t *edges;
     const char *const *executors; /* names used, each once */
     uint32_t executor_count;
 } definition;
 
 typedef struct definition_limits {
-    size_t max_bytes;      /* of the text; 0 = 64 MiB */
-    uint32_t max_steps;    /* 0 = 1,000,000 */
-    uint32_t max_edges;    /* 0 = 10,000,000 */
-    uint32_t max_nesting;  /* of the document; 0 = 64 */
+    size_t max_bytes;     /* of the text; 0 = 64 MiB */
+    uint32_t max_steps;   /* 0 = 1,000,000 */
+    uint32_t max_edges;   /* 0 = 10,000,000 */
+    uint32_t max_nesting; /* of the document; 0 = 64 */
 } definition_limits;
 
 /* Parse JSON (first byte that is not white space is '{') or YAML, check all, and build. `limits`

@@ -79,7 +79,7 @@ bool text_is_template(const char *s);     /* holds a "${" that is not escaped */
 bool text_is_one_template(const char *s); /* is "${…}" as a whole, as far as can be seen */
 /* No template of `value` begins with `item` or `index`, which only a for_each has. What Lua does
  * further in, the run finds out. */
-int32_t definition_check_item(reader *r, const json_t *value);
+int32_t definition_check_item(reader *r, json_t *value);
 int32_t definition_check_item_expression(reader *r, const char *expression);
 int32_t definition_link(builder *b);
 int32_t definition_check_references(builder *b);

@@ -48,7 +48,7 @@ static int32_t refuse(reader *r, const level *at, const char *found)
     return reader_pass_on(r, ORCH_E_INVALID_ARGUMENT, true);
 }
 
-static int32_t check(reader *r, const json_t *value, const level *at)
+static int32_t check(reader *r, json_t *value, const level *at)
 {
     level below = {at, NULL, 0, at->depth + 1};
     int32_t rc = 0;
@@ -60,19 +60,14 @@ static int32_t check(reader *r, const json_t *value, const level *at)
     }
     for (; !rc && below.index < json_array_size(value); below.index++)
         rc = check(r, json_array_get(value, below.index), &below);
-    if (json_is_object(value)) {
-        json_t *object = (json_t *)(uintptr_t)value;
-
-        for (void *it = json_object_iter(object); it && !rc;
-             it = json_object_iter_next(object, it)) {
-            below.key = json_object_iter_key(it);
-            rc = check(r, json_object_iter_value(it), &below);
-        }
+    for (void *it = json_object_iter(value); it && !rc; it = json_object_iter_next(value, it)) {
+        below.key = json_object_iter_key(it);
+        rc = check(r, json_object_iter_value(it), &below);
     }
     return rc;
 }
 
-int32_t definition_check_item(reader *r, const json_t *value)
+int32_t definition_check_item(reader *r, json_t *value)
 {
     level root = {NULL, NULL, 0, 0};
 

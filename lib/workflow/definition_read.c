@@ -359,6 +359,17 @@ static int32_t check_fields(reader *r, const step_fields *f, enum builtin execut
     return 0;
 }
 
+static bool is_alike(const step_extra *a, const step_extra *b)
+{
+    const retry_policy *p = &a->retry, *q = &b->retry;
+
+    return a->max_parallel == b->max_parallel && a->timeout_ms == b->timeout_ms &&
+           p->max_attempts == q->max_attempts && p->initial_interval_ms == q->initial_interval_ms &&
+           p->max_interval_ms == q->max_interval_ms && p->max_elapsed_ms == q->max_elapsed_ms &&
+           p->backoff_milli == q->backoff_milli && p->jitter_milli == q->jitter_milli &&
+           p->non_retryable == q->non_retryable;
+}
+
 static bool store_extra(step_fields *f)
 {
     builder *b = f->b;
@@ -368,15 +379,14 @@ static bool store_extra(step_fields *f)
         return true;
     if (!f->has_retry)
         f->extra.retry.max_attempts = 1;
-    if (!f->d->when && !f->d->for_each && b->last_extra &&
-        !memcmp(b->last_extra, &f->extra, sizeof f->extra)) {
+    if (!f->d->when && !f->d->for_each && b->last_extra && is_alike(b->last_extra, &f->extra)) {
         f->s->extra = b->last_extra;
         return true;
     }
     kept = arena_alloc(&b->box->arena, sizeof *kept);
     if (!kept)
         return false;
-    memcpy(kept, &f->extra, sizeof *kept);
+    *kept = f->extra;
     f->s->extra = kept;
     if (f->d->when || f->d->for_each)
         f->d->extra = kept;
@@ -387,14 +397,10 @@ static bool store_extra(step_fields *f)
 
 static int32_t read_step(builder *b, json_t *tree, uint32_t i)
 {
-    step_fields f;
+    step_fields f = {.b = b, .s = &b->box->steps[i], .d = &b->drafts[i]};
     enum builtin executor;
     int32_t rc;
 
-    memset(&f, 0, sizeof f); /* the gaps in it too: extras are compared as bytes */
-    f.b = b;
-    f.s = &b->box->steps[i];
-    f.d = &b->drafts[i];
     f.s->checkpoint = true;
     rc = shape_read(&b->r, &step_shape, tree, &f);
     if (rc)

@@ -69,20 +69,20 @@ static void number_tree(ancestry *a)
     memset(a->seen, 0, n * sizeof *a->seen);
 }
 
-static int32_t ancestry_build(ancestry *a)
+static bool ancestry_build(ancestry *a)
 {
     uint64_t n = a->b->box->d.step_count;
 
     a->position = mem_alloc(n * sizeof *a->position * 5);
     if (!a->position)
-        return error_no_memory(a->b->r.err);
+        return false;
     a->first = a->position + n;
     a->size = a->first + n;
     a->stack = a->size + n;
     a->seen = a->stack + n;
     a->budget = 10000000 + 20 * (n + a->b->box->d.edge_count);
     number_tree(a);
-    return 0;
+    return true;
 }
 
 static bool tree_shows(const ancestry *a, uint32_t above, uint32_t below)
@@ -126,14 +126,13 @@ static int32_t check_reference(ancestry *a, uint32_t i, uint32_t to)
 {
     builder *b = a->b;
     const char *name = b->box->steps[to].id;
-    int32_t rc;
 
     if (b->marks[to] == i + 1)
         return 0;
     if (to == i)
         return reader_fail(&b->r, "refers to its own step");
-    if (!a->position && (rc = ancestry_build(a)))
-        return rc;
+    if (!a->first && !ancestry_build(a))
+        return error_no_memory(b->r.err);
     if (!comes_before(a, to, i))
         return reader_fail(
             &b->r, "refers to step '%s', which this step does not depend on; add it to depends_on",

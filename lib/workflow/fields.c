@@ -70,12 +70,14 @@ static int32_t fail(reader *r, int32_t code, const char *below, const char *mess
         return code;
     add_pointer(r, &pointer);
     buf_puts(&pointer, below);
-    if (pointer.failed)
-        code = error_no_memory(r->err);
-    else
+    if (pointer.failed) {
+        error_no_memory(r->err);
+        code = ORCH_E_RESOURCE_EXHAUSTED;
+    } else {
         error_set(r->err, code, pointer.data, "%.*s%s%s%s%s%s",
                   wording_clip(pointer.data, POINTER_SHOWN), pointer.data, pointer.len ? ": " : "",
                   id ? "step '" : "", id ? id : "", id ? "': " : "", message);
+    }
     buf_free(&pointer);
     return code;
 }
@@ -88,7 +90,9 @@ static int32_t fail_with(reader *r, const char *format, va_list args)
     if (!r->err)
         return code;
     error_vset(&told, code, NULL, format, args);
-    code = fail(r, orch_error_code(told), "", orch_error_message(told));
+    if (orch_error_code(told) == ORCH_E_RESOURCE_EXHAUSTED)
+        code = ORCH_E_RESOURCE_EXHAUSTED;
+    code = fail(r, code, "", orch_error_message(told));
     orch_error_free(told);
     return code;
 }
@@ -221,7 +225,7 @@ int32_t read_text(reader *r, json_t *value, const char *wanted, const char **out
 
 int32_t read_name(reader *r, json_t *value, const char **out)
 {
-    const char *name;
+    const char *name = "";
     int32_t rc = read_text(r, value, "a name", &name);
 
     if (rc)
@@ -239,7 +243,7 @@ int32_t read_duration(reader *r, json_t *value, int64_t min_ms, int64_t *out_ms)
 {
     static const char wanted[] =
         "a duration such as \"200ms\", \"5s\", \"10m\", \"1h30m\" or \"3d\"";
-    const char *s;
+    const char *s = "";
     int32_t rc = read_text(r, value, wanted, &s);
     int64_t ms;
 
