@@ -34,7 +34,7 @@ static const char head[] =
     "svg text { fill: var(--text); font-size: 13px; font-variant-numeric: tabular-nums; }\n"
     "svg .soft { fill: var(--soft); } svg .bar { fill: var(--bar); } svg .track { fill: "
     "var(--track); }\n"
-    ".table { overflow-x: auto; }\n"
+    ".table { overflow-x: auto; margin-top: 16px; }\n"
     "table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }\n"
     "th { text-align: left; font-weight: 500; color: var(--soft); }\n"
     "th, td { padding: 6px 12px 6px 0; border-bottom: 1px solid var(--line); vertical-align: top; "
@@ -149,8 +149,7 @@ static void put_bar(FILE *f, const chart *c, const char *name, json_int_t value,
     escape(f, name);
     fputs(": ", f);
     put_number(f, value);
-    fprintf(f, " %s</title><text x=\"132\" y=\"%u\" text-anchor=\"end\">%s", c->key, y + 17,
-            skip ? "\xe2\x80\xa6" : "");
+    fprintf(f, " %s</title><text x=\"0\" y=\"%u\">%s", c->key, y + 17, skip ? "\xe2\x80\xa6" : "");
     escape(f, name + skip);
     fprintf(f,
             "</text><rect class=\"track\" x=\"142\" y=\"%u\" width=\"250\" height=\"14\" rx=\"3\"/>"
@@ -196,7 +195,7 @@ static void put_largest(FILE *f, const json_t *files)
     json_t *file;
     size_t i;
 
-    fputs("<section class=\"grid table\"><h2>Largest files</h2><table>\n"
+    fputs("<section class=\"table\"><h2>Largest files</h2><table>\n"
           "<tr><th>file<th class=\"n\">lines<th class=\"n\">size</tr>\n",
           f);
     json_array_foreach(files, i, file)
@@ -217,7 +216,7 @@ static void put_doubles(FILE *f, const json_t *doubles)
     json_t *group, *name;
     size_t i, k;
 
-    fputs("<section class=\"grid table\"><h2>Files with the same content</h2>\n", f);
+    fputs("<section class=\"table\"><h2>Files with the same content</h2>\n", f);
     if (!json_array_size(doubles)) {
         fputs("<p>None: every file is the only one of its content.</p></section>\n", f);
         return;

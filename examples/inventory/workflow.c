@@ -74,7 +74,7 @@ static const char reduce_code[] =
     "        if a[key] ~= b[key] then return a[key] > b[key] end\n"
     "        return a.name < b.name\n"
     "    end)\n"
-    "    return table.move(list, 1, math.min(max, #list), 1, {})\n"
+    "    return array(table.move(list, 1, math.min(max, #list), 1, {}))\n"
     "end\n"
     "\n"
     "local doubles = {}\n"
