@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "workflow/definition_impl.h"
+#include "workflow/sandbox_scan.h"
 #include "workflow/wording_impl.h"
 
 bool text_is_template(const char *s)
@@ -19,7 +20,7 @@ bool text_is_one_template(const char *s)
 {
     size_t len = strlen(s);
 
-    return len > 3 && s[0] == '$' && s[1] == '{' && s[len - 1] == '}';
+    return len > 3 && s[0] == '$' && s[1] == '{' && scan_closing_brace(s + 2, len - 2) == len - 3;
 }
 
 /* For the executor to judge once it is there: a template, or a null, which stands for nothing. */
