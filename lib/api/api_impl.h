@@ -153,6 +153,7 @@ void handle_set_key(orch_execution *e, uint64_t key);
 void handle_unref(orch_execution *e);
 /* Call when the end comes, or soon if it has come. FAILED_PRECONDITION if nobody will call: the watch is as before then. */
 int32_t handle_watch(orch_execution *e, end_watch *w, orch_error **err);
+void handle_want(orch_execution *e); /* one more that wants to be told of the end, with a reference */
 void handle_unwant(orch_execution *e);
 
 /* ---- start.c ----------------------------------------------------------------------------------------------- */

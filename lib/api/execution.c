@@ -96,6 +96,14 @@ void handle_unref(orch_execution *e)
     mem_free(e);
 }
 
+void handle_want(orch_execution *e)
+{
+    atomic_fetch_add(&e->refs, 1);
+    pthread_mutex_lock(&e->lock);
+    e->wants++;
+    pthread_mutex_unlock(&e->lock);
+}
+
 void handle_unwant(orch_execution *e)
 {
     bool tell_loop;
@@ -260,9 +268,8 @@ int32_t handle_watch(orch_execution *e, end_watch *w, orch_error **err)
 
     w->callback.make = call;
     w->execution = e;
-    atomic_fetch_add(&e->refs, 1);
+    handle_want(e);
     pthread_mutex_lock(&e->lock);
-    e->wants++;
     ended = e->ended;
     if (!ended)
         list_push(&e->watches, &w->link);

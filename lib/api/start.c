@@ -306,16 +306,16 @@ static void call_accepted(callback *c)
         end_callbacks(s);
         return;
     }
-    atomic_fetch_add(&e->refs, 1);
+    handle_want(e); /* the host's own want may end inside its callback */
     if (s->accepted_fn)
-        s->accepted_fn(s->user_data, e, NULL); /* the host's reference and want are its own from here */
+        s->accepted_fn(s->user_data, e, NULL);
     else
         handle_unwant(e);
-    if (!s->watch.fn)
+    if (s->watch.fn)
+        handle_watch(e, &s->watch, NULL); /* who makes this callback will make the next one */
+    else
         end_callbacks(s);
-    else if (handle_watch(e, &s->watch, NULL))
-        s->watch.callback.make(&s->watch.callback); /* it has ended, and nobody else is left to call */
-    handle_unref(e);
+    handle_unwant(e);
 }
 
 /* Loop thread. */

@@ -94,7 +94,7 @@ static json_t *ask(const secret_source *s, const char *name, orch_error **err)
     size_t capacity = 1024;
 
     for (;;) {
-        char *room = mem_alloc(capacity);
+        char *room = mem_zalloc(capacity);
         json_t *value = NULL;
         int64_t n;
 
