@@ -1,4 +1,5 @@
-/* Execution keys and ids. A made id is the key in Crockford's base 32, so ids sort as their keys do. */
+/* Execution keys and ids. A made id is the key in Crockford's base 32, so ids sort as their keys
+ * do. */
 #include "store/store.h"
 
 #include <string.h>
@@ -6,7 +7,7 @@
 #include "base/error.h"
 #include "base/text.h"
 
-#define MS_BITS 42
+#define MS_BITS  42
 #define MS_SHIFT (STORE_SHARD_BITS + STORE_SEQUENCE_BITS)
 
 static const char digits[] = "0123456789abcdefghjkmnpqrstvwxyz";
@@ -77,16 +78,18 @@ int32_t execution_id_check(const char *id, orch_error **err)
                          EXECUTION_ID_MAX);
     for (size_t i = 0; i < len; i++) {
         if (!is_id_character(id[i]))
-            return error_set(err, ORCH_E_INVALID_ARGUMENT, "id",
-                             "execution id has a character that is not allowed at byte %zu; allowed "
-                             "are A-Z a-z 0-9 _ . - / :",
-                             i + 1);
+            return error_set(
+                err, ORCH_E_INVALID_ARGUMENT, "id",
+                "execution id has a character that is not allowed at byte %zu; allowed "
+                "are A-Z a-z 0-9 _ . - / :",
+                i + 1);
     }
     if (strchr("_.-/:", id[0]) && id[0] != '_')
-        return error_set(err, ORCH_E_INVALID_ARGUMENT, id,
-                         "execution id '%s' begins with '%c'; it must begin with a letter, digit or "
-                         "underscore",
-                         id, id[0]);
+        return error_set(
+            err, ORCH_E_INVALID_ARGUMENT, id,
+            "execution id '%s' begins with '%c'; it must begin with a letter, digit or "
+            "underscore",
+            id, id[0]);
     if (execution_id_parse(id, &key))
         return error_set(err, ORCH_E_INVALID_ARGUMENT, id,
                          "execution id '%s' has the form of the ids that are made here (13 "

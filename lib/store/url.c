@@ -30,10 +30,11 @@ static int32_t decode(char *s, orch_error **err)
         high = hex_value(s[1]);
         low = high < 0 ? -1 : hex_value(s[2]);
         if (low < 0 || high * 16 + low == 0)
-            return error_set(err, ORCH_E_INVALID_ARGUMENT, ABOUT,
-                             "STORE_URL has '%.3s', which is not %% and two hexadecimal digits; a %% "
-                             "in a name is written %%25, a ? %%3F",
-                             s);
+            return error_set(
+                err, ORCH_E_INVALID_ARGUMENT, ABOUT,
+                "STORE_URL has '%.3s', which is not %% and two hexadecimal digits; a %% "
+                "in a name is written %%25, a ? %%3F",
+                s);
         *to++ = (char)(high * 16 + low);
         s += 2;
     }
@@ -52,10 +53,11 @@ static int32_t parse_params(char *query, store_url *u, orch_error **err)
         if (next)
             *next++ = '\0';
         if (!value || (next && value >= next) || u->param_count == URL_PARAMS_MAX)
-            return error_set(err, ORCH_E_INVALID_ARGUMENT, ABOUT,
-                             "STORE_URL: '%s' after the ? is not name=value, or there are more than "
-                             "%d of them",
-                             query, URL_PARAMS_MAX);
+            return error_set(
+                err, ORCH_E_INVALID_ARGUMENT, ABOUT,
+                "STORE_URL: '%s' after the ? is not name=value, or there are more than "
+                "%d of them",
+                query, URL_PARAMS_MAX);
         *value++ = '\0';
         if (decode(query, err) != 0 || decode(value, err) != 0)
             return ORCH_E_INVALID_ARGUMENT;

@@ -1,5 +1,5 @@
-/* Goal: whatever the disk does, the SQLite adapter answers only what is true: a unit that came back with 0 is there, a
- * unit that came back with an error is not, and no unit is forgotten. */
+/* Goal: whatever the disk does, the SQLite adapter answers only what is true: a unit that came
+ * back with 0 is there, a unit that came back with an error is not, and no unit is forgotten. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +14,7 @@
 #include "support/fault_vfs.h"
 #include "support/store_conformance.h"
 
-#define DB "store.db"
+#define DB  "store.db"
 #define WAL "store.db-wal"
 
 static char folder[64], path[128], url[160];
@@ -55,7 +55,7 @@ static size_t history(store_fixture *f, uint64_t key)
     return count;
 }
 
-/* ---- an error at each call of a kind --------------------------------------------------------------------------- */
+/* ---- an error at each call of a kind --------------------------------------------------------- */
 
 typedef struct job {
     execution_row row;
@@ -110,7 +110,8 @@ static void assert_job(store_fixture *f, const job *j)
     execution_row_clear(&row);
 }
 
-/* `times` errors in a row from the n-th call on, for n = 1, 2, … until the job does not come so far. */
+/* `times` errors in a row from the n-th call on, for n = 1, 2, … until the job does not come so
+ * far. */
 static void each_call(enum vfs_op op, const char *suffix, int code, long times)
 {
     store_fixture f;
@@ -158,7 +159,8 @@ static void failed_syncs_are_found_out(void **state)
     each_call(VFS_SYNC, WAL, SQLITE_IOERR_FSYNC, 3);
 }
 
-/* A failed sync whose batch did reach the file: it must be found there, and not be applied twice. */
+/* A failed sync whose batch did reach the file: it must be found there, and not be applied
+ * twice. */
 static void a_batch_that_was_written_is_not_written_again(void **state)
 {
     store_fixture f;
@@ -182,7 +184,7 @@ static void a_batch_that_was_written_is_not_written_again(void **state)
     fixture_close(&f);
 }
 
-/* ---- nobody is answered while it is not known ---------------------------------------------------------------------- */
+/* ---- nobody is answered while it is not known ------------------------------------------------ */
 
 static void an_ambiguous_batch_waits(void **state)
 {
@@ -267,7 +269,7 @@ static void it_waits_until_the_file_can_be_opened(void **state)
     fixture_close(&f);
 }
 
-/* ---- a full disk ------------------------------------------------------------------------------------------------------ */
+/* ---- a full disk ----------------------------------------------------------------------------- */
 
 static void a_full_disk_is_waited_out(void **state)
 {
@@ -301,7 +303,8 @@ static void a_full_disk_is_waited_out(void **state)
     f.s.ops->get_stats(f.s.self, &stats);
     assert_true(stats.disk_full);
     assert_int_equal(stats.queued, 1);
-    assert_int_equal(fixture_run(&f, &again), ORCH_E_RESOURCE_EXHAUSTED); /* at once, while the other waits */
+    /* At once, while the other waits. */
+    assert_int_equal(fixture_run(&f, &again), ORCH_E_RESOURCE_EXHAUSTED);
     assert_false(is_there(&f, refused.key));
     assert_int_equal(history(&f, row.key), 0);
     fault_clear();
@@ -338,7 +341,7 @@ static void a_disk_that_stays_full_stops_in_time(void **state)
     fixture_close(&f);
 }
 
-/* ---- the checkpointer ---------------------------------------------------------------------------------------------------- */
+/* ---- the checkpointer ------------------------------------------------------------------------ */
 
 static void append_much(store_fixture *f, uint64_t key, uint64_t first, uint64_t count)
 {
@@ -382,9 +385,10 @@ static void a_failing_checkpoint_stops_nobody(void **state)
     fixture_close(&f);
 }
 
-/* ---- opening ----------------------------------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
-/* An error at each call of a kind while the file is made: an error is returned, and the next opening makes it. */
+/* An error at each call of a kind while the file is made: an error is returned, and the next
+ * opening makes it. */
 static void opening_fails_cleanly(void **state)
 {
     static const struct {

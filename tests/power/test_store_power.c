@@ -1,6 +1,7 @@
-/* Goal: with synchronous=FULL, power loss at any moment takes nothing that was reaped with result 0, leaves the file
- * whole and no unit half there; also while the file is made, with syncs that fail, and when the store is opened again
- * after those. And the test would notice: with synchronous=OFF it finds losses.
+/* Goal: with synchronous=FULL, power loss at any moment takes nothing that was reaped with
+ * result 0, leaves the file whole and no unit half there; also while the file is made, with
+ * syncs that fail, and when the store is opened again after those. And the test would notice:
+ * with synchronous=OFF it finds losses.
  *
  * ROUNDS (default 300). SEED (default 1) for another sequence. */
 #include <setjmp.h>
@@ -24,15 +25,15 @@
 
 #define EXECUTIONS 48
 #define UNITS_MOST 60 /* of one execution */
-#define LANES 12
-#define LIVES 12 /* rounds until a new file */
-#define FIRST_MS INT64_C(1700000000000)
+#define LANES      12
+#define LIVES      12 /* rounds until a new file */
+#define FIRST_MS   INT64_C(1700000000000)
 
 /* What the child tells the parent, as it goes. */
 typedef struct diary {
     uint32_t acked[EXECUTIONS]; /* units that came back with 0: accept, then a checkpoint each */
     uint32_t tried[EXECUTIONS];
-    uint32_t opened;            /* times that the store was opened */
+    uint32_t opened; /* times that the store was opened */
     char trouble[256];
 } diary;
 
@@ -81,7 +82,7 @@ static bool is_payload(const bytes *b, uint32_t execution, uint32_t n)
     return same;
 }
 
-/* ---- the child: works until power fails ---------------------------------------------------------------------- */
+/* ---- the child: works until power fails ------------------------------------------------------ */
 
 typedef struct lane {
     store_unit u;
@@ -254,7 +255,7 @@ static void live(const plan *p)
     power_vfs_cut();
 }
 
-/* ---- the parent: looks at what survived ------------------------------------------------------------------------ */
+/* ---- the parent: looks at what survived ------------------------------------------------------ */
 
 typedef struct verdict {
     int lost;   /* units that were answered and are not there */
@@ -321,8 +322,9 @@ static uint32_t count_units(store *s, uint32_t i, verdict *v)
     if (!whole) {
         v->broken++;
         snprintf(v->what, sizeof v->what,
-                 "execution %u: %zu checkpoints, %zu items, inbox_seq %llu, wake %lld", i, page.count,
-                 inbox.count, (unsigned long long)row.inbox_seq, (long long)row.wake_ms);
+                 "execution %u: %zu checkpoints, %zu items, inbox_seq %llu, wake %lld", i,
+                 page.count, inbox.count, (unsigned long long)row.inbox_seq,
+                 (long long)row.wake_ms);
     }
     execution_row_clear(&row);
     checkpoint_page_clear(&page);
@@ -370,7 +372,8 @@ static void new_disk(void)
     memset(shared, 0, sizeof *shared);
 }
 
-/* One life: the child works on what survived the last one, power fails, what survived is looked at. */
+/* One life: the child works on what survived the last one, power fails, what survived is looked
+ * at. */
 static verdict run_round(const plan *p)
 {
     verdict v = {0};
@@ -431,7 +434,8 @@ static void nothing_is_lost_with_full(void **state)
             new_disk();
         v = run_round(&p);
         if (v.lost || v.broken)
-            fail_msg("round %d (seed %d, %ld events, failing syncs 1 of %ld): %d units lost, %d broken: %s",
+            fail_msg("round %d (seed %d, %ld events, failing syncs 1 of %ld): %d units lost, %d "
+                     "broken: %s",
                      i, seed, p.events, p.failing_syncs, v.lost, v.broken, v.what);
         if ((i + 1) % LIVES == 0 || i + 1 == rounds) {
             opened += (int)shared->opened;

@@ -16,7 +16,7 @@ static vfs_hook hook;
 
 static int ask(const vfs_event *e, bool after);
 
-/* ---- files ---------------------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 static sqlite3_file *real(sqlite3_file *file)
 {
@@ -167,7 +167,7 @@ static const sqlite3_io_methods methods = {
     .xShmUnmap = shim_shm_unmap,
 };
 
-/* ---- the VFS ----------------------------------------------------------------------------------------------------- */
+/* ---- the VFS --------------------------------------------------------------------------------- */
 
 static int shim_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, int flags, int *out)
 {
@@ -246,7 +246,7 @@ void fault_vfs_hook(vfs_hook hook_)
     hook = hook_;
 }
 
-/* ---- failing by number ---------------------------------------------------------------------------------------------- */
+/* ---- failing by number ----------------------------------------------------------------------- */
 
 static struct {
     pthread_mutex_t lock;

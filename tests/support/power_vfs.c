@@ -9,8 +9,8 @@
 
 #include "support/fault_vfs.h"
 
-#define SECTOR 512
-#define FILES_MAX 8
+#define SECTOR      512
+#define FILES_MAX   8
 #define HANDLES_MAX 64
 
 typedef struct image {
@@ -32,7 +32,8 @@ typedef struct inode {
     uint32_t errors; /* syncs that failed */
 } inode;
 
-/* An open file hears of each error of a sync once, whoever asked for that sync, if it was open then. */
+/* An open file hears of each error of a sync once, whoever asked for that sync, if it was open
+ * then. */
 typedef struct handle {
     const void *file;
     uint32_t errors; /* that it has heard of */
@@ -69,7 +70,7 @@ static void *must(void *p)
     return p;
 }
 
-/* ---- images ------------------------------------------------------------------------------------------------------ */
+/* ---- images ---------------------------------------------------------------------------------- */
 
 static void image_resize(image *i, size_t size)
 {
@@ -178,7 +179,7 @@ static void inode_write(inode *n, size_t offset, const void *data, size_t len)
     n->last = p;
 }
 
-/* ---- files ---------------------------------------------------------------------------------------------------------- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 static watched *find(const char *path)
 {
@@ -272,8 +273,8 @@ void power_vfs_cut(void)
 
 static bool counts(const vfs_event *e)
 {
-    return e->op == VFS_WRITE || e->op == VFS_TRUNCATE || e->op == VFS_SYNC || e->op == VFS_DELETE ||
-           (e->op == VFS_OPEN && e->created);
+    return e->op == VFS_WRITE || e->op == VFS_TRUNCATE || e->op == VFS_SYNC ||
+           e->op == VFS_DELETE || (e->op == VFS_OPEN && e->created);
 }
 
 static int before_event(const vfs_event *e)

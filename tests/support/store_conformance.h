@@ -10,14 +10,14 @@
 typedef struct conformance_target {
     const char *name;
     const char *url;
-    bool survives;        /* what was committed is there after free and open */
-    void (*clean)(void);  /* before each test: the next open finds nothing; may be NULL */
+    bool survives;       /* what was committed is there after free and open */
+    void (*clean)(void); /* before each test: the next open finds nothing; may be NULL */
 } conformance_target;
 
 /* Runs the suite; returns the number of tests that failed. */
 int store_conformance(const conformance_target *target);
 
-/* ---- for other tests of stores ----------------------------------------------------------------------------- */
+/* ---- for other tests of stores --------------------------------------------------------------- */
 
 /* An open store with an owner that waits for what it submitted. */
 typedef struct store_fixture {
@@ -30,7 +30,8 @@ typedef struct store_fixture {
 
 /* Opens and takes the lease; asserts that both succeed. */
 void fixture_open(store_fixture *f, const char *url);
-int32_t fixture_try_open(store_fixture *f, const char *url, orch_error **err); /* without the lease */
+/* Without the lease. */
+int32_t fixture_try_open(store_fixture *f, const char *url, orch_error **err);
 void fixture_close(store_fixture *f);   /* stop and free */
 void fixture_abandon(store_fixture *f); /* free alone */
 void fixture_submit(store_fixture *f, store_unit *u);
@@ -46,7 +47,8 @@ execution_row fixture_row(uint32_t shard, uint32_t n);
 int32_t fixture_accept(store_fixture *f, execution_row *row);
 checkpoint fixture_checkpoint(uint64_t seq);
 
-/* Everything that a store says, as text: two stores that took the same units say the same. mem_free. */
+/* Everything that a store says, as text: two stores that took the same units say the same.
+ * mem_free. */
 char *store_dump(store *s);
 
 #endif

@@ -160,7 +160,7 @@ checkpoint fixture_checkpoint(uint64_t seq)
     return c;
 }
 
-/* ---- dump -------------------------------------------------------------------------------------------------- */
+/* ---- dump ------------------------------------------------------------------------------------ */
 
 static void dump_bytes(buf *b, const char *name, const bytes *payload, const char *nothing)
 {
@@ -180,8 +180,8 @@ static void dump_history(buf *b, store *s, const execution_row *row)
         for (size_t i = 0; i < page.count; i++) {
             const checkpoint *c = &page.rows[i];
 
-            buf_printf(b, "  run %u seq %llu step %u index %u attempt %u kind %u %lld %lld %lld", run,
-                       (unsigned long long)c->seq, c->step, c->index, c->attempt, c->kind,
+            buf_printf(b, "  run %u seq %llu step %u index %u attempt %u kind %u %lld %lld %lld",
+                       run, (unsigned long long)c->seq, c->step, c->index, c->attempt, c->kind,
                        (long long)c->started_ms, (long long)c->ended_ms, (long long)c->due_ms);
             dump_bytes(b, "output", c->output, "null");
             dump_bytes(b, "error", c->error, "-");

@@ -1,5 +1,5 @@
-/* Goal: the memory adapter does what the port asks, and its parts hold at sizes the suite does not reach. Ids and URLs
- * are here too. */
+/* Goal: the memory adapter does what the port asks, and its parts hold at sizes the suite does
+ * not reach. Ids and URLs are here too. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -35,10 +35,10 @@ static void ids_sort_as_their_keys(void **state)
 
 static void a_callers_id_is_checked(void **state)
 {
-    static const char *const good[] = {"a", "order/17:x", "_x", "0123456789abcdef", "A.b-c",
-                                       "8123456789abc", "ordernumber12"};
-    static const char *const bad[] = {"", "/a", "-a", "a b", "a\n", "\xc3\xa4", "0123456789abc",
-                                      "7zzzzzzzzzzzz"};
+    static const char *const good[] = {"a",     "order/17:x",    "_x",           "0123456789abcdef",
+                                       "A.b-c", "8123456789abc", "ordernumber12"};
+    static const char *const bad[] = {
+        "", "/a", "-a", "a b", "a\n", "\xc3\xa4", "0123456789abc", "7zzzzzzzzzzzz"};
     char long_id[EXECUTION_ID_MAX + 2];
     uint64_t key;
 

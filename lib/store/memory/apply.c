@@ -144,7 +144,6 @@ static void insert_execution(memory_store *s, memory_execution *e)
         s->not_ended++;
     if (e->row.key > s->last_execution)
         s->last_execution = e->row.key;
-    place(s, e);
 }
 
 static void put_inbox(memory_execution *e, inbox_item *item)
@@ -234,8 +233,12 @@ int32_t memory_apply(memory_store *s, store_unit *u)
     }
     if (u->definition)
         insert_definition(s, &p.definition);
-    if (p.accepted)
+    if (p.accepted) {
         insert_execution(s, p.accepted);
+        /* An update in the same unit has the last word, and its place among the wakes already. */
+        if (p.target != p.accepted || !u->update)
+            place(s, p.accepted);
+    }
     if (has_target)
         change_target(s, u, &p);
     s->stats.rows += (u->definition != NULL) + (u->accept != NULL);

@@ -3,7 +3,7 @@
 #include "base/mem.h"
 
 #define CHUNK_FIRST 4u
-#define CHUNK_MOST 1024u
+#define CHUNK_MOST  1024u
 
 static history_chunk *chunk_new(uint32_t cap)
 {

@@ -17,7 +17,8 @@ const definition_row *memory_definition(const memory_store *s, uint64_t key)
         else
             high = middle;
     }
-    return low < s->definition_count && s->definitions[low].key == key ? &s->definitions[low] : NULL;
+    return low < s->definition_count && s->definitions[low].key == key ? &s->definitions[low]
+                                                                       : NULL;
 }
 
 static void memory_submit(void *self, store_unit *u)
@@ -130,8 +131,8 @@ static int32_t memory_backup(void *self, const char *path, orch_error **err)
 {
     (void)self;
     (void)path;
-    return error_set(err, ORCH_E_UNIMPLEMENTED, "memory:",
-                     "the store memory: has nothing to back up; use sqlite:PATH");
+    return error_set(err, ORCH_E_UNIMPLEMENTED,
+                     "memory:", "the store memory: has nothing to back up; use sqlite:PATH");
 }
 
 static int32_t memory_stop(void *self, int32_t timeout_ms, orch_error **err)

@@ -1,4 +1,5 @@
-/* The memory adapter's tables. All of it is guarded by memory_store.lock but for what the owner's thread keeps. */
+/* The memory adapter's tables. All of it is guarded by memory_store.lock but for what the
+ * owner's thread keeps. */
 #ifndef STORE_MEMORY_MEMORY_IMPL_H
 #define STORE_MEMORY_MEMORY_IMPL_H
 
@@ -8,7 +9,7 @@
 #include "base/list.h"
 #include "store/memory/memory.h"
 
-/* ---- history.c: the checkpoints of one run, in order of seq ---------------------------------------------- */
+/* ---- history.c: the checkpoints of one run, in order of seq ---------------------------------- */
 
 typedef struct history_chunk {
     struct history_chunk *prev, *next;
@@ -17,7 +18,7 @@ typedef struct history_chunk {
 } history_chunk;
 
 typedef struct history {
-    history_chunk *first, *last; /* the newest row is in `last`, unless that is a reserved, empty one */
+    history_chunk *first, *last; /* `last` has the newest row, or is empty and reserved */
     uint64_t last_seq;
 } history;
 
@@ -28,7 +29,7 @@ void history_free(history *h);
 /* Copies at most `limit` rows after after_seq; returns how many. */
 uint32_t history_read(const history *h, uint64_t after_seq, checkpoint *out, uint32_t limit);
 
-/* ---- table.c: executions by key, by id and in order ------------------------------------------------------- */
+/* ---- table.c: executions by key, by id and in order ------------------------------------------ */
 
 typedef struct memory_run {
     struct memory_run *next;
@@ -42,7 +43,7 @@ typedef struct memory_execution {
     inbox_item *inbox;
     size_t inbox_count, inbox_cap;
     heap_node wake; /* in memory_store.wakes while suspended with a time */
-    list live;      /* in memory_store.open, or .called: suspended with something in the inbox; or in none */
+    list live;      /* in memory_store.open, .called, or none */
 } memory_execution;
 
 typedef struct memory_slot {
@@ -73,7 +74,7 @@ memory_execution *execution_new(const execution_row *row);
 void execution_free(memory_execution *e);
 memory_run *execution_run(const memory_execution *e, uint32_t run); /* NULL = none */
 
-/* ---- memory.c --------------------------------------------------------------------------------------------- */
+/* ---- memory.c -------------------------------------------------------------------------------- */
 
 typedef struct memory_store {
     /* The owner thread's. */
@@ -98,7 +99,7 @@ typedef struct memory_store {
 const definition_row *memory_definition(const memory_store *s, uint64_t key);
 int32_t memory_apply(memory_store *s, store_unit *u); /* apply.c: all of the unit or nothing */
 
-/* ---- read.c: the slots of store_ops ------------------------------------------------------------------------ */
+/* ---- read.c: the slots of store_ops ---------------------------------------------------------- */
 
 int32_t memory_load_definitions(void *self, uint64_t definition, bool texts, definition_page *out,
                                 orch_error **err);

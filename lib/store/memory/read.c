@@ -235,9 +235,10 @@ int32_t memory_load_inbox(void *self, uint64_t key, inbox_page *out, orch_error 
     return 0;
 }
 
-/* ---- what can run ------------------------------------------------------------------------------------------ */
+/* ---- what can run ---------------------------------------------------------------------------- */
 
-/* The `limit` lowest keys above after_key among those that are offered: a heap with the highest on top. */
+/* The `limit` lowest keys above after_key among those that are offered: a heap with the highest
+ * on top. */
 typedef struct lowest {
     const memory_execution **heap;
     size_t count, limit;
@@ -320,9 +321,13 @@ static void offer_due(memory_store *s, lowest *l)
 static void offer_runnable(memory_store *s, lowest *l)
 {
     LIST_EACH(it, &s->open)
-    offer(l, LIST_ENTRY(it, memory_execution, live));
+    {
+        offer(l, LIST_ENTRY(it, memory_execution, live));
+    }
     LIST_EACH(it, &s->called)
-    offer(l, LIST_ENTRY(it, memory_execution, live));
+    {
+        offer(l, LIST_ENTRY(it, memory_execution, live));
+    }
 }
 
 static int32_t lowest_page(lowest *l, execution_page *page)

@@ -7,7 +7,8 @@
 
 #define MAP_FIRST_BITS 6
 
-/* Fibonacci hashing: the high bits index. The multiplier is odd, so equal hashes mean equal keys. */
+/* Fibonacci hashing: the high bits index. The multiplier is odd, so equal hashes mean equal
+ * keys. */
 static uint64_t hash_key(uint64_t key)
 {
     return key * UINT64_C(0x9e3779b97f4a7c15);

@@ -1,11 +1,12 @@
-/* Units in a transaction. On the hot path nothing is read before a write: a guard rides on the UPDATE that it guards,
- * a duplicate is an INSERT that changes nothing, and what can fail goes first, so that a unit that fails has left
- * nothing behind. Only a unit with several things that can fail gets a savepoint. */
+/* Units in a transaction. On the hot path nothing is read before a write: a guard rides on the
+ * UPDATE that it guards, a duplicate is an INSERT that changes nothing, and what can fail goes
+ * first, so that a unit that fails has left nothing behind. Only a unit with several things that
+ * can fail gets a savepoint. */
 #include "store/sqlite/sqlite_impl.h"
 
 #include <string.h>
 
-#define PAYLOAD_MOST (256u << 20) /* three of them fit in a row */
+#define PAYLOAD_MOST   (256u << 20) /* three of them fit in a row */
 #define NO_INBOX_CHECK (-1)
 
 enum {
@@ -48,8 +49,7 @@ static const char *const texts[W_STATEMENTS] = {
                  " ON CONFLICT DO NOTHING",
     [W_UPDATE] = "UPDATE execution SET state = ?4, ended_ms = ?5, wake_ms = ?6, output = ?7,"
                  " error = ?8, run = max(run, ?9)" WHERE_GUARDED,
-    [W_PUT] = "UPDATE execution SET inbox_seq = inbox_seq + 1" WHERE_GUARDED
-              " RETURNING inbox_seq",
+    [W_PUT] = "UPDATE execution SET inbox_seq = inbox_seq + 1" WHERE_GUARDED " RETURNING inbox_seq",
     [W_PUT_ITEM] = "INSERT INTO inbox(execution, seq, kind, at_ms, payload)"
                    " VALUES(?1, ?2, ?3, ?4, ?5)",
     [W_CONSUME] = "DELETE FROM inbox WHERE execution = ?1 AND seq <= ?2",
@@ -58,7 +58,7 @@ static const char *const texts[W_STATEMENTS] = {
     [W_KEEP] = "RELEASE unit",
 };
 
-/* ---- statements -------------------------------------------------------------------------------------------- */
+/* ---- statements ------------------------------------------------------------------------------ */
 
 static sqlite3_stmt *statement(writer *w, int n)
 {
@@ -87,7 +87,8 @@ static int run_counting(writer *w, sqlite3_stmt *st, int *changed)
     return rc;
 }
 
-/* Bindings cannot fail: text without conversion, borrowed for the statement's run, its size checked before. */
+/* Bindings cannot fail: text without conversion, borrowed for the statement's run, its size
+ * checked before. */
 static void bind_key(sqlite3_stmt *st, int place, uint64_t value)
 {
     sqlite3_bind_int64(st, place, (sqlite3_int64)value);
@@ -117,7 +118,7 @@ static void bind_guards(sqlite3_stmt *st, const store_unit *u, bool guarded)
                        guarded && u->check_inbox ? (sqlite3_int64)u->inbox_seen : NO_INBOX_CHECK);
 }
 
-/* ---- guards ------------------------------------------------------------------------------------------------ */
+/* ---- guards ---------------------------------------------------------------------------------- */
 
 /* One read a shard and transaction. */
 static int read_term(writer *w, uint32_t shard, uint64_t *out)
@@ -155,7 +156,8 @@ static int check_lease(writer *w, store_unit *u)
     return rc;
 }
 
-/* Reads the row: for units that have guards but no UPDATE to hang them on, and to say why an UPDATE met no row. */
+/* Reads the row: for units that have guards but no UPDATE to hang them on, and to say why an
+ * UPDATE met no row. */
 static int check_execution(writer *w, store_unit *u)
 {
     sqlite3_stmt *st = statement(w, W_GUARD);
@@ -182,7 +184,7 @@ static bool has_guards(const store_unit *u)
     return u->must_be_open || u->check_inbox;
 }
 
-/* ---- operations: SQLite result code; u->result where the operation did not take place ------------------------- */
+/* ---- operations: SQLite result code; u->result where the operation did not take place -------- */
 
 static int define(writer *w, store_unit *u)
 {
@@ -325,7 +327,7 @@ static int consume(writer *w, const store_unit *u)
     return run_counting(w, st, &changed);
 }
 
-/* ---- units --------------------------------------------------------------------------------------------------- */
+/* ---- units ----------------------------------------------------------------------------------- */
 
 /* What cannot fail once the rest took place. */
 static int apply_rest(writer *w, const store_unit *u)
@@ -415,7 +417,7 @@ static int apply(writer *w, store_unit *u)
     return can_fail > 1 ? apply_compound(w, u) : apply_simple(w, u);
 }
 
-/* ---- transactions ---------------------------------------------------------------------------------------------- */
+/* ---- transactions ---------------------------------------------------------------------------- */
 
 static void roll_back(writer *w)
 {
@@ -440,8 +442,11 @@ int writer_commit(writer *w, store_unit *first)
         bind_key(st, 1, w->batch + 1);
         rc = conn_run(st);
     }
-    if (rc == SQLITE_OK)
+    if (rc == SQLITE_OK) {
         rc = run(w, W_COMMIT);
+        if (rc == SQLITE_NOMEM) /* perhaps after it was written: ambiguous */
+            rc = SQLITE_IOERR_NOMEM;
+    }
     if (rc == SQLITE_OK)
         w->batch++;
     else
@@ -460,8 +465,9 @@ static int raise_term(writer *w, const char *owner, uint64_t *out_term)
     if (owner)
         term++;
     /* No expiry: the lease lasts as long as the lock on the lock file. */
-    rc = sqlite3_prepare_v2(w->conn.db, "UPDATE shard_lease SET owner = ?1, term = ?2, expiry_ms = NULL",
-                            -1, &st, NULL);
+    rc = sqlite3_prepare_v2(w->conn.db,
+                            "UPDATE shard_lease SET owner = ?1, term = ?2, expiry_ms = NULL", -1,
+                            &st, NULL);
     if (rc != SQLITE_OK)
         return rc;
     sqlite3_bind_text(st, 1, owner, -1, SQLITE_STATIC);

@@ -1,4 +1,5 @@
-/* A copy of one snapshot, made beside the writer. The WAL cannot be written anew meanwhile and grows. */
+/* A copy of one snapshot, made beside the writer. The WAL cannot be written anew meanwhile and
+ * grows. */
 #include "store/sqlite/sqlite_impl.h"
 
 #include <errno.h>
@@ -20,7 +21,8 @@ static bool is_closed(sqlite_store *s)
     return closed;
 }
 
-/* A read transaction is open on the source all the time: without it each commit would start the copy anew. */
+/* A read transaction is open on the source all the time: without it each commit would start the
+ * copy anew. */
 static int copy(sqlite_store *s, reader *r, sqlite3 *to)
 {
     sqlite3_backup *backup;
@@ -79,10 +81,9 @@ static int32_t copy_to(sqlite_store *s, const char *path, orch_error **err)
     if (rc == SQLITE_OK)
         rc = copy(s, r, to);
     if (rc != SQLITE_OK)
-        result = error_set(err, (rc & 0xff) == SQLITE_FULL ? ORCH_E_RESOURCE_EXHAUSTED
-                                                           : ORCH_E_UNAVAILABLE,
-                           path, "backup '%s' of store '%s': %s (%d)", path, s->path,
-                           sqlite3_errstr(rc), rc);
+        result = error_set(
+            err, (rc & 0xff) == SQLITE_FULL ? ORCH_E_RESOURCE_EXHAUSTED : ORCH_E_UNAVAILABLE, path,
+            "backup '%s' of store '%s': %s (%d)", path, s->path, sqlite3_errstr(rc), rc);
     sqlite3_close(to);
     reader_give(s, r, rc == SQLITE_INTERRUPT ? rc : SQLITE_OK);
     return result;

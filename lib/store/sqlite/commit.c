@@ -1,4 +1,5 @@
-/* The commit thread: takes all that waits, commits it as one batch, gives it back; commits at once when idle. */
+/* The commit thread: takes all that waits, commits it as one batch, gives it back; commits at
+ * once when idle. */
 #include "store/sqlite/sqlite_impl.h"
 
 #include <errno.h>
@@ -8,14 +9,14 @@
 
 #define BATCH_MOST 4096 /* units: bounds a transaction, and the delay of the first of them */
 
-#define FULL_PAUSE_MS 100
+#define FULL_PAUSE_MS      100
 #define FULL_PAUSE_MOST_MS 1000
-#define IO_PAUSE_MS 20
-#define IO_PAUSE_MOST_MS 2000
-#define BUSY_PAUSE_MS 1
+#define IO_PAUSE_MS        20
+#define IO_PAUSE_MOST_MS   2000
+#define BUSY_PAUSE_MS      1
 #define BUSY_PAUSE_MOST_MS 50
 
-/* ---- the claim on the writer ------------------------------------------------------------------------------- */
+/* ---- the claim on the writer ----------------------------------------------------------------- */
 
 void writer_claim(sqlite_store *s)
 {
@@ -47,9 +48,10 @@ bool commit_quitting(sqlite_store *s)
     return quitting;
 }
 
-/* ---- giving back ----------------------------------------------------------------------------------------------- */
+/* ---- giving back ----------------------------------------------------------------------------- */
 
-/* Under the lock. True if reap had nothing, so that the owner is to be woken; it has not come yet for what is older. */
+/* Under the lock. True if reap had nothing, so that the owner is to be woken; it has not come
+ * yet for what is older. */
 static bool give_back(sqlite_store *s, unit_list *units)
 {
     bool wake = units->first && !s->done.first;
@@ -63,7 +65,8 @@ static bool give_back(sqlite_store *s, unit_list *units)
 
 static uint64_t frame_bytes(int before, int after)
 {
-    return (uint64_t)(after >= before ? after - before : after) * (4096 + 24); /* fewer: begun anew */
+    /* Fewer than before: the WAL was begun anew. */
+    return (uint64_t)(after >= before ? after - before : after) * (4096 + 24);
 }
 
 static void batch_done(sqlite_store *s, unit_list *batch, int frames_before)
@@ -96,7 +99,8 @@ static void batch_failed(sqlite_store *s, unit_list *batch, int32_t result)
         s->wake(s->wake_ctx);
 }
 
-/* What is new in `list`, or in the queue (NULL), is refused. Under the lock, which it leaves to wake the owner. */
+/* What is new in `list`, or in the queue (NULL), is refused. Under the lock, which it leaves to
+ * wake the owner. */
 static void refuse_new(sqlite_store *s, unit_list *list)
 {
     unit_list refused = {0};
@@ -137,7 +141,7 @@ void commit_pause(sqlite_store *s, int64_t pause_ms, bool refuse)
     pthread_mutex_unlock(&s->lock);
 }
 
-/* ---- committing -------------------------------------------------------------------------------------------------- */
+/* ---- committing ------------------------------------------------------------------------------ */
 
 static int64_t longer(int64_t pause_ms, int64_t first_ms, int64_t most_ms)
 {

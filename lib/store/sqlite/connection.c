@@ -9,14 +9,15 @@
 
 #define WRITER_CACHE_KIB 8192
 #define READER_CACHE_KIB 1024
-#define READER_BUSY_MS 1000
+#define READER_BUSY_MS   1000
 
 static int configure(const sqlite_store *s, enum conn_kind kind, conn *c)
 {
     char sql[160];
 
     sqlite3_extended_result_codes(c->db, 1);
-    /* Closing must not write: after an I/O error the WAL is evidence. A clean stop says otherwise. */
+    /* Closing must not write: after an I/O error the WAL is evidence. A clean stop says
+     * otherwise. */
     sqlite3_db_config(c->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     sqlite3_wal_autocheckpoint(c->db, 0);
     if (kind == CONN_READER) {
@@ -96,13 +97,10 @@ enum trouble conn_trouble(const conn *c, int rc)
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB: return TROUBLE_CORRUPT;
     case SQLITE_IOERR:
-        /* A quota, and the file of the WAL's index, say "full" in another way. What may have been at the commit
-         * stays ambiguous. */
+        /* A quota says "full" in another way. The write that failed came before the batch was
+         * whole. */
         error = c->db ? sqlite3_system_errno(c->db) : 0;
-        if ((rc == SQLITE_IOERR_WRITE && error == EDQUOT) ||
-            (rc == SQLITE_IOERR_SHMSIZE && (error == ENOSPC || error == EDQUOT)))
-            return TROUBLE_FULL;
-        return TROUBLE_IO;
+        return rc == SQLITE_IOERR_WRITE && error == EDQUOT ? TROUBLE_FULL : TROUBLE_IO;
     case SQLITE_PERM:
     case SQLITE_READONLY:
     case SQLITE_CANTOPEN:

@@ -92,8 +92,8 @@ int32_t file_resolve(const char *path, char **out, orch_error **err)
 
     if (stat(path, &st) == 0) {
         if (!S_ISREG(st.st_mode))
-            return error_set(err, ORCH_E_INVALID_ARGUMENT, path,
-                             "store '%s' is not a regular file", path);
+            return error_set(err, ORCH_E_INVALID_ARGUMENT, path, "store '%s' is not a regular file",
+                             path);
         *out = real_path(path);
         return *out ? 0 : system_error(path, errno, "its path", err);
     }
@@ -110,15 +110,17 @@ static int32_t locked_by_other(const char *path, const char *lock, int fd, orch_
     ssize_t got = pread(fd, pid, sizeof pid - 1, 0);
 
     pid[got > 0 ? strspn(pid, "0123456789") : 0] = '\0';
-    return error_set(err, ORCH_E_UNAVAILABLE, path,
-                     "store '%s' is in use by another orchestrator (process %s, lock file '%s'); one "
-                     "file has one owner",
-                     path, *pid ? pid : "unknown", lock);
+    return error_set(
+        err, ORCH_E_UNAVAILABLE, path,
+        "store '%s' is in use by another orchestrator (process %s, lock file '%s'); one "
+        "file has one owner",
+        path, *pid ? pid : "unknown", lock);
 }
 
 static int32_t take_lock(const char *path, const char *lock, int fd, orch_error **err)
 {
-    /* The lock belongs to this open file, not to the process: a second opener in this process is refused too. */
+    /* The lock belongs to this open file, not to the process: a second opener in this process is
+     * refused too. */
     struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     char pid[24];
     int len;
@@ -172,7 +174,8 @@ static int sync_folder(const char *path)
 
 int32_t file_create(const char *path, orch_error **err)
 {
-    /* Not opened if it is there: closing it would drop the POSIX locks that the host's own SQLite may hold on it. */
+    /* Not opened if it is there: closing it would drop the POSIX locks that the host's own
+     * SQLite may hold on it. */
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
     if (fd < 0)
@@ -239,7 +242,8 @@ int file_settle_wal(const sqlite_store *s)
     mem_free(path);
     if (empty)
         return SQLITE_OK;
-    /* With the file to itself, which the first read asks for, and fails if anybody else has it open. */
+    /* With the file to itself, which the first read asks for, and fails if anybody else has it
+     * open. */
     rc = conn_open(s, CONN_WRITER, &c);
     if (rc == SQLITE_OK)
         rc = conn_exec(&c, "PRAGMA locking_mode=EXCLUSIVE");

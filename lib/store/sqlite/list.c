@@ -1,5 +1,5 @@
-/* Pages of executions. A page comes from cursors over indexes, each in order of key, that are merged; how many rows it
- * looks at is bounded, whatever the filter and the size of the table. */
+/* Pages of executions. A page comes from cursors over indexes, each in order of key, that are
+ * merged; how many rows it looks at is bounded, whatever the filter and the size of the table. */
 #include "store/sqlite/read_impl.h"
 
 #include <stdio.h>
@@ -9,11 +9,11 @@
 #include "base/error.h"
 #include "base/mem.h"
 
-#define PAGE_ROWS   100   /* where the caller sets no limit */
-#define PAGE_MOST   10000 /* rows a page has at most, and looks at */
-#define CURSORS_MAX 64    /* more versions of a workflow than that: the table itself is read */
-#define CLOCK_SLACK_MS \
-    3600000 /* a key's time and accepted_ms may differ by as much: the clock was set back */
+#define PAGE_ROWS      100   /* where the caller sets no limit */
+#define PAGE_MOST      10000 /* rows a page has at most, and looks at */
+#define CURSORS_MAX    64    /* more versions of a workflow than that: the table itself is read */
+/* A key's time and accepted_ms may differ by as much: the clock was set back. */
+#define CLOCK_SLACK_MS 3600000
 
 typedef struct cursor {
     sqlite3_stmt *st;
@@ -117,7 +117,8 @@ static int add_cursor(listing *l, const char *column, uint64_t value)
     return advance(c);
 }
 
-/* Whichever index the filter narrows most. There is none of succeeded executions: those are most of the table. */
+/* Whichever index the filter narrows most. There is none of succeeded executions: those are most
+ * of the table. */
 static int open_cursors(listing *l)
 {
     const execution_filter *f = l->f;
@@ -255,7 +256,7 @@ int32_t sqlite_list_executions(void *self, const execution_filter *f, execution_
     return finish_page(s, r, rc, &page, out, err);
 }
 
-/* ---- what can run -------------------------------------------------------------------------------------------- */
+/* ---- what can run ---------------------------------------------------------------------------- */
 
 /* The rows whose keys statement `n` gives for (argument, limit), as of one snapshot. */
 static int page_by_keys(reader *r, int n, int64_t argument, uint32_t limit, execution_page *page)

@@ -5,8 +5,8 @@
 #include "base/error.h"
 #include "base/mem.h"
 
-#define SLICE \
-    1024 /* rows read in one snapshot: a long one would keep the WAL from being written anew */
+/* Rows read in one snapshot: a long one would keep the WAL from being written anew. */
+#define SLICE 1024
 
 #define EXECUTION_COLUMNS                                                                   \
     "key, id, definition, run, state, paused, accepted_ms, deadline_ms, wake_ms, ended_ms," \
@@ -57,7 +57,7 @@ static int32_t failed(const sqlite_store *s, const reader *r, int rc, orch_error
     return conn_error(s, &r->conn, rc, "reading", err);
 }
 
-/* ---- one number -------------------------------------------------------------------------------------------- */
+/* ---- one number ------------------------------------------------------------------------------ */
 
 static int32_t read_number(sqlite_store *s, int n, int64_t none, int64_t *out, orch_error **err)
 {
@@ -122,7 +122,7 @@ int32_t sqlite_marks(void *self, uint64_t *out_execution_key, uint64_t *out_defi
     return result;
 }
 
-/* ---- executions ---------------------------------------------------------------------------------------------- */
+/* ---- executions ------------------------------------------------------------------------------ */
 
 bool read_execution(sqlite3_stmt *st, execution_row *out)
 {
@@ -212,7 +212,7 @@ int32_t sqlite_load_execution(void *self, uint64_t key, const char *id, executio
     return result;
 }
 
-/* ---- pages: slices, each a snapshot of its own, until one is short ------------------------------------------- */
+/* ---- pages: slices, each a snapshot of its own, until one is short --------------------------- */
 
 typedef struct slices {
     void *rows; /* of row_size each */
@@ -295,7 +295,7 @@ static int32_t read_slices(sqlite_store *s, int n, void (*bind)(sqlite3_stmt *st
     return result;
 }
 
-/* ---- checkpoints ------------------------------------------------------------------------------------------------ */
+/* ---- checkpoints ----------------------------------------------------------------------------- */
 
 typedef struct run_key {
     uint64_t execution;
@@ -358,7 +358,7 @@ int32_t sqlite_load_checkpoints(void *self, uint64_t key, uint32_t run, uint64_t
     return rc;
 }
 
-/* ---- inbox -------------------------------------------------------------------------------------------------------- */
+/* ---- inbox ----------------------------------------------------------------------------------- */
 
 static void bind_execution(sqlite3_stmt *st, const void *ctx)
 {
@@ -402,7 +402,7 @@ int32_t sqlite_load_inbox(void *self, uint64_t key, inbox_page *out, orch_error 
     return rc;
 }
 
-/* ---- definitions ---------------------------------------------------------------------------------------------------- */
+/* ---- definitions ----------------------------------------------------------------------------- */
 
 static void bind_texts(sqlite3_stmt *st, const void *ctx)
 {

@@ -25,7 +25,8 @@ enum {
 sqlite3_stmt *read_statement(reader *r, int n, int *rc); /* NULL and *rc on failure */
 /* The row that a statement with the columns of R_BY_KEY stands on. False if there is no memory. */
 bool read_execution(sqlite3_stmt *st, execution_row *out);
-/* By key with R_BY_KEY or R_BY_KEY_SHORT. SQLITE_ROW; SQLITE_DONE if it is not there; SQLITE_NOMEM; … */
+/* By key with R_BY_KEY or R_BY_KEY_SHORT. SQLITE_ROW; SQLITE_DONE if it is not there;
+ * SQLITE_NOMEM; … */
 int read_by_key(reader *r, int n, uint64_t key, execution_row *out);
 
 #endif

@@ -1,4 +1,5 @@
-/* A few read-only connections, opened when first needed. A read never waits for the writer, nor the writer for it. */
+/* A few read-only connections, opened when first needed. A read never waits for the writer, nor
+ * the writer for it. */
 #include "store/sqlite/sqlite_impl.h"
 
 #include <string.h>

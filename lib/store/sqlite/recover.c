@@ -1,10 +1,11 @@
-/* After an I/O error nobody knows what is on the disk. All connections are closed, the WAL is made durable as it now
- * reads, the file is opened again, and the batch number in it says what happened. */
+/* After an I/O error nobody knows what is on the disk. All connections are closed, the WAL is
+ * made durable as it now reads, the file is opened again, and the batch number in it says what
+ * happened. */
 #include "store/sqlite/sqlite_impl.h"
 
 #include "base/log.h"
 
-#define PAUSE_MS 20
+#define PAUSE_MS      20
 #define PAUSE_MOST_MS 2000
 
 static int count_frames(void *writer_, sqlite3 *db, const char *name, int frames)

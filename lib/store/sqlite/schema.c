@@ -1,4 +1,5 @@
-/* The schema: a table of steps from each version to the next. A step that was released never changes. */
+/* The schema: a table of steps from each version to the next. A step that was released never
+ * changes. */
 #include "store/sqlite/sqlite_impl.h"
 
 #include <stdio.h>
@@ -6,15 +7,15 @@
 
 #include "base/error.h"
 
-#define TEXT_OF(number) TEXT_OF_(number)
+#define TEXT_OF(number)  TEXT_OF_(number)
 #define TEXT_OF_(number) #number
 
 /* For people who look with the sqlite3 program: times, states and ids as text. */
-#define TIME(column)                                                                               \
-    "CASE WHEN " column " THEN strftime('%Y-%m-%dT%H:%M:%fZ', " column                             \
-    " / 1000.0, 'unixepoch') END"
-#define DIGIT(shift) "substr('0123456789abcdefghjkmnpqrstvwxyz', 1 + (e.key >> " #shift " & 31), 1)"
 /* clang-format off */
+#define TIME(column)                                                                               \
+    "CASE WHEN " column " THEN strftime('%Y-%m-%dT%H:%M:%fZ', " column " / 1000.0, 'unixepoch')"   \
+    " END"
+#define DIGIT(shift) "substr('0123456789abcdefghjkmnpqrstvwxyz', 1 + (e.key >> " #shift " & 31), 1)"
 #define ID                                                                                         \
     "coalesce(e.id, " DIGIT(60) "||" DIGIT(55) "||" DIGIT(50) "||" DIGIT(45) "||" DIGIT(40) "||"   \
     DIGIT(35) "||" DIGIT(30) "||" DIGIT(25) "||" DIGIT(20) "||" DIGIT(15) "||" DIGIT(10) "||"      \
@@ -62,34 +63,83 @@ static const char *const migrations[SCHEMA_VERSION] = {
     "CREATE VIEW executions AS SELECT " ID " AS id, d.workflow, d.version, e.run,"
     "  CASE e.state WHEN 1 THEN 'open' WHEN 2 THEN 'suspended' WHEN 3 THEN 'succeeded'"
     "    WHEN 4 THEN 'failed' WHEN 5 THEN 'cancelled' WHEN 6 THEN 'timed_out' END AS state,"
-    "  e.paused, " TIME("e.accepted_ms") " AS accepted, " TIME("e.ended_ms") " AS ended,"
-    "  " TIME("e.wake_ms") " AS wake, " TIME("e.deadline_ms") " AS deadline,"
-    "  coalesce(e.input, '{}') AS input, coalesce(e.output, 'null') AS output, e.error,"
-    "  e.key, e.shard"
-    "  FROM execution e LEFT JOIN definition d ON d.key = e.definition;"
+    "  e.paused, " TIME("e.accepted_ms") " AS accepted, " TIME(
+        "e.ended_ms") " AS ended,"
+                      "  " TIME("e.wake_ms") " AS wake, " TIME(
+                          "e.deadline_ms") " AS deadline,"
+                                           "  coalesce(e.input, '{}') AS input, coalesce(e.output, "
+                                           "'null') AS output, e.error,"
+                                           "  e.key, e.shard"
+                                           "  FROM execution e LEFT JOIN definition d ON d.key = "
+                                           "e.definition;"
 
-    "CREATE VIEW history AS SELECT " ID " AS id, c.run, c.seq,"
-    "  json_extract(d.text, '$.steps[' || c.step || '].id') AS step, c.idx AS item, c.attempt,"
-    "  CASE c.kind WHEN 1 THEN 'decided' WHEN 2 THEN 'expanded' WHEN 3 THEN 'waiting'"
-    "    WHEN 4 THEN 'retrying' WHEN 5 THEN 'succeeded' WHEN 6 THEN 'failed'"
-    "    WHEN 7 THEN 'skipped' WHEN 8 THEN 'cancelled' END AS kind,"
-    "  " TIME("c.started_ms") " AS started, " TIME("c.ended_ms") " AS ended,"
-    "  " TIME("c.due_ms") " AS due, coalesce(c.output, 'null') AS output, c.error, e.key"
-    "  FROM checkpoint c JOIN execution e ON e.key = c.execution"
-    "  LEFT JOIN definition d ON d.key = e.definition;"
+                                           "CREATE VIEW history AS SELECT " ID
+                                           " AS id, c.run, c.seq,"
+                                           "  json_extract(d.text, '$.steps[' || c.step || '].id') "
+                                           "AS step, c.idx AS item, c.attempt,"
+                                           "  CASE c.kind WHEN 1 THEN 'decided' WHEN 2 THEN "
+                                           "'expanded' WHEN 3 THEN 'waiting'"
+                                           "    WHEN 4 THEN 'retrying' WHEN 5 THEN 'succeeded' "
+                                           "WHEN 6 THEN 'failed'"
+                                           "    WHEN 7 THEN 'skipped' WHEN 8 THEN 'cancelled' END "
+                                           "AS kind,"
+                                           "  " TIME("c.started_ms") " AS started, " TIME(
+                                               "c.ended_ms") " AS ended,"
+                                                             "  " TIME(
+                                                                 "c.due_ms") " AS due, "
+                                                                             "coalesce(c.output, "
+                                                                             "'null') AS output, "
+                                                                             "c.error, e.key"
+                                                                             "  FROM checkpoint c "
+                                                                             "JOIN execution e ON "
+                                                                             "e.key = c.execution"
+                                                                             "  LEFT JOIN "
+                                                                             "definition d ON "
+                                                                             "d.key = e.definition;"
 
-    "CREATE VIEW messages AS SELECT " ID " AS id, i.seq,"
-    "  CASE i.kind WHEN 1 THEN 'cancel' WHEN 2 THEN 'signal' WHEN 3 THEN 'child_ended'"
-    "    WHEN 4 THEN 'pause' END AS kind, " TIME("i.at_ms") " AS at,"
-    "  coalesce(i.payload, 'null') AS payload, e.key"
-    "  FROM inbox i JOIN execution e ON e.key = i.execution;",
+                                                                             "CREATE VIEW messages "
+                                                                             "AS SELECT " ID
+                                                                             " AS id, i.seq,"
+                                                                             "  CASE i.kind WHEN 1 "
+                                                                             "THEN 'cancel' WHEN 2 "
+                                                                             "THEN 'signal' WHEN 3 "
+                                                                             "THEN 'child_ended'"
+                                                                             "    WHEN 4 THEN "
+                                                                             "'pause' END AS "
+                                                                             "kind, " TIME(
+                                                                                 "i.at_ms") " AS "
+                                                                                            "at,"
+                                                                                            "  "
+                                                                                            "coales"
+                                                                                            "ce(i."
+                                                                                            "payloa"
+                                                                                            "d, "
+                                                                                            "'null'"
+                                                                                            ") AS "
+                                                                                            "payloa"
+                                                                                            "d, "
+                                                                                            "e.key"
+                                                                                            "  "
+                                                                                            "FROM "
+                                                                                            "inbox "
+                                                                                            "i "
+                                                                                            "JOIN "
+                                                                                            "execut"
+                                                                                            "ion e "
+                                                                                            "ON "
+                                                                                            "e.key "
+                                                                                            "= "
+                                                                                            "i."
+                                                                                            "execut"
+                                                                                            "ion;",
 };
 
 static int migrate(conn *c, int version)
 {
-    static const char done[] = "PRAGMA application_id=" TEXT_OF(APPLICATION_ID) ";"
-                               "PRAGMA user_version=" TEXT_OF(SCHEMA_VERSION) ";"
-                               "COMMIT";
+    static const char done[] = "PRAGMA application_id=" TEXT_OF(
+        APPLICATION_ID) ";"
+                        "PRAGMA user_version=" TEXT_OF(SCHEMA_VERSION) ";"
+                                                                       "COMMIT";
     int rc = conn_exec(c, "BEGIN IMMEDIATE");
 
     for (; rc == SQLITE_OK && version < SCHEMA_VERSION; version++)
@@ -134,10 +184,11 @@ int32_t schema_prepare(const sqlite_store *s, conn *c, orch_error **err)
     if (rc != SQLITE_OK)
         return conn_error(s, c, rc, "cannot be read", err);
     if (application != APPLICATION_ID && (application || version || tables))
-        return error_set(err, ORCH_E_DATA_LOSS, s->path,
-                         "'%s' is a SQLite database but not a store of this library (application id "
-                         "0x%08x, ours is 0x%08x); it was not changed",
-                         s->path, (unsigned)application, (unsigned)APPLICATION_ID);
+        return error_set(
+            err, ORCH_E_DATA_LOSS, s->path,
+            "'%s' is a SQLite database but not a store of this library (application id "
+            "0x%08x, ours is 0x%08x); it was not changed",
+            s->path, (unsigned)application, (unsigned)APPLICATION_ID);
     if (version > SCHEMA_VERSION)
         return error_set(err, ORCH_E_FAILED_PRECONDITION, s->path,
                          "store '%s' has schema version %lld, this library knows up to %d; use a "

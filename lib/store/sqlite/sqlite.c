@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "store/sqlite/sqlite_impl.h"
 
-/* ---- the owner's thread ------------------------------------------------------------------------------------ */
+/* ---- the owner's thread ---------------------------------------------------------------------- */
 
 static void sqlite_submit(void *self, store_unit *u)
 {
@@ -91,7 +91,7 @@ static int32_t sqlite_lease(void *self, const char *owner, int64_t now_ms, uint6
     return result;
 }
 
-/* ---- threads ------------------------------------------------------------------------------------------------- */
+/* ---- threads --------------------------------------------------------------------------------- */
 
 static int start_threads(sqlite_store *s)
 {
@@ -139,7 +139,7 @@ static void join_threads(sqlite_store *s)
     pthread_join(s->wal_thread, NULL);
 }
 
-/* ---- stop ------------------------------------------------------------------------------------------------------ */
+/* ---- stop ------------------------------------------------------------------------------------ */
 
 /* False if the time ran out. */
 static bool wait_for_commits(sqlite_store *s, int32_t timeout_ms, uint64_t *left)
@@ -162,7 +162,8 @@ static bool wait_for_commits(sqlite_store *s, int32_t timeout_ms, uint64_t *left
     return *left == 0;
 }
 
-/* The whole of the WAL into the database, so that the file stands alone; readers stay until free. */
+/* The whole of the WAL into the database, so that the file stands alone; readers stay until
+ * free. */
 static void settle_file(sqlite_store *s)
 {
     writer *w = &s->writer;
@@ -225,7 +226,7 @@ static void sqlite_free(void *self)
     mem_free(s);
 }
 
-/* ---- open ------------------------------------------------------------------------------------------------------ */
+/* ---- open ------------------------------------------------------------------------------------ */
 
 static const store_ops sqlite_ops = {
     .size = sizeof(store_ops),

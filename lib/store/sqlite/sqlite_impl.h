@@ -1,8 +1,8 @@
 /* The SQLite adapter's insides.
  *
- * Who may touch what: the writer's connection belongs to whoever claimed it (writer_claim), mostly the commit thread;
- * the checkpointer's is guarded by wal.lock; a reader's belongs to the thread that took it. Order of locks: the claim,
- * wal.lock, readers.lock, sqlite_store.lock. */
+ * Who may touch what: the writer's connection belongs to whoever claimed it (writer_claim),
+ * mostly the commit thread; the checkpointer's is guarded by wal.lock; a reader's belongs to the
+ * thread that took it. Order of locks: the claim, wal.lock, readers.lock, sqlite_store.lock. */
 #ifndef STORE_SQLITE_SQLITE_IMPL_H
 #define STORE_SQLITE_SQLITE_IMPL_H
 
@@ -11,7 +11,7 @@
 
 #include "store/sqlite/sqlite.h"
 
-/* ---- connection.c ------------------------------------------------------------------------------------------ */
+/* ---- connection.c ---------------------------------------------------------------------------- */
 
 #define CONN_STATEMENTS 20
 
@@ -35,11 +35,13 @@ enum trouble {
 
 struct sqlite_store;
 
-/* An SQLite result code. On failure c->db may be there for its message; conn_close ends it in any case. */
+/* An SQLite result code. On failure c->db may be there for its message; conn_close ends it in
+ * any case. */
 int conn_open(const struct sqlite_store *s, enum conn_kind kind, conn *c);
 void conn_close(conn *c);
 int conn_exec(conn *c, const char *sql);
-int conn_number(conn *c, const char *sql, int64_t *out); /* the first column of the first row; 0 = no row */
+/* The first column of the first row; 0 if there is no row. */
+int conn_number(conn *c, const char *sql, int64_t *out);
 /* Statement `n` of a table of texts; NULL on failure (the code is sqlite3_extended_errcode's). */
 sqlite3_stmt *conn_statement(conn *c, const char *const *texts, int n);
 int conn_run(sqlite3_stmt *statement); /* step to the end, reset */
@@ -50,21 +52,24 @@ int32_t conn_error(const struct sqlite_store *s, const conn *c, int rc, const ch
 bytes *column_bytes(sqlite3_stmt *statement, int column, bool *failed); /* NULL column: NULL */
 char *column_text(sqlite3_stmt *statement, int column, bool *failed);
 
-/* ---- file.c ------------------------------------------------------------------------------------------------ */
+/* ---- file.c ---------------------------------------------------------------------------------- */
 
 /* The real path of the database (mem_free): links followed, its folder must exist. */
 int32_t file_resolve(const char *path, char **out, orch_error **err);
-/* Takes "<path>-lock" for as long as *out_fd is open. UNAVAILABLE names the file and the owner's process. */
+/* Takes "<path>-lock" for as long as *out_fd is open. UNAVAILABLE names the file and the owner's
+ * process. */
 int32_t file_lock(const char *path, int *out_fd, orch_error **err);
 /* Creates the empty database, mode 0600, unless it is there. */
 int32_t file_create(const char *path, orch_error **err);
-/* After a failed sync the kernel may hold pages that it takes for written. Write the WAL over itself and sync it, so
- * that what is read back from it is on the disk. No connection may be open. SQLite result code. */
+/* After a failed sync the kernel may hold pages that it takes for written. Write the WAL over
+ * itself and sync it, so that what is read back from it is on the disk. No connection may be
+ * open. SQLite result code. */
 int file_rewrite_wal(const struct sqlite_store *s);
-/* The same for a WAL that a process left behind, which may have died of such a sync; not while others have the file open. */
+/* The same for a WAL that a process left behind, which may have died of such a sync; not while
+ * others have the file open. */
 int file_settle_wal(const struct sqlite_store *s);
 
-/* ---- schema.c ---------------------------------------------------------------------------------------------- */
+/* ---- schema.c -------------------------------------------------------------------------------- */
 
 #define SCHEMA_VERSION 1
 #define APPLICATION_ID 0x6f726368 /* "orch" */
@@ -72,21 +77,21 @@ int file_settle_wal(const struct sqlite_store *s);
 /* Check that the file is ours, or new; switch it to WAL; bring the schema up to date. */
 int32_t schema_prepare(const struct sqlite_store *s, conn *c, orch_error **err);
 
-/* ---- apply.c: units in a transaction ----------------------------------------------------------------------- */
+/* ---- apply.c: units in a transaction --------------------------------------------------------- */
 
 typedef struct writer {
     conn conn;
     uint64_t batch;   /* number of the last batch that is known to be committed */
     uint64_t checked; /* bit n: terms[n] was read in this transaction */
     uint64_t terms[STORE_SHARDS];
-    uint64_t rows;   /* changed in this transaction */
-    int wal_frames;  /* in the WAL after the last commit */
-    bool suspect;    /* an outcome is not known: to be reopened before it is used */
+    uint64_t rows;  /* changed in this transaction */
+    int wal_frames; /* in the WAL after the last commit */
+    bool suspect;   /* an outcome is not known: to be reopened before it is used */
     bool corrupt;
 } writer;
 
-/* One transaction with all units from `first` on, each with its result set. SQLite result code; after a failure
- * nothing is committed, unless it is TROUBLE_IO. */
+/* One transaction with all units from `first` on, each with its result set. SQLite result code;
+ * after a failure nothing is committed, unless it is TROUBLE_IO. */
 int writer_commit(writer *w, store_unit *first);
 int writer_lease(writer *w, const char *owner, uint64_t *out_term); /* owner NULL: release */
 int writer_read_batch(writer *w, uint64_t *out);
@@ -94,7 +99,7 @@ int writer_read_batch(writer *w, uint64_t *out);
 /* Opens w->conn; w->wal_frames follows each commit from then on. */
 int writer_open(const struct sqlite_store *s, writer *w);
 
-/* ---- wal.c: the checkpointer ------------------------------------------------------------------------------- */
+/* ---- wal.c: the checkpointer ----------------------------------------------------------------- */
 
 typedef struct wal_state {
     pthread_mutex_t lock;
@@ -105,7 +110,7 @@ typedef struct wal_state {
     int next_restart;
 } wal_state;
 
-/* ---- readers.c ---------------------------------------------------------------------------------------------- */
+/* ---- readers.c ------------------------------------------------------------------------------- */
 
 #define READERS_MAX 4
 
@@ -121,14 +126,16 @@ typedef struct readers {
     bool closed; /* while the file is reopened */
 } readers;
 
-/* A connection for this thread, waiting while all are in use. UNAVAILABLE while the file is being reopened. */
+/* A connection for this thread, waiting while all are in use. UNAVAILABLE while the file is
+ * being reopened. */
 int32_t reader_take(struct sqlite_store *s, reader **out, orch_error **err);
 /* Give it back; rc is the last result code: after an I/O error the connection is closed. */
 void reader_give(struct sqlite_store *s, reader *r, int rc);
-void readers_close(struct sqlite_store *s); /* interrupts reads, waits for them; none is opened until … */
+/* Interrupts reads and waits for them; none is opened until readers_reopen. */
+void readers_close(struct sqlite_store *s);
 void readers_reopen(struct sqlite_store *s);
 
-/* ---- units.c ------------------------------------------------------------------------------------------------ */
+/* ---- units.c --------------------------------------------------------------------------------- */
 
 typedef struct unit_list {
     store_unit *first, *last;
@@ -137,11 +144,12 @@ typedef struct unit_list {
 
 void units_push(unit_list *l, store_unit *u);
 void units_append(unit_list *l, unit_list *tail); /* tail is empty afterwards */
-/* Moves the units that are refused on a full disk, new executions and definitions, to `out` with that result. */
+/* Moves the units that are refused on a full disk, new executions and definitions, to `out` with
+ * that result. */
 void units_take_new(unit_list *l, unit_list *out);
 void units_take(unit_list *l, uint64_t most, unit_list *out); /* the first ones */
 
-/* ---- the store ----------------------------------------------------------------------------------------------- */
+/* ---- the store ------------------------------------------------------------------------------- */
 
 typedef struct sqlite_store {
     char *path;
@@ -173,24 +181,27 @@ typedef struct sqlite_store {
     readers readers;
 } sqlite_store;
 
-/* ---- commit.c: the commit thread ----------------------------------------------------------------------------- */
+/* ---- commit.c: the commit thread ------------------------------------------------------------- */
 
 void *commit_main(void *arg); /* the sqlite_store */
-void *wal_main(void *arg); /* wal.c */
+void *wal_main(void *arg);    /* wal.c */
 /* Under the lock: how many frames the WAL has, at first and after each commit. */
 void wal_begin(sqlite_store *s, int frames);
 void wal_grew(sqlite_store *s, int frames);
-void writer_claim(sqlite_store *s); /* of any thread but the commit thread; waits for the batch in hand */
+/* By any thread but the commit thread; waits for the batch in hand. */
+void writer_claim(sqlite_store *s);
 void writer_release(sqlite_store *s);
 
-/* recover.c: reopens everything after an ambiguous failure. True if the batch after writer.batch was committed.
- * Tries until it succeeds; false with `quitting` or writer.corrupt set if that cannot be. */
+/* recover.c: reopens everything after an ambiguous failure. True if the batch after writer.batch
+ * was committed. Tries until it succeeds; false with `quitting` or writer.corrupt set if that
+ * cannot be. */
 bool writer_recover(sqlite_store *s);
-/* Waits, or until quitting. `refuse`: units that come meanwhile and are refused on a full disk are given back. */
+/* Waits, or until quitting. `refuse`: units that come meanwhile and are refused on a full disk
+ * are given back. */
 void commit_pause(sqlite_store *s, int64_t pause_ms, bool refuse);
 bool commit_quitting(sqlite_store *s);
 
-/* ---- read.c, list.c, backup.c: the slots of store_ops ---------------------------------------------------------- */
+/* ---- read.c, list.c, backup.c: the slots of store_ops ---------------------------------------- */
 
 int32_t sqlite_marks(void *self, uint64_t *out_execution_key, uint64_t *out_definition_key,
                      orch_error **err);

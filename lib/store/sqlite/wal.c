@@ -1,9 +1,10 @@
 /* The checkpointer: moves what was committed from the WAL into the database, beside the commits.
  *
- * A pass copies what is there while commits go on. It never quite catches up under load, and only a WAL that is wholly
- * copied is written anew from its start; so, once the WAL has grown, the rest is copied between two batches: by then it
- * is little. The WAL's file thus stays at one size and is overwritten, which makes the commits' syncs cheaper than
- * growing a file would. A reader in the middle of an old snapshot (ours are short, a person's need not be) can prevent
+ * A pass copies what is there while commits go on. It never quite catches up under load, and
+ * only a WAL that is wholly copied is written anew from its start; so, once the WAL has grown,
+ * the rest is copied between two batches: by then it is little. The WAL's file thus stays at one
+ * size and is overwritten, which makes the commits' syncs cheaper than growing a file would. A
+ * reader in the middle of an old snapshot (ours are short, a person's need not be) can prevent
  * that for a time. */
 #include "store/sqlite/sqlite_impl.h"
 
@@ -12,12 +13,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-#define PASS_FRAMES 512      /* 2 MiB */
-#define RESTART_FRAMES 2048  /* 8 MiB */
-#define TRUNCATE_FRAMES 16384 /* 64 MiB: also give the space back, and wait longer for readers */
-#define RESTART_WAIT_NS (20 * 1000000LL)
+#define PASS_FRAMES      512   /* 2 MiB */
+#define RESTART_FRAMES   2048  /* 8 MiB */
+#define TRUNCATE_FRAMES  16384 /* 64 MiB: also give the space back, and wait longer for readers */
+#define RESTART_WAIT_NS  (20 * 1000000LL)
 #define TRUNCATE_WAIT_NS (200 * 1000000LL)
-#define READER_POLL_NS 100000
+#define READER_POLL_NS   100000
 
 /* Waits for readers of the old WAL, which tell nobody when they end. */
 static int wait_for_readers(void *until_ns, int count)
