@@ -100,6 +100,7 @@ struct slot {
     attempt_job *attempts; /* under way, by step and index */
     uint32_t under_way;    /* attempts and evaluations that refer to this slot */
     message *report;       /* being filled */
+    message *spare;        /* an acknowledgement that was read: the next report is made of it */
     unacknowledged pending;
     run_action end; /* COMPLETED: kept for a reattachment */
     uint64_t inbox_seen;

@@ -80,8 +80,12 @@ void unacknowledged_free(unacknowledged *u)
 
 static message *report_of(slot *s)
 {
-    if (!s->report)
-        s->report = message_new(MESSAGE_REPORT, s->epoch);
+    if (s->report)
+        return s->report;
+    s->report = s->spare ? s->spare : message_new(MESSAGE_REPORT, s->epoch);
+    if (s->spare)
+        message_reuse(s->spare, MESSAGE_REPORT, s->epoch);
+    s->spare = NULL;
     return s->report;
 }
 
@@ -350,7 +354,11 @@ static void slot_message(void *ctx, channel *c, message *m)
 
     (void)c;
     switch (m->kind) {
-    case MESSAGE_ACK: on_ack(s, m->ack.seq); break;
+    case MESSAGE_ACK:
+        on_ack(s, m->ack.seq);
+        message_free(s->spare);
+        s->spare = m;
+        return;
     case MESSAGE_DEFINITION: on_definition(s, m); break;
     case MESSAGE_INBOX:
         if (s->state == SLOT_NEEDS_DEFINITION)

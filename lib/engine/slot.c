@@ -98,6 +98,7 @@ static void slot_free(slot *s)
     json_decref(s->execution);
     run_free(s->run);
     message_free(s->report);
+    message_free(s->spare);
     unacknowledged_free(&s->pending);
     bytes_unref(s->end.output);
     bytes_unref(s->end.error);

@@ -93,6 +93,7 @@ void orchestrator_free(orchestrator *o)
     {
         live_free(l);
     }
+    report_free_spares(o);
     registry_free(o);
     engines_free(o);
     heap_free(&o->timers);

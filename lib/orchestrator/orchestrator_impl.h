@@ -89,11 +89,12 @@ struct live {
     channel *channel;
     epoch epoch;
     int64_t attach_until_ms;
-    uint64_t received_seq;
-    uint64_t inbox_seq;  /* of the newest item that is stored */
-    bytes *cancel;       /* payload of a stored cancel */
-    uint64_t cancel_seq; /* 0 = none */
-    uint32_t units;      /* of it in the store */
+    uint64_t received_seq; /* came from the engine */
+    uint64_t stored_seq;   /* of those, stored */
+    uint64_t inbox_seq;    /* of the newest item that is stored */
+    bytes *cancel;         /* payload of a stored cancel */
+    uint64_t cancel_seq;   /* 0 = none */
+    uint32_t units;        /* of it in the store */
 };
 
 live *live_new(orchestrator *o, uint64_t key); /* NULL if there is no memory */
@@ -155,6 +156,7 @@ void dispatch_refused(live *l, const message *m);
 void dispatch_attached(live *l);
 void dispatch_settled(live *l); /* nothing of it is in the store's queue any more */
 extern const channel_handler report_handler;
+void report_free_spares(orchestrator *o);
 
 /* ---- reads.c: reads of the store, on the io pool --------------------------------------------------------- */
 
@@ -202,7 +204,9 @@ struct orchestrator {
     uint32_t sequences[STORE_SHARDS];
     uint64_t epoch_counter;
     uint32_t accepting;
-    uint32_t reads; /* under way */
+    uint32_t reads;          /* under way */
+    unit_job *spare_reports; /* of report.c, linked by unit.next */
+    uint32_t spare_report_count;
     bool stopping;
     bool fenced; /* another orchestrator has the store */
     int64_t now_ms;

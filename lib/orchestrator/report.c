@@ -1,7 +1,11 @@
 /* What engines say: reports become units of the store; what is stored is acknowledged. */
+#include <string.h>
+
 #include "base/error.h"
 #include "orchestrator/orchestrator_impl.h"
 #include "workflow/run.h"
+
+#define SPARE_REPORTS 64
 
 typedef struct report_job {
     unit_job job; /* first */
@@ -9,14 +13,53 @@ typedef struct report_job {
     execution_update update;
 } report_job;
 
-static void acknowledge(live *l, uint64_t seq)
+/* The report itself goes back as its acknowledgement. */
+static void acknowledge(report_job *r, live *l)
 {
-    message *m = l->channel ? message_new(MESSAGE_ACK, l->epoch) : NULL;
+    const store_unit *u = &r->job.unit;
+    uint64_t seq = u->checkpoints[u->checkpoint_count - 1].seq;
+    message *m = r->report;
 
-    if (!m)
+    if (!l->channel)
         return; /* a later one covers it, or the next hand-over */
+    r->report = NULL;
+    message_reuse(m, MESSAGE_ACK, l->epoch);
     m->ack.seq = seq;
     channel_send(l->channel, m);
+}
+
+/* Each step makes one, so a few are kept. */
+static report_job *take_job(orchestrator *o)
+{
+    unit_job *spare = o->spare_reports;
+
+    if (!spare)
+        return mem_zalloc(sizeof(report_job));
+    o->spare_reports = (unit_job *)spare->unit.next;
+    o->spare_report_count--;
+    memset(spare, 0, sizeof(report_job));
+    return (report_job *)spare;
+}
+
+static void give_back(orchestrator *o, report_job *r)
+{
+    if (o->spare_report_count == SPARE_REPORTS) {
+        mem_free(r);
+        return;
+    }
+    r->job.unit.next = (store_unit *)o->spare_reports;
+    o->spare_reports = &r->job;
+    o->spare_report_count++;
+}
+
+void report_free_spares(orchestrator *o)
+{
+    unit_job *next;
+
+    for (unit_job *j = o->spare_reports; j; j = next) {
+        next = (unit_job *)j->unit.next;
+        mem_free(j);
+    }
 }
 
 static enum execution_state state_of(uint8_t run_state)
@@ -49,7 +92,7 @@ static void stored(report_job *r, live *l)
     else if (r->report->report.end == REPORT_SUSPENDED && u->update)
         suspended(l, r->update.wake_ms);
     else if (u->checkpoint_count)
-        acknowledge(l, u->checkpoints[u->checkpoint_count - 1].seq);
+        acknowledge(r, l);
 }
 
 static void not_stored(report_job *r, live *l)
@@ -87,7 +130,7 @@ static void report_done(unit_job *j)
             stored(r, l);
     }
     message_free(r->report);
-    mem_free(r);
+    give_back(j->o, r);
 }
 
 /* What the unit does to the execution's row, if anything. */
@@ -119,7 +162,7 @@ static void fill_update(live *l, report_job *r)
 /* Drop what came before (after a reattachment); false if something is missing between. */
 static bool only_new(live *l, message *m, uint32_t *skip)
 {
-    checkpoint *rows = m->report.checkpoints;
+    const checkpoint *rows = m->rows;
     uint32_t n = m->report.count, i = 0;
 
     while (i < n && rows[i].seq <= l->received_seq)
@@ -143,7 +186,7 @@ static void on_report(live *l, message *m)
             dispatch_again(l);
         return;
     }
-    r = mem_zalloc(sizeof *r);
+    r = take_job(l->o);
     if (!r) {
         message_free(m);
         dispatch_again(l);
@@ -152,16 +195,16 @@ static void on_report(live *l, message *m)
     r->report = m;
     unit_init(&r->job, l->o, l->key, report_done);
     r->job.unit.run = l->run;
-    r->job.unit.checkpoints = m->report.checkpoints + skip;
+    r->job.unit.checkpoints = m->rows + skip;
     r->job.unit.checkpoint_count = m->report.count - skip;
     fill_update(l, r);
     if (!r->job.unit.update && !r->job.unit.checkpoint_count) {
         message_free(m);
-        mem_free(r);
+        give_back(l->o, r);
         return;
     }
     if (m->report.count > skip)
-        l->received_seq = m->report.checkpoints[m->report.count - 1].seq;
+        l->received_seq = m->rows[m->report.count - 1].seq;
     l->units++;
     unit_submit(&r->job);
 }

@@ -2,6 +2,8 @@
 
 #include "base/mem.h"
 
+#define ROWS_KEPT 16
+
 message *message_new(enum message_kind kind, epoch e)
 {
     message *m = mem_zalloc(sizeof *m);
@@ -13,18 +15,18 @@ message *message_new(enum message_kind kind, epoch e)
     return m;
 }
 
-static void checkpoints_free(checkpoint *rows, uint32_t count)
+static void checkpoints_clear(checkpoint *rows, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
         checkpoint_clear(&rows[i]);
-    mem_free(rows);
 }
 
 void message_start_free(message_start *s)
 {
     if (!s)
         return;
-    checkpoints_free(s->checkpoints, s->checkpoint_count);
+    checkpoints_clear(s->checkpoints, s->checkpoint_count);
+    mem_free(s->checkpoints);
     for (uint32_t i = 0; i < s->inbox_count; i++)
         bytes_unref(s->inbox[i].payload);
     mem_free(s->inbox);
@@ -33,10 +35,8 @@ void message_start_free(message_start *s)
     mem_free(s);
 }
 
-void message_free(message *m)
+static void clear(message *m)
 {
-    if (!m)
-        return;
     switch (m->kind) {
     case MESSAGE_START: message_start_free(m->start); break;
     case MESSAGE_DEFINITION:
@@ -46,36 +46,58 @@ void message_free(message *m)
     case MESSAGE_INBOX: bytes_unref(m->inbox.payload); break;
     case MESSAGE_REFUSED: bytes_unref(m->refused.message); break;
     case MESSAGE_REPORT:
-        checkpoints_free(m->report.checkpoints, m->report.count);
+        checkpoints_clear(m->rows, m->report.count);
         bytes_unref(m->report.output);
         bytes_unref(m->report.error);
         break;
     default: break;
     }
+}
+
+void message_free(message *m)
+{
+    if (!m)
+        return;
+    clear(m);
+    mem_free(m->rows);
     mem_free(m);
+}
+
+void message_reuse(message *m, enum message_kind kind, epoch e)
+{
+    checkpoint *rows = m->rows;
+    uint32_t capacity = m->row_capacity;
+
+    clear(m);
+    if (capacity > ROWS_KEPT) {
+        mem_free(rows);
+        rows = NULL;
+        capacity = 0;
+    }
+    *m = (message){.kind = (uint8_t)kind, .epoch = e, .rows = rows, .row_capacity = capacity};
 }
 
 bool message_report_reserve(message *m)
 {
-    size_t capacity = m->report.capacity;
+    size_t capacity = m->row_capacity;
     checkpoint *grown;
 
-    if (m->report.count < m->report.capacity)
+    if (m->report.count < m->row_capacity)
         return true;
     if (!capacity) { /* most reports of a chain carry one */
-        m->report.checkpoints = mem_alloc(sizeof *grown);
-        m->report.capacity = m->report.checkpoints ? 1 : 0;
-        return m->report.checkpoints != NULL;
+        m->rows = mem_alloc(sizeof *grown);
+        m->row_capacity = m->rows ? 1 : 0;
+        return m->rows != NULL;
     }
-    grown = mem_grow(m->report.checkpoints, &capacity, m->report.count + 1, sizeof *grown);
+    grown = mem_grow(m->rows, &capacity, m->report.count + 1, sizeof *grown);
     if (!grown)
         return false;
-    m->report.checkpoints = grown;
-    m->report.capacity = (uint32_t)capacity;
+    m->rows = grown;
+    m->row_capacity = (uint32_t)capacity;
     return true;
 }
 
 void message_report_add(message *m, const checkpoint *c)
 {
-    m->report.checkpoints[m->report.count++] = *c;
+    m->rows[m->report.count++] = *c;
 }

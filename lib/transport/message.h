@@ -67,6 +67,8 @@ typedef struct message {
     struct message *next;
     uint8_t kind;
     epoch epoch;
+    checkpoint *rows; /* REPORT: report.count of them */
+    uint32_t row_capacity;
     union {
         message_start *start;
         struct {
@@ -99,8 +101,7 @@ typedef struct message {
         struct {
             uint8_t end;   /* enum report_end */
             uint8_t state; /* COMPLETED: enum run_state */
-            checkpoint *checkpoints;
-            uint32_t count, capacity;
+            uint32_t count; /* checkpoints, in `rows` */
             uint64_t inbox_seen;   /* newest inbox item that the run has acted upon */
             int64_t wake_ms;       /* SUSPENDED */
             bytes *output, *error; /* COMPLETED */
@@ -111,6 +112,9 @@ typedef struct message {
 message *message_new(enum message_kind kind,
                      epoch e);             /* zeroed; NULL if there is no memory. Any thread */
 void message_free(message *m);             /* and all it owns */
+/* Make another message of one that was read, instead of a free and a new: what it said is dropped, room for a few
+ * rows is kept. */
+void message_reuse(message *m, enum message_kind kind, epoch e);
 void message_start_free(message_start *s); /* NULL is harmless */
 /* Make room in a report for one more checkpoint. False if there is no memory. */
 bool message_report_reserve(message *m);
