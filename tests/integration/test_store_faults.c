@@ -144,7 +144,7 @@ static void a_failed_write_is_found_out(void **state)
 static void failed_writes_are_found_out(void **state)
 {
     (void)state;
-    each_call(VFS_WRITE, WAL, SQLITE_IOERR_WRITE, 4);
+    each_call(VFS_WRITE, WAL, SQLITE_IOERR_WRITE, 2);
 }
 
 static void a_failed_sync_is_found_out(void **state)

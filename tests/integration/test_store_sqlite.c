@@ -586,7 +586,7 @@ static void *list_on(void *arg)
     return NULL;
 }
 
-/* 120 MB of commits with readers all the time: the WAL begins anew again and again. */
+/* 100 MB of commits with readers all the time: the WAL begins anew again and again. */
 static void the_wal_stays_small(void **state)
 {
     store_fixture f;
@@ -603,7 +603,7 @@ static void the_wal_stays_small(void **state)
     assert_int_equal(fixture_accept(&f, &row), 0);
     for (int i = 0; i < 2; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, list_on, &f), 0);
-    for (uint64_t seq = 1; seq <= 240; seq++) {
+    for (uint64_t seq = 1; seq <= 200; seq++) {
         checkpoint c = fixture_checkpoint(seq);
         store_unit u = fixture_unit(&f, row.key);
 
