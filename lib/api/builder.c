@@ -122,11 +122,13 @@ static orch_step *step_new(orch_builder *b, const char *id, const char *executor
     orch_step *s = mem_zalloc(sizeof *s);
     json_t *object = json_object();
 
-    if (!s || !object || json_array_append_new(b->steps, object)) {
+    if (!s || !object || json_array_append(b->steps, object)) {
+        json_decref(object);
         mem_free(s);
         no_memory(b);
         return NULL;
     }
+    json_decref(object); /* the list has it */
     s->builder = b;
     s->object = object;
     list_push(&b->made, &s->link);

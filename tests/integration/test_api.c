@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,16 +43,16 @@ static orch_v2 *open_with_gate(const char *url, latch *gate)
     return o;
 }
 
-static const char *store_url(void **state, const char *name, char room[100])
+static const char *store_url(void **state, const char *name, char room[200])
 {
-    return *state ? host_sqlite(room, 100, name) : "memory:";
+    return *state ? host_sqlite(room, 200, name) : "memory:";
 }
 
 /* ---- the main road --------------------------------------------------------------------------------------- */
 
 static void a_workflow_is_executed(void **state)
 {
-    char room[100], output[100];
+    char room[200], output[100];
     orch_v2 *o = open_with_echo(store_url(state, "flow.db", room));
 
     assert_string_equal(host_execute(o, "chain", "{\"n\": 21}", output, sizeof output), "succeeded");
@@ -65,7 +66,7 @@ static void a_workflow_is_executed(void **state)
 
 static void a_start_returns_a_handle(void **state)
 {
-    char room[100];
+    char room[200];
     latch gate = LATCH_INIT;
     orch_v2 *o = open_with_gate(store_url(state, "handle.db", room), &gate);
     orch_start_options *options = orch_start_options_new();
@@ -142,7 +143,7 @@ static int32_t register_version(orch_v2 *o, const char *version, char *with, orc
 
 static void versions_are_chosen(void **state)
 {
-    char one[] = "{\"v\":1}", two[] = "{\"v\":2}", output[20], room[100];
+    char one[] = "{\"v\":1}", two[] = "{\"v\":2}", output[20], room[200];
     orch_v2 *o = host_open(store_url(state, "versions.db", room), NULL);
     orch_start_options *options = orch_start_options_new();
     orch_response *r = NULL;
@@ -191,7 +192,7 @@ static void an_execution_has_a_deadline(void **state)
 
 static void results_outlive_the_process(void **state)
 {
-    char room[100], id[2][64];
+    char room[200], id[2][64];
     const char *url = host_sqlite(room, sizeof room, "restart.db");
     orch_v2 *o = open_with_echo(url);
     orch_execution *e = NULL;
@@ -231,7 +232,7 @@ static void results_outlive_the_process(void **state)
 /* Registered, accepted and begun in one life; ended in the next, whose executor comes late. */
 static void what_was_in_flight_goes_on(void **state)
 {
-    char room[100], id[64];
+    char room[200], id[64];
     const char *url = host_sqlite(room, sizeof room, "inflight.db");
     latch gate = LATCH_INIT;
     orch_v2 *o = open_with_gate(url, &gate);
@@ -276,7 +277,7 @@ static void an_executor_that_never_comes_fails_the_step(void **state)
 
 static void it_is_cancelled_while_it_runs(void **state)
 {
-    char room[100];
+    char room[200];
     latch gate = LATCH_INIT;
     orch_v2 *o = open_with_gate(store_url(state, "cancel.db", room), &gate);
     orch_execution *e = NULL;
@@ -360,7 +361,7 @@ static size_t count_listed(orch_v2 *o, const char *keys[][2], size_t n)
 
 static void executions_are_listed_by_state(void **state)
 {
-    char room[100];
+    char room[200];
     latch gate = LATCH_INIT;
     orch_v2 *o = host_open(store_url(state, "list.db", room), "LOCAL_CAPACITY", "2", NULL);
     const orch_response *first;
@@ -401,7 +402,7 @@ static void executions_are_listed_by_state(void **state)
 
 static void lists_come_in_pages(void **state)
 {
-    char room[100];
+    char room[200];
     orch_v2 *o = open_with_echo(store_url(state, "pages.db", room));
     orch_filter *f = orch_filter_new();
     char last[40] = "~";
@@ -443,7 +444,7 @@ static void a_history_tells_what_happened(void **state)
                                            "list 1 succeeded", "list -1 succeeded",
                                            "sometimes -1 skipped", "bad -1 retrying",
                                            "bad -1 failed"};
-    char room[100], id[64], entry[100];
+    char room[200], id[64], entry[100];
     orch_v2 *o = host_open(store_url(state, "history.db", room), NULL);
     orch_history *h = NULL, *rest = NULL;
     orch_response *r = NULL;
@@ -519,8 +520,7 @@ static void progress_is_told(void **state)
 
 typedef struct asked {
     latch events;
-    int accepted, refused, ended, freed, out_of_order;
-    int32_t code;
+    atomic_int accepted, refused, ended, freed, out_of_order, code;
     bool keep; /* the handle */
     orch_execution *handle;
 } asked;
@@ -702,7 +702,7 @@ static int64_t give_secret(void *user_data, const char *name, char *buffer, size
 
 static void write_file(const char *dir, const char *name, const char *text)
 {
-    char path[200];
+    char path[400];
     FILE *f;
 
     snprintf(path, sizeof path, "%s/%s", dir, name);
@@ -725,7 +725,7 @@ static void define_secret(orch_v2 *o, const char *name)
 
 static void secrets_come_from_function_and_files(void **state)
 {
-    char room[100], dir[100], output[300], *path;
+    char room[200], dir[200], output[300], *path;
     size_t len = 5000;
     orch_v2 *o;
 
@@ -847,7 +847,7 @@ static void exec_can_be_forbidden(void **state)
 
 static void a_store_has_one_owner(void **state)
 {
-    char room[100];
+    char room[200];
     orch_config *config = orch_config_new();
     orch_v2 *o = host_open(host_sqlite(room, sizeof room, "owner.db"), NULL);
     orch_error *error = NULL;
@@ -894,7 +894,7 @@ static void what_cannot_be_opened_is_named(void **state)
 
 static void a_backup_is_a_store(void **state)
 {
-    char room[100], copy[100], output[40];
+    char room[200], copy[200], output[40];
     orch_v2 *o = open_with_echo(host_sqlite(room, sizeof room, "origin.db"));
     orch_execution_list *l = NULL;
 

@@ -152,7 +152,7 @@ static void start_threads(shared *s, pthread_t *threads)
 
 static void everything_at_once(void **state)
 {
-    char room[100];
+    char room[200];
     const char *url = *state ? host_sqlite(room, sizeof room, "threads.db") : "memory:";
     shared s = {.freed = LATCH_INIT};
     pthread_t threads[THREADS];

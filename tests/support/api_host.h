@@ -14,6 +14,12 @@
 
 #define HOST_PATIENCE_MS 20000
 
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer) && !defined(__SANITIZE_THREAD__)
+#define __SANITIZE_THREAD__ 1 /* clang's way to say it, in gcc's words */
+#endif
+#endif
+
 /* Fails the test, with the message, unless the call answers ORCH_OK. `err` is the name of the error in the call. */
 #define HOST_OK(call)                                                                              \
     do {                                                                                           \
