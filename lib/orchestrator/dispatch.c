@@ -107,7 +107,7 @@ void dispatch_loaded(live *l, checkpoint_page *history, inbox_page *inbox)
         l->inbox_seq = inbox->rows[inbox->count - 1].seq;
     l->phase = PHASE_HANDED;
     l->fresh = false;
-    l->received_seq = last_seq;
+    l->received_seq = l->stored_seq = last_seq;
     o->stats.dispatched++;
     channel_send(l->channel, m);
 }
@@ -237,8 +237,7 @@ static void attach(live *l)
 
     if (m && !open_channel(l, &error)) {
         m->attach.key = l->key;
-        m->attach.stored_seq =
-            l->received_seq; /* what came is as good as stored: the store loses nothing */
+        m->attach.stored_seq = l->stored_seq; /* and not what only came: a cause must be stored */
         m->attach.instance = l->o->engines[l->engine].instance;
         channel_send(l->channel, m);
         retry_ms = l->attach_until_ms;

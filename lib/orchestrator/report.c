@@ -16,15 +16,13 @@ typedef struct report_job {
 /* The report itself goes back as its acknowledgement. */
 static void acknowledge(report_job *r, live *l)
 {
-    const store_unit *u = &r->job.unit;
-    uint64_t seq = u->checkpoints[u->checkpoint_count - 1].seq;
     message *m = r->report;
 
     if (!l->channel)
         return; /* a later one covers it, or the next hand-over */
     r->report = NULL;
     message_reuse(m, MESSAGE_ACK, l->epoch);
-    m->ack.seq = seq;
+    m->ack.seq = l->stored_seq;
     channel_send(l->channel, m);
 }
 
@@ -87,6 +85,8 @@ static void stored(report_job *r, live *l)
 {
     store_unit *u = &r->job.unit;
 
+    if (u->checkpoint_count)
+        l->stored_seq = u->checkpoints[u->checkpoint_count - 1].seq;
     if (r->report->report.end == REPORT_COMPLETED && u->update)
         end_reached(l, r->update.state, r->update.ended_ms, r->update.output, r->update.error);
     else if (r->report->report.end == REPORT_SUSPENDED && u->update)

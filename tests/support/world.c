@@ -126,7 +126,7 @@ static void start_cores(world *w, const world_options *o)
                                                   o->raw_ctx, NULL),
                          0);
     for (uint32_t i = 0; i == 0 || i < w->engine_count; i++) {
-        char name[16];
+        char name[24];
 
         snprintf(name, sizeof name, "engine-%u", i);
         assert_int_equal(orchestrator_add_engine(w->orchestrator, name, w->transport, name,
@@ -143,6 +143,7 @@ static void stop_cores(world *w)
     orchestrator_stop(w->orchestrator);
     pool_turn(w, true);
     while (!orchestrator_is_idle(w->orchestrator)) {
+        w->store.ops->flush(w->store.self);
         orchestrator_pump(w->orchestrator, 1000);
         pool_turn(w, true);
     }
@@ -211,6 +212,26 @@ void world_settle(world *w)
         more |= w->transport.ops->pump(w->transport.self, 0);
         more |= w->orchestrator->stats.units_in_store != 0;
     } while (more);
+}
+
+void world_nudge(world *w, uint32_t which)
+{
+    switch (which % 5) {
+    case 0:
+    case 1:
+        w->transport.ops->pump(w->transport.self, 1);
+        break;
+    case 2:
+        engine_pump(w->engines[which / 5 % w->engine_count].engine, 1);
+        break;
+    case 3:
+        orchestrator_pump(w->orchestrator, 1);
+        break;
+    default:
+        w->store.ops->flush(w->store.self);
+        pool_turn(w, false);
+        break;
+    }
 }
 
 static int64_t next_timer(const world *w)

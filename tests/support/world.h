@@ -48,6 +48,8 @@ void world_restart(world *w, const world_options *o);
 void world_restart_engine(world *w, uint32_t i, const world_options *o);
 /* Turn until nothing is left to do now. */
 void world_settle(world *w);
+/* A little of it only: one message, one action, or one turn of something, by `which`. */
+void world_nudge(world *w, uint32_t which);
 /* Move the clock, timer by timer, and settle after each. */
 void world_advance(world *w, int64_t ms);
 

@@ -1,0 +1,340 @@
+/* Goal: whatever breaks, and whenever, the promises hold. From a seed: executions of several shapes start, attempts end well or badly,
+ * channels break, engines and the orchestrator are killed, cancels come, time passes. At each start of an attempt the store is
+ * asked: its step must not have ended there, and all that it depends on must have. In the end everything has one end.
+ *
+ * CORE_SEED=n replays one seed. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "support/world.h"
+
+#define SEEDS      300
+#define EXECUTIONS 25
+#define OPEN_MAX   1024
+
+static world *w;
+static uint64_t dice;
+static struct {
+    attempt *open[OPEN_MAX];
+    int count;
+    bool restarting; /* what an engine that is being killed does is not looked at */
+    long started, broken, killed, cancelled;
+} load;
+
+static uint32_t roll(uint32_t sides)
+{
+    dice = dice * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(dice >> 33) % sides;
+}
+
+/* ---- the executor, which looks into the store before it begins -------------------------------------------- */
+
+static definition *shapes[3];
+
+static const definition *shape_of(const attempt *a)
+{
+    for (int i = 0; i < 3; i++)
+        if (!strcmp(shapes[i]->id, a->workflow))
+            return shapes[i];
+    fail();
+    return NULL;
+}
+
+static bool has_end(const checkpoint_page *p, uint32_t step, uint32_t index)
+{
+    for (size_t i = 0; i < p->count; i++)
+        if (p->rows[i].step == step && p->rows[i].index == index && checkpoint_is_end(&p->rows[i]))
+            return true;
+    return false;
+}
+
+static void check_cause(const attempt *a)
+{
+    const definition *d = shape_of(a);
+    checkpoint_page page = {0};
+    execution_row row = {0};
+    uint32_t number;
+    uint64_t key = 0;
+    const char *id = execution_id_parse(a->execution, &key) ? NULL : a->execution;
+
+    assert_int_equal(w->store.ops->load_execution(w->store.self, key, id, &row, NULL), 0);
+    assert_false(EXECUTION_STATE_IS_END(row.state));
+    assert_int_equal(
+        w->store.ops->load_checkpoints(w->store.self, row.key, a->run, 0, 0, &page, NULL), 0);
+    assert_true(definition_find_step(d, a->step, strlen(a->step), &number));
+    assert_false(has_end(&page, number, a->index));
+    assert_false(has_end(&page, number, INDEX_NONE));
+    for (uint32_t i = 0; i < d->steps[number].dependency_count; i++)
+        assert_true(has_end(&page, d->edges[d->steps[number].dependencies + i], INDEX_NONE));
+    checkpoint_page_clear(&page);
+    execution_row_clear(&row);
+}
+
+static bool load_start(void *self, attempt *a)
+{
+    (void)self;
+    check_cause(a);
+    load.started++;
+    if (roll(4) == 0) { /* at once */
+        a->result = (attempt_result){.output = bytes_new("1", 1)};
+        return true;
+    }
+    assert_true(load.count < OPEN_MAX);
+    load.open[load.count++] = a;
+    return false;
+}
+
+static void take_out(int i)
+{
+    load.open[i] = load.open[--load.count];
+}
+
+static void load_end(int i, bool well)
+{
+    attempt *a = load.open[i];
+    attempt_result r = {.code = well ? 0 : ORCH_E_UNAVAILABLE};
+
+    if (well)
+        r.output = bytes_new("1", 1);
+    take_out(i);
+    attempt_complete(a, r);
+}
+
+static void load_stop(void *self, attempt *a)
+{
+    (void)self;
+    if (roll(2)) /* some heed it at once, some later */
+        return;
+    for (int i = 0; i < load.count; i++)
+        if (load.open[i] == a) {
+            load_end(i, false);
+            return;
+        }
+}
+
+/* The engine is freed: what it had is gone. `self` is its number. */
+static void load_free(void *self)
+{
+    (void)self;
+    load.count = 0;
+}
+
+static const executor_ops load_ops = {
+    .size = sizeof(executor_ops),
+    .name = "test",
+    .start = load_start,
+    .stop = load_stop,
+    .free = load_free,
+};
+
+/* ---- what happens ---------------------------------------------------------------------------------------- */
+
+static const char *const texts[3] = {
+    "{\"id\":\"diamond\",\"version\":\"1.0.0\",\"steps\":["
+    "{\"id\":\"a\",\"executor\":\"test\",\"retry\":{\"max_attempts\":20,\"initial_interval\":"
+    "\"100ms\"}},"
+    "{\"id\":\"b\",\"executor\":\"test\",\"depends_on\":[\"a\"],\"when\":\"steps.a.output == "
+    "1\",\"retry\":{\"max_attempts\":20,\"initial_interval\":\"1s\"}},"
+    "{\"id\":\"c\",\"executor\":\"noop\",\"depends_on\":[\"a\"]},"
+    "{\"id\":\"d\",\"executor\":\"test\",\"depends_on\":[\"b\",\"c\"],\"retry\":{\"max_attempts\":"
+    "20}}],"
+    "\"output\":{\"d\":\"${steps.d.output}\"}}",
+    "{\"id\":\"map\",\"version\":\"1.0.0\",\"steps\":["
+    "{\"id\":\"a\",\"executor\":\"noop\",\"with\":[1,2,3,4,5]},"
+    "{\"id\":\"each\",\"executor\":\"test\",\"depends_on\":[\"a\"],\"for_each\":\"${steps.a.output}"
+    "\","
+    "\"max_parallel\":2,\"retry\":{\"max_attempts\":20,\"initial_interval\":\"50ms\"}},"
+    "{\"id\":\"z\",\"executor\":\"test\",\"depends_on\":[\"each\"],\"retry\":{\"max_attempts\":20}}"
+    "],"
+    "\"output\":\"${steps.each.output}\"}",
+    "{\"id\":\"sleep\",\"version\":\"1.0.0\",\"steps\":["
+    "{\"id\":\"a\",\"executor\":\"test\",\"retry\":{\"max_attempts\":20}},"
+    "{\"id\":\"w\",\"executor\":\"wait\",\"depends_on\":[\"a\"],\"with\":{\"duration\":\"90s\"}},"
+    "{\"id\":\"b\",\"executor\":\"test\",\"depends_on\":[\"w\"],\"retry\":{\"max_attempts\":20}}],"
+    "\"output\":\"${steps.b.output}\"}",
+};
+
+static const char *const outputs[3] = {"{\"d\":1}", "[1,1,1,1,1]", "1"};
+
+static const world_options options = {
+    .engines = 1, .capacity = 6, .credit = 3, .window = 4, .test_executor = &load_ops};
+
+typedef struct started_execution {
+    uint64_t key;
+    int shape;
+    bool cancel;      /* may end cancelled */
+    bool must_cancel; /* the cancel came long before anything else could end it */
+    char id[16];
+} started_execution;
+
+static void break_channel(const started_execution *all, int n)
+{
+    channel *c = n ? world_channel(w, all[roll((uint32_t)n)].key) : NULL;
+
+    if (c) {
+        transport_inproc_break(c);
+        load.broken++;
+    }
+}
+
+static void something_breaks(const started_execution *all, int n)
+{
+    switch (roll(8)) {
+    case 0:
+        if (roll(2))
+            world_restart(w, &options);
+        else
+            world_restart_engine(w, 0, &options);
+        load.killed++;
+        break;
+    default: break_channel(all, n); break;
+    }
+}
+
+/* It sleeps, and will for a while. */
+static bool sleeps(const started_execution *s)
+{
+    checkpoint_page page = {0};
+    bool asleep;
+
+    assert_int_equal(w->store.ops->load_checkpoints(w->store.self, s->key, 1, 0, 0, &page, NULL),
+                     0);
+    asleep = page.count && page.rows[page.count - 1].kind == CHECKPOINT_WAITING &&
+             page.rows[page.count - 1].due_ms > w->now_ms + 40000;
+    checkpoint_page_clear(&page);
+    return asleep;
+}
+
+static void cancel_one(started_execution *all, int n)
+{
+    started_execution *s;
+    int32_t code;
+
+    if (!n)
+        return;
+    s = &all[roll((uint32_t)n)];
+    code = world_cancel(w, s->id, "\"enough\"");
+    assert_true(code == 0 || code == ORCH_E_FAILED_PRECONDITION);
+    if (code == 0) {
+        s->cancel = true;
+        s->must_cancel |= sleeps(s);
+        load.cancelled++;
+    }
+}
+
+static void one_thing(started_execution *all, int *n)
+{
+    switch (roll(16)) {
+    case 0:
+    case 1:
+        if (*n < EXECUTIONS) {
+            started_execution *s = &all[*n];
+
+            s->shape = (int)roll(3);
+            snprintf(s->id, sizeof s->id, "x-%d", *n);
+            s->key = world_start(w, shapes[s->shape]->id, s->id, NULL);
+            ++*n;
+        }
+        break;
+    case 2:
+    case 6: something_breaks(all, *n); break;
+    case 3:
+        if (roll(3) == 0)
+            cancel_one(all, *n);
+        break;
+    case 4:
+    case 5: world_advance(w, roll(8) ? roll(3000) : roll(40000)); break;
+    default:
+        if (load.count)
+            load_end((int)roll((uint32_t)load.count), roll(4) != 0);
+        for (uint32_t nudges = roll(12); nudges; nudges--)
+            world_nudge(w, roll(1000));
+        break;
+    }
+}
+
+static void assert_end(const started_execution *s)
+{
+    execution_row row = world_row(w, s->key);
+
+    if (row.state == EXECUTION_CANCELLED) {
+        assert_true(s->cancel);
+    } else {
+        assert_false(s->must_cancel);
+        assert_int_equal(row.state, EXECUTION_SUCCEEDED);
+        assert_string_equal(row.output->data, outputs[s->shape]);
+    }
+    assert_true(row.ended_ms >= row.accepted_ms);
+    world_checkpoints(w, s->key, 0); /* asserts that there are no gaps */
+    execution_row_clear(&row);
+}
+
+static void everything_ends(const started_execution *all, int n)
+{
+    orchestrator_stats stats;
+
+    for (int turns = 0; turns < 400; turns++) {
+        while (load.count)
+            load_end(0, true);
+        world_advance(w, 1000);
+    }
+    for (int i = 0; i < n; i++)
+        assert_end(&all[i]);
+    orchestrator_get_stats(w->orchestrator, &stats);
+    assert_int_equal(stats.open, 0);
+    assert_int_equal(stats.running, 0);
+    assert_int_equal(stats.pending, 0);
+    assert_true(engine_is_idle(w->engines[0].engine));
+}
+
+static void one_seed(uint64_t seed)
+{
+    started_execution all[EXECUTIONS] = {0};
+    int n = 0;
+
+    dice = seed * 2654435761u + 12345;
+    load.count = 0;
+    w = world_new(&options);
+    for (int i = 0; i < 3; i++) {
+        world_register(w, texts[i]);
+        assert_int_equal(definition_parse(texts[i], strlen(texts[i]), NULL, &shapes[i], NULL), 0);
+    }
+    for (int i = 0; i < 600; i++)
+        one_thing(all, &n);
+    everything_ends(all, n);
+    world_free(w);
+    for (int i = 0; i < 3; i++)
+        definition_unref(shapes[i]);
+}
+
+static void test_the_promises_hold(void **state)
+{
+    const char *one = getenv("CORE_SEED");
+
+    (void)state;
+    if (one) {
+        one_seed(strtoull(one, NULL, 10));
+        return;
+    }
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        print_message("seed %llu\n", (unsigned long long)seed);
+        one_seed(seed);
+    }
+    assert_true(load.started > SEEDS * 20L); /* an idle run proves nothing */
+    assert_true(load.broken > SEEDS * 3L);
+    assert_true(load.killed > SEEDS * 2L);
+    assert_true(load.cancelled > SEEDS);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_the_promises_hold)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
