@@ -36,6 +36,8 @@ CXX := c++
 endif
 PKG_CONFIG ?= pkg-config
 OBJCOPY    ?= objcopy
+# Debian's own, where there is another python3 in front of it: packages bring modules for that one.
+PYTHON     ?= $(firstword $(wildcard /usr/bin/python3) python3)
 INSTALL    ?= install
 CFLAGS     ?= -O2 -g
 CXXFLAGS   ?= -O2 -g
@@ -69,12 +71,13 @@ NEED_ABI   := cmd:abidw=abigail-tools
 NEED_DOCS  := cmd:doxygen=doxygen
 NEED_COV   := cmd:lcov=lcov
 NEED_PY    := cmd:python3=python3
+NEED_SCHEMA := cmd:$(PYTHON)=python3 py:jsonschema=python3-jsonschema
 # Debian's sqlite3.pc has a static host link zlib, and its package does not bring it along.
 NEED_HOST  := $(NEED_BUILD) $(NEED_CXX) hdr:zlib.h=zlib1g-dev
-NEED_CI    := $(NEED_CHECK) $(NEED_HOST) $(NEED_LINT) $(NEED_ABI) $(NEED_DOCS) $(NEED_PY) \
+NEED_CI    := $(NEED_SCHEMA) $(NEED_CHECK) $(NEED_HOST) $(NEED_LINT) $(NEED_ABI) $(NEED_DOCS) $(NEED_PY) \
     cmd:clang=clang cmd:valgrind=valgrind
 
-deps_install = @CC='$(CC)' PKG_CONFIG='$(PKG_CONFIG)' sh tests/tools/deps.sh install $(sort $(1))
+deps_install = @CC='$(CC)' PKG_CONFIG='$(PKG_CONFIG)' PYTHON='$(PYTHON)' sh tests/tools/deps.sh install $(sort $(1))
 
 # Evaluated on first use and then kept. Says what is missing, and stops, before the compiler would.
 lazy = $(eval $(1) := $(2))$($(1))
@@ -274,6 +277,10 @@ $(C_TEST_BINS): $(B)/tests/%: $(B)/obj/tests/%.o $(SUPPORT) $(INTERNAL)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LINK_FLAGS) -o $@ $< $(TEST_LIBS) $(CMOCKA_LIBS) $(DEPS_LIBS) $(SYS_LIBS)
 
+# Some tests run the examples, as a user does.
+$(filter %/test_inventory,$(INTEG_BINS)): | $(B)/examples/inventory
+$(filter %/test_wfreplay,$(INTEG_BINS)): | $(B)/examples/wfreplay
+
 # No cmocka here: a bench has no need of it, and neither has the machine that runs one.
 $(call objs,$(BENCH_SRC) $(BENCH_CXX) $(BENCH_MORE)): CMOCKA_CFLAGS :=
 $(BENCH_C_BINS): $(B)/tests/%: $(B)/obj/tests/%.o $(call objs,$(BENCH_MORE)) $(INTERNAL)
@@ -310,6 +317,7 @@ deps-abi: ; $(call deps_install,$(NEED_BUILD) $(NEED_ABI))
 deps-docs: ; $(call deps_install,$(NEED_DOCS))
 deps-coverage: ; $(call deps_install,$(NEED_CHECK) $(NEED_COV))
 deps-layers: ; $(call deps_install,$(NEED_PY))
+deps-schema: ; $(call deps_install,$(NEED_SCHEMA))
 deps-valgrind: ; $(call deps_install,$(NEED_CHECK) cmd:valgrind=valgrind)
 deps-install: ; $(call deps_install,$(NEED_HOST))
 deps-ci: ; $(call deps_install,$(NEED_CI)) ## Install what .ci/run needs
@@ -320,9 +328,9 @@ RUN_TESTS = MODE=$(MODE) ROUNDS=$(ROUNDS) sh tests/tools/run_tests.sh -j $(JOBS)
 TEST_TIMEOUT ?= $(if $(filter release check,$(MODE)),120,600)# seconds a program may take
 
 .PHONY: demo check check-asan check-tsan check-valgrind check-crash check-power check-instances bench coverage
-demo: deps ## Run a real job on this source tree, and say where the report is
+demo: deps ## Run a real job on a source tree (TREE=dir; this one), and say where the report is
 	$(submake) $(B)/examples/inventory
-	@$(B)/examples/inventory
+	@$(B)/examples/inventory --state $(B)/demo $(or $(TREE),.)
 
 check: deps-check ## Run the unit and integration tests (T=name for one)
 	$(call in_mode,check) run-tests
@@ -369,9 +377,12 @@ run-coverage: $(UNIT_BINS) $(INTEG_BINS)
 
 # ---- What the project promises about itself -------------------------------------------------------------
 
-.PHONY: check-layers check-abi abi-update check-install lint format docs compile_commands.json check-all
+.PHONY: check-layers check-schema check-abi abi-update check-install lint format docs compile_commands.json check-all
 check-layers: deps-layers ## Each floor includes only floors below it
 	@python3 tests/tools/check_layers.py
+
+check-schema: deps-schema ## The JSON Schema of definitions and the parser agree on the samples
+	@$(PYTHON) tests/tools/check_schema.py
 
 check-abi: deps-abi ## Compare the ABI and the exported symbols with tests/abi
 	$(submake) shared
@@ -400,7 +411,7 @@ compile_commands.json: ## For editors and clang-tidy, in build/
 	@{ sep='['; $(foreach s,$(ALL_SRC),$(call entry,$(s))) printf '\n]\n'; } >$(B)/$@
 
 # One after the other, however many jobs make may run: they share processors and build folders.
-CHECKS := check check-asan check-tsan check-valgrind check-layers check-install check-abi docs lint check-crash \
+CHECKS := check check-asan check-tsan check-valgrind check-layers check-schema check-install check-abi docs lint check-crash \
     check-power $(if $(INSTANCES),check-instances)
 check-all: ## Every test at full size
 	+@for c in $(CHECKS); do echo "== $$c"; $(MAKE) $$c || exit 1; done

@@ -7,6 +7,7 @@
 # A need is KIND:NAME=PACKAGE: how to see that the thing is there, and the Debian package that has it.
 # Looking for the thing and not the package also works on other systems, and for what was built by hand.
 #   cmd:NAME  a program     pc:NAME  a pkg-config module     hdr:NAME  a header
+#   py:NAME   a module of $PYTHON
 set -u
 
 action=$1
@@ -16,6 +17,7 @@ have() {
     case $1 in
     cmd:*) command -v "${1#cmd:}" >/dev/null 2>&1 ;;
     pc:*) "${PKG_CONFIG:-pkg-config}" --exists "${1#pc:}" 2>/dev/null ;;
+    py:*) "${PYTHON:-python3}" -c "import ${1#py:}" >/dev/null 2>&1 ;;
     hdr:*) echo "#include <${1#hdr:}>" | ${CC:-cc} -E - >/dev/null 2>&1 ;;
     *) echo "deps.sh: what is $1?" >&2; exit 2 ;;
     esac
