@@ -60,11 +60,11 @@ static void *pool_thread(void *arg)
         work *w = (work *)node;
 
         w->run(w);
+        mpsc_push(&h->done, node);
+        uv_async_send(&h->wake);
         pthread_mutex_lock(&h->lock);
         h->running--;
         pthread_mutex_unlock(&h->lock);
-        mpsc_push(&h->done, node);
-        uv_async_send(&h->wake);
     }
     return NULL;
 }

@@ -41,8 +41,8 @@ void harness_stop(executor *e, test_attempt *t, int32_t code); /* sets stop, the
 void harness_wait(test_attempt *t);                            /* until it is completed */
 void harness_run(executor *e, test_attempt *t);                /* start and wait */
 void harness_wait_until(harness *h, bool (*reached)(void *ctx), void *ctx);
-void harness_turn(harness *h); /* one turn of the loop, not waiting */
-int harness_running_calls(harness *h);
+void harness_turn(harness *h);         /* one turn of the loop, not waiting */
+int harness_running_calls(harness *h); /* of jobs whose end the next turn does not know of */
 bool harness_has_queued_job(harness *h);
 
 /* Of a completed attempt. */
