@@ -103,15 +103,41 @@ static int read_options(int argc, char **argv, options *o)
 
 /* ---- The orchestrator ---------------------------------------------------------------------------------- */
 
+/* In a store's URL these two have a meaning. */
+static void add_escaped(char *url, const char *path)
+{
+    size_t len = strlen(url);
+
+    for (; *path; path++)
+        len += (size_t)sprintf(url + len, *path == '%' || *path == '?' ? "%%%02X" : "%c", *path);
+}
+
+/* A process that was killed a moment ago may still hold the store: the last program that it was about to start has a copy of the
+ * lock until it runs. */
+static orch_v2 *open_patiently(const orch_config *config, orch_error **err)
+{
+    const struct timespec pause = {.tv_nsec = 50000000};
+    orch_v2 *orch = orch_v2_new(config, err);
+
+    for (int i = 0; i < 40 && orch_error_code(*err) == ORCH_E_UNAVAILABLE; i++) {
+        orch_error_free(*err);
+        *err = NULL;
+        nanosleep(&pause, NULL);
+        orch = orch_v2_new(config, err);
+    }
+    return orch;
+}
+
 static orch_v2 *open_store(const options *o, orch_error **err)
 {
-    char url[PATH_MAX + 32];
+    char url[3 * PATH_MAX + 32] = "sqlite:";
     orch_config *config = orch_config_new();
     orch_v2 *orch = NULL;
 
-    snprintf(url, sizeof url, "sqlite:%s/inventory.db", o->folder);
+    add_escaped(url, o->folder);
+    strcat(url, "/inventory.db");
     if (!orch_config_set(config, "STORE_URL", url, err))
-        orch = orch_v2_new(config, err);
+        orch = open_patiently(config, err);
     orch_config_free(config);
     return orch;
 }

@@ -1,0 +1,102 @@
+#include "support/example.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+/* build/…/tests/integration/test_x → build/…/examples/name */
+static void find(const char *name, char *out, size_t size)
+{
+    char self[4096];
+    ssize_t len = readlink("/proc/self/exe", self, sizeof self - 1);
+
+    assert_true(len > 0);
+    self[len] = '\0';
+    for (int i = 0; i < 3; i++) {
+        char *slash = strrchr(self, '/');
+
+        assert_non_null(slash);
+        *slash = '\0';
+    }
+    assert_true(snprintf(out, size, "%s/examples/%s", self, name) < (int)size);
+}
+
+void example_start(example *e, const char *name, const char *const *argv)
+{
+    const char *words[8] = {name};
+    char path[4200];
+    int fds[2];
+
+    find(name, path, sizeof path);
+    for (size_t i = 0; argv[i] && i < 6; i++)
+        words[i + 1] = argv[i];
+    assert_int_equal(pipe(fds), 0);
+    *e = (example){.pid = fork()};
+    assert_true(e->pid >= 0);
+    if (!e->pid) {
+        dup2(fds[1], STDOUT_FILENO);
+        close(fds[0]);
+        close(fds[1]);
+        execv(path, (char *const *)(uintptr_t)words);
+        _exit(127);
+    }
+    close(fds[1]);
+    e->out = fdopen(fds[0], "r");
+    assert_non_null(e->out);
+}
+
+static bool read_line(example *e)
+{
+    size_t len = strlen(e->text);
+
+    if (!fgets(e->line, sizeof e->line, e->out))
+        return false;
+    snprintf(e->text + len, sizeof e->text - len, "%s", e->line);
+    return true;
+}
+
+bool example_read_until(example *e, const char *text)
+{
+    while (read_line(e))
+        if (strstr(e->line, text))
+            return true;
+    return false;
+}
+
+static int reap(example *e)
+{
+    int status = 0;
+
+    fclose(e->out);
+    assert_int_equal(waitpid(e->pid, &status, 0), e->pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+void example_kill(example *e)
+{
+    kill(e->pid, SIGKILL);
+    reap(e);
+}
+
+int example_end(example *e)
+{
+    while (read_line(e))
+        ;
+    return reap(e);
+}
+
+void example_folder(char *out, size_t size)
+{
+    const char *tmp = getenv("TMPDIR");
+
+    assert_true(snprintf(out, size, "%s/example-XXXXXX", tmp && *tmp ? tmp : "/tmp") < (int)size);
+    assert_non_null(mkdtemp(out));
+}
