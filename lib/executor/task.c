@@ -167,13 +167,17 @@ attempt *task_take_attempt(orch_task *t)
     return a;
 }
 
+/* The attempt is completed under the lock, so that task_set_detach, which takes it too, leaves none half completed. */
 void task_finish(orch_task *t, attempt_result r)
 {
-    attempt *a = task_take_attempt(t);
+    attempt *a;
 
+    pthread_mutex_lock(&t->set->lock);
+    a = release_attempt(t);
     if (a)
         attempt_complete(a, r);
-    else
+    pthread_mutex_unlock(&t->set->lock);
+    if (!a)
         result_clear(&r);
     task_unref(t);
 }

@@ -230,6 +230,55 @@ static void many_threads_pull(void **state)
     assert_int_equal(s.ended, 150);
 }
 
+/* Tasks that threads of the host complete while everything is taken down. */
+typedef struct late_tasks {
+    latch taken, go;
+    orch_task *tasks[16];
+} late_tasks;
+
+static void take_task(void *user_data, orch_task *task)
+{
+    late_tasks *l = user_data;
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+    pthread_mutex_lock(&lock);
+    l->tasks[latch_count(&l->taken)] = task;
+    latch_add(&l->taken);
+    pthread_mutex_unlock(&lock);
+}
+
+static void *complete_all(void *arg)
+{
+    late_tasks *l = arg;
+
+    latch_pass(&l->go);
+    for (int i = 0; i < 16; i++)
+        orch_task_complete(l->tasks[i], "1", 1, NULL);
+    return NULL;
+}
+
+static void tasks_end_while_it_is_freed(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 50; round++) {
+        orch_v2 *o = host_open("memory:", NULL);
+        late_tasks l = {.taken = LATCH_INIT, .go = LATCH_INIT};
+        pthread_t thread;
+
+        HOST_OK(orch_engine_register_executor(orch_v2_local_engine(o), "echo", take_task, &l, NULL,
+                                              &err));
+        host_define(o, ECHO);
+        HOST_OK(orch_v2_start_workflow(o, "echo",
+                                       "{\"items\":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16]}", 50,
+                                       NULL, NULL, &err));
+        latch_wait(&l.taken, 16);
+        assert_int_equal(pthread_create(&thread, NULL, complete_all, &l), 0);
+        latch_open(&l.go);
+        orch_v2_free(o);
+        pthread_join(thread, NULL);
+    }
+}
+
 /* Opening and closing, with and without work left behind. */
 static void lives_are_short(void **state)
 {
@@ -255,6 +304,7 @@ int main(void)
         cmocka_unit_test(stopped_under_load),
         cmocka_unit_test_prestate(stopped_under_load, &yes),
         cmocka_unit_test(many_threads_pull),
+        cmocka_unit_test(tasks_end_while_it_is_freed),
         cmocka_unit_test(lives_are_short),
     };
 
