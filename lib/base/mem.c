@@ -56,6 +56,11 @@ void *mem_zalloc(size_t size)
     return p ? memset(p, 0, size) : NULL;
 }
 
+void mem_clear(void *p, size_t size)
+{
+    memset(p, 0, size);
+}
+
 void *mem_calloc(size_t n, size_t size)
 {
     return refuse() ? NULL : calloc(n ? n : 1, size ? size : 1);

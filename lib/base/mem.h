@@ -6,6 +6,8 @@
 
 void *mem_alloc(size_t size);
 void *mem_zalloc(size_t size);
+/* Zero it, by a call: what compilers put in its place for a size that they know is slower from 64 bytes on. */
+void mem_clear(void *p, size_t size);
 void *mem_calloc(size_t n, size_t size); /* NULL on overflow of n × size */
 void *mem_realloc(void *p, size_t size);
 /* Grow an array to hold at least `need` elements (doubling). Returns the new array or NULL, in which

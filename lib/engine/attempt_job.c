@@ -269,10 +269,12 @@ static attempt_job *job_new(slot *s, const run_action *a)
 /* noop: no object, no queue. */
 static void run_immediately(slot *s, const run_action *a, executor *x)
 {
-    attempt tmp = {.index = a->index, .number = a->attempt};
+    attempt *at_once = &s->engine->at_once;
 
-    x->ops->start(x->self, &tmp);
-    tell_run(s, a->step, a->index, a->attempt, s->engine->now_ms, &tmp.result);
+    at_once->index = a->index;
+    at_once->number = a->attempt;
+    x->ops->start(x->self, at_once);
+    tell_run(s, a->step, a->index, a->attempt, s->engine->now_ms, &at_once->result);
 }
 
 static void park(attempt_job *j)

@@ -51,6 +51,7 @@ struct engine {
     heap timers;        /* of slots */
     uint32_t under_way; /* attempts and evaluations not yet back */
     mpsc finished;      /* attempts that came back, from any thread */
+    attempt at_once;    /* of immediate executors, one after the other */
     int64_t now_ms;     /* as of this pump */
     int64_t timer_ms;   /* what the timer port was last set to */
 };

@@ -1,6 +1,4 @@
 /* What engines say: reports become units of the store; what is stored is acknowledged. */
-#include <string.h>
-
 #include "base/error.h"
 #include "orchestrator/orchestrator_impl.h"
 #include "workflow/run.h"
@@ -35,7 +33,7 @@ static report_job *take_job(orchestrator *o)
         return mem_zalloc(sizeof(report_job));
     o->spare_reports = (unit_job *)spare->unit.next;
     o->spare_report_count--;
-    memset(spare, 0, sizeof(report_job));
+    mem_clear(spare, sizeof(report_job));
     return (report_job *)spare;
 }
 

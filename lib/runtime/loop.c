@@ -9,7 +9,8 @@
 #include "runtime/thread_impl.h"
 
 #define BUDGET     1024U /* of one thing in a turn */
-#define POLL_EVERY 16U   /* turns between two looks at libuv while there is work */
+#define ROUNDS     8U    /* of the cores in a turn */
+#define POLL_EVERY 4U    /* turns between two looks at libuv while there is work */
 #define RECHECK_MS 3000  /* the wall clock may jump: no timer is set for longer */
 #define CLOSE_MS   10000 /* for executors to end what they have on the loop */
 
@@ -93,9 +94,23 @@ static bool flush(runtime *rt)
 }
 
 /* True if there is more to do now. */
-static bool turn(runtime *rt)
+static bool round_of_cores(runtime *rt)
 {
     const transport *t = &rt->transport;
+    bool more = orchestrator_pump(rt->orchestrator, BUDGET);
+
+    t->ops->pump(t->self, BUDGET);
+    more |= engine_pump(rt->engine, BUDGET);
+    more |= t->ops->pump(t->self, BUDGET);
+    more |= flush(rt);
+    return more;
+}
+
+/* Likewise. What waits for the next step of one execution has several in a turn, for one look at the clock and at what
+ * other threads want. */
+static bool turn(runtime *rt)
+{
+    uint32_t round = 0;
     bool more;
 
     wake_begin(&rt->wake);
@@ -103,11 +118,9 @@ static bool turn(runtime *rt)
     run_commands(rt, BUDGET);
     pool_reap(&rt->tasks);
     pool_reap(&rt->io);
-    more = orchestrator_pump(rt->orchestrator, BUDGET);
-    t->ops->pump(t->self, BUDGET);
-    more |= engine_pump(rt->engine, BUDGET);
-    more |= t->ops->pump(t->self, BUDGET);
-    more |= flush(rt);
+    do
+        more = round_of_cores(rt);
+    while (more && ++round < ROUNDS);
     callbacks_publish(&rt->callbacks);
     if (rt->stopping)
         tell_quiet(rt);

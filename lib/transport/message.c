@@ -74,7 +74,11 @@ void message_reuse(message *m, enum message_kind kind, epoch e)
         rows = NULL;
         capacity = 0;
     }
-    *m = (message){.kind = (uint8_t)kind, .epoch = e, .rows = rows, .row_capacity = capacity};
+    mem_clear(m, sizeof *m);
+    m->kind = (uint8_t)kind;
+    m->epoch = e;
+    m->rows = rows;
+    m->row_capacity = capacity;
 }
 
 bool message_report_reserve(message *m)

@@ -208,16 +208,29 @@ static void change_target(memory_store *s, const store_unit *u, const plan *p)
         place(s, e);
 }
 
-int32_t memory_apply(memory_store *s, store_unit *u)
+/* What nearly every unit is: checkpoints of a run that has some already. */
+static bool only_appends(const store_unit *u)
 {
-    plan p = {0};
-    bool has_target = u->checkpoint_count || u->inbox_put || u->inbox_consumed || u->update;
-    int32_t rc;
+    return !u->definition && !u->accept && !u->inbox_put && !u->inbox_consumed && !u->update;
+}
 
-    if (has_target || u->must_be_open || u->check_inbox)
-        p.target = table_find(&s->table, u->key);
-    rc = check_guards(s, u, p.target);
-    if (rc == 0 && u->definition)
+static int32_t append(memory_store *s, const store_unit *u, memory_run *run)
+{
+    if (!history_reserve(&run->history, u->checkpoint_count))
+        return ORCH_E_RESOURCE_EXHAUSTED;
+    for (uint32_t i = 0; i < u->checkpoint_count; i++)
+        history_append(&run->history, &u->checkpoints[i]);
+    s->stats.rows += u->checkpoint_count;
+    return 0;
+}
+
+static int32_t apply_planned(memory_store *s, const store_unit *u, memory_execution *target)
+{
+    plan p = {.target = target};
+    bool has_target = u->checkpoint_count || u->inbox_put || u->inbox_consumed || u->update;
+    int32_t rc = 0;
+
+    if (u->definition)
         rc = plan_definition(s, u->definition, &p);
     if (rc == 0 && u->accept)
         rc = plan_accept(s, u->accept, &p);
@@ -243,4 +256,15 @@ int32_t memory_apply(memory_store *s, store_unit *u)
         change_target(s, u, &p);
     s->stats.rows += (u->definition != NULL) + (u->accept != NULL);
     return 0;
+}
+
+int32_t memory_apply(memory_store *s, store_unit *u)
+{
+    memory_execution *target = u->key ? table_find(&s->table, u->key) : NULL;
+    memory_run *run = target && u->checkpoint_count ? execution_run(target, u->run) : NULL;
+    int32_t rc = check_guards(s, u, target);
+
+    if (rc != 0)
+        return rc;
+    return run && only_appends(u) ? append(s, u, run) : apply_planned(s, u, target);
 }

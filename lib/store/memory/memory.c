@@ -42,7 +42,7 @@ static void memory_flush(void *self)
     for (store_unit *u = s->submitted; u; u = u->next) {
         u->result = memory_apply(s, u);
         s->stats.units++;
-        s->stats.queued++;
+    atomic_fetch_add_explicit(&s->queued, 1, memory_order_relaxed);
     }
     s->stats.batches++;
     pthread_mutex_unlock(&s->lock);
@@ -61,9 +61,7 @@ static store_unit *memory_reap(void *self)
         return NULL;
     s->done = NULL;
     s->done_end = &s->done;
-    pthread_mutex_lock(&s->lock);
-    s->stats.queued = 0; /* flush applies and reap takes all there is */
-    pthread_mutex_unlock(&s->lock);
+    atomic_store_explicit(&s->queued, 0, memory_order_relaxed); /* flush applies all there is */
     return done;
 }
 
@@ -125,6 +123,7 @@ static void memory_get_stats(void *self, store_stats *out)
     pthread_mutex_lock(&s->lock);
     *out = s->stats;
     pthread_mutex_unlock(&s->lock);
+    out->queued = atomic_load_explicit(&s->queued, memory_order_relaxed);
 }
 
 static int32_t memory_backup(void *self, const char *path, orch_error **err)

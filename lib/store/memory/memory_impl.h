@@ -4,6 +4,7 @@
 #define STORE_MEMORY_MEMORY_IMPL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/heap.h"
 #include "base/list.h"
@@ -93,7 +94,8 @@ typedef struct memory_store {
     heap wakes;  /* SUSPENDED with wake_ms */
     uint64_t not_ended;
     uint64_t last_execution; /* highest key */
-    store_stats stats;
+    store_stats stats; /* but for `queued` */
+    atomic_uint_least64_t queued;
 } memory_store;
 
 const definition_row *memory_definition(const memory_store *s, uint64_t key);
