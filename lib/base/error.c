@@ -53,15 +53,15 @@ static orch_error *make(int32_t code, const char *about, const char *message, si
     return e;
 }
 
-int32_t error_vset(orch_error **out, int32_t code, const char *about, const char *format,
-                   va_list args)
+void error_set_va(orch_error **out, int32_t code, const char *about, const char *format,
+                  va_list args)
 {
     char text[1024];
     orch_error *made;
     int n;
 
     if (!out)
-        return code;
+        return;
     n = vsnprintf(text, sizeof text, format, args);
     if (n < 0)
         n = 0;
@@ -72,26 +72,23 @@ int32_t error_vset(orch_error **out, int32_t code, const char *about, const char
     made = make(code, about ? about : "", text, (size_t)n);
     orch_error_free(*out);
     *out = made;
-    return code;
 }
 
-int32_t error_set(orch_error **out, int32_t code, const char *about, const char *format, ...)
+void error_set_text(orch_error **out, int32_t code, const char *about, const char *format, ...)
 {
     va_list args;
 
     va_start(args, format);
-    error_vset(out, code, about, format, args);
+    error_set_va(out, code, about, format, args);
     va_end(args);
-    return code;
 }
 
-int32_t error_no_memory(orch_error **out)
+void error_set_no_memory(orch_error **out)
 {
     if (out) {
         orch_error_free(*out);
         *out = &no_memory;
     }
-    return ORCH_E_RESOURCE_EXHAUSTED;
 }
 
 void error_prefix(orch_error **error, const char *format, ...)

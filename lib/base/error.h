@@ -9,12 +9,25 @@
  * function ends in `return error_set(err, ORCH_E_…, about, "…", …)`. `about` names the thing (step, key,
  * "line:column"); NULL means "". Whether to retry follows from the code (RESOURCE_EXHAUSTED, ABORTED,
  * UNAVAILABLE). Where there is no memory left a static error is set. */
-int32_t error_set(orch_error **out, int32_t code, const char *about, const char *format, ...)
+#define error_set(out, code, about, ...) \
+    (error_set_text((out), (code), (about), __VA_ARGS__), error_is(code))
+void error_set_text(orch_error **out, int32_t code, const char *about, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-int32_t error_vset(orch_error **out, int32_t code, const char *about, const char *format,
-                   va_list args);
+/* In the header, so that compilers and analysers see that a failure is one. */
+static inline int32_t error_is(int32_t code)
+{
+    return code;
+}
+
+void error_set_va(orch_error **out, int32_t code, const char *about, const char *format,
+                  va_list args);
+void error_set_no_memory(orch_error **out);
 /* The usual answer to a failed allocation. */
-int32_t error_no_memory(orch_error **out);
+static inline int32_t error_no_memory(orch_error **out)
+{
+    error_set_no_memory(out);
+    return ORCH_E_RESOURCE_EXHAUSTED;
+}
 /* Put words before the message of an error that is being passed on: "step 'a': …". */
 void error_prefix(orch_error **error, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

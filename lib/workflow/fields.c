@@ -89,7 +89,7 @@ static int32_t fail_with(reader *r, const char *format, va_list args)
 
     if (!r->err)
         return code;
-    error_vset(&told, code, NULL, format, args);
+    error_set_va(&told, code, NULL, format, args);
     if (orch_error_code(told) == ORCH_E_RESOURCE_EXHAUSTED)
         code = ORCH_E_RESOURCE_EXHAUSTED;
     code = fail(r, code, "", orch_error_message(told));
