@@ -7,7 +7,8 @@
 
 #include "wfreplay.h"
 
-#define MAX_TASKS 1000000
+#define MAX_TASKS       1000000
+#define NAME_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
 
 typedef struct reading {
     const char *path;
@@ -25,9 +26,9 @@ static bool wrong(const reading *r, const char *what, const char *id)
 
 static bool is_step_id(const char *s)
 {
-    size_t len = strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-");
+    size_t len = strspn(s, NAME_CHARACTERS);
 
-    return len > 0 && len <= 128 && !s[len];
+    return len > 0 && len <= 128 && !s[len] && *s != '.' && *s != '-';
 }
 
 static void name_instance(const char *path, char *out, size_t size)
@@ -38,13 +39,10 @@ static void name_instance(const char *path, char *out, size_t size)
     if (len > 5 && !strcmp(name + len - 5, ".json"))
         len -= 5;
     snprintf(out, size, "%.*s", (int)len, name);
-    for (char *p = out; *p; p++) {
-        char one[2] = {*p, '\0'};
-
-        if (!is_step_id(one))
+    for (char *p = out; *p; p++)
+        if (!strchr(NAME_CHARACTERS, *p))
             *p = '_';
-    }
-    if (!*out)
+    if (!is_step_id(out))
         snprintf(out, size, "instance");
 }
 

@@ -1,0 +1,116 @@
+/* Goal: what the documents show is so: the README's program is the example, every definition of docs/definition.md is a good one, every
+ * link leads somewhere. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <orch/orch.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *const documents[] = {
+    "README.md",         "docs/architecture.md", "docs/configuration.md", "docs/definition.md",
+    "docs/executors.md", "docs/expressions.md",  "docs/guarantees.md",    "docs/store.md",
+};
+
+/* To be freed. */
+static char *read_file(const char *path)
+{
+    FILE *f = fopen(path, "r");
+    char *text = calloc(1, 1 << 18);
+
+    if (!f)
+        fail_msg("%s cannot be read: run this at the top of the tree", path);
+    assert_non_null(text);
+    assert_true(fread(text, 1, (1 << 18) - 1, f) > 0);
+    fclose(f);
+    return text;
+}
+
+/* The next block of a language at *at or after it, its end made a NUL; NULL if there is none. */
+static char *next_block(char **at, const char *fence)
+{
+    char *start = strstr(*at, fence), *end;
+
+    if (!start)
+        return NULL;
+    start += strlen(fence);
+    end = strstr(start, "\n```\n");
+    assert_non_null(end);
+    end[1] = '\0';
+    *at = end + 2;
+    return start;
+}
+
+static void readme_has_the_quickstart(void **state)
+{
+    char *readme = read_file("README.md"), *at = readme;
+    char *program = read_file("examples/quickstart/quickstart.c");
+
+    (void)state;
+    assert_string_equal(next_block(&at, "\n```c\n"), program);
+    free(program);
+    free(readme);
+}
+
+static void definitions_are_good(void **state)
+{
+    char *text = read_file("docs/definition.md"), *at = text, *block;
+    int count = 0;
+
+    (void)state;
+    if (!orch_has_feature("yaml"))
+        skip();
+    for (; (block = next_block(&at, "\n```yaml\n")); count++) {
+        orch_error *err = NULL;
+
+        if (orch_v2_validate_definition(block, strlen(block), &err))
+            fail_msg("%s\n%s", orch_error_message(err), block);
+    }
+    assert_true(count >= 6);
+    free(text);
+}
+
+static void check_link(const char *document, const char *target, size_t len)
+{
+    const char *slash = strrchr(document, '/');
+    char path[512];
+
+    if (memchr(target, '#', len))
+        len = strcspn(target, "#");
+    snprintf(path, sizeof path, "%.*s%.*s", slash ? (int)(slash + 1 - document) : 0, document,
+             (int)len, target);
+    if (access(path, R_OK))
+        fail_msg("%s: no such file: %s", document, path);
+}
+
+static void links_lead_somewhere(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof documents / sizeof *documents; i++) {
+        char *text = read_file(documents[i]);
+
+        for (const char *p = strstr(text, "]("); p; p = strstr(p + 2, "](")) {
+            const char *target = p + 2;
+
+            if (strncmp(target, "http", 4) != 0 && *target != '#')
+                check_link(documents[i], target, strcspn(target, ")"));
+        }
+        free(text);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(readme_has_the_quickstart),
+        cmocka_unit_test(definitions_are_good),
+        cmocka_unit_test(links_lead_somewhere),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
