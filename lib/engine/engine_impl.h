@@ -160,7 +160,7 @@ void unacknowledged_free(unacknowledged *u);
 /* What expressions of (step, index) see now. Values are borrowed from the slot. False if there is no memory. */
 bool values_scope(slot *s, uint32_t step, uint32_t index, scope *out);
 /* The same, held by reference, with the named steps and, if `direct`, the step's direct dependencies. */
-snapshot *values_snapshot(slot *s, uint32_t step, uint32_t index, const uint32_t *steps,
+snapshot *values_snapshot(slot *s, uint32_t step_number, uint32_t index, const uint32_t *steps,
                           size_t count, bool direct);
 void snapshot_free(snapshot *v);
 bool values_set_items(slot *s, uint32_t step, json_t *items); /* takes the reference */

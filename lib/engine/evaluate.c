@@ -73,7 +73,7 @@ static const char *type_name(const json_t *value)
     static const char *const names[] = {"an object", "a list", "a string", "a number",
                                         "a number",  "true",   "false",    "null"};
 
-    return names[json_typeof(value)];
+    return value ? names[json_typeof(value)] : "nothing";
 }
 
 static int32_t answer_items(slot *s, uint32_t step, json_t *value, run_answer *a, orch_error **err)

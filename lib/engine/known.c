@@ -3,9 +3,10 @@
 
 known_definition *known_find(engine *e, const digest *d)
 {
-    known_definition *k;
+    known_definition *k = NULL;
 
-    HASH_FIND(hh, e->known, d, sizeof *d, k);
+    if (e->known)
+        HASH_FIND(hh, e->known, d, sizeof *d, k);
     return k;
 }
 

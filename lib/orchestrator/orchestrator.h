@@ -42,8 +42,8 @@ typedef struct orchestrator_options {
 } orchestrator_options;
 
 /* Reads marks and registered workflows from the store (blocks), begins recovery. Takes over balancer, borrows the rest. */
-int32_t orchestrator_new(const orchestrator_options *o, const orchestrator_ports *p, balancer b,
-                         orchestrator **out, orch_error **err);
+int32_t orchestrator_new(const orchestrator_options *options, const orchestrator_ports *p,
+                         balancer b, orchestrator **out, orch_error **err);
 /* No more starts and dispatches; channels are closed; waiters are answered CANCELLED. Then pump until orchestrator_is_idle. */
 void orchestrator_stop(orchestrator *o);
 bool orchestrator_is_idle(

@@ -25,9 +25,9 @@ typedef struct run run;
 enum run_state { RUN_RUNNING, RUN_SUCCEEDED, RUN_FAILED, RUN_CANCELLED, RUN_TIMED_OUT };
 
 enum run_action_kind {
-    RUN_EVALUATE,   /* evaluate `what` of (step, index); answer with run_evaluated */
-    RUN_ATTEMPT,    /* evaluate `with` and start an attempt; answer with run_attempt_ended */
-    RUN_STOP,       /* tell that attempt to stop (timeout, cancel); its run_attempt_ended is still awaited */
+    RUN_EVALUATE, /* evaluate `what` of (step, index); answer with run_evaluated */
+    RUN_ATTEMPT,  /* evaluate `with` and start an attempt; answer with run_attempt_ended */
+    RUN_STOP, /* tell that attempt to stop (timeout, cancel); its run_attempt_ended is still awaited */
     RUN_CHECKPOINT, /* store it; answer with run_stored. The taker owns the checkpoint's bytes */
     RUN_END,        /* the last action: state, output, error */
 };
@@ -42,28 +42,28 @@ enum run_expression {
 typedef struct run_action {
     uint8_t kind;
     uint8_t what;
-    uint8_t state;   /* RUN_END: enum run_state */
+    uint8_t state; /* RUN_END: enum run_state */
     uint32_t step;
-    uint32_t index;  /* INDEX_NONE or the item */
+    uint32_t index; /* INDEX_NONE or the item */
     uint32_t attempt;
-    int32_t code;    /* RUN_STOP: ORCH_E_CANCELLED or ORCH_E_DEADLINE_EXCEEDED */
+    int32_t code;        /* RUN_STOP: ORCH_E_CANCELLED or ORCH_E_DEADLINE_EXCEEDED */
     int64_t deadline_ms; /* RUN_ATTEMPT: when it will be told to stop; 0 = never */
     checkpoint checkpoint;
-    bytes *output;   /* RUN_END: owned by the taker */
-    bytes *error;    /* RUN_END: {"code","message","step"?,"data"?}, owned by the taker */
+    bytes *output; /* RUN_END: owned by the taker */
+    bytes *error;  /* RUN_END: {"code","message","step"?,"data"?}, owned by the taker */
 } run_action;
 
 /* Whether a step's value can be asked for: run_value. */
 typedef struct run_value {
-    uint8_t kind;  /* enum checkpoint_kind, an end */
-    bytes *output; /* borrowed; NULL = null. For a for_each: NULL, see run_item_output */
-    bytes *error;  /* borrowed */
+    uint8_t kind;   /* enum checkpoint_kind, an end */
+    bytes *output;  /* borrowed; NULL = null. For a for_each: NULL, see run_item_output */
+    bytes *error;   /* borrowed */
     uint32_t items; /* of a for_each; 0 else */
 } run_value;
 
 typedef struct run_options {
-    int64_t deadline_ms; /* of the execution, absolute UTC; 0 = none */
-    uint32_t max_items;  /* of one for_each; 0 = 1,000,000 */
+    int64_t deadline_ms;           /* of the execution, absolute UTC; 0 = none */
+    uint32_t max_items;            /* of one for_each; 0 = 1,000,000 */
     uint64_t (*random)(void *ctx); /* for jitter */
     void *random_ctx;
 } run_options;
@@ -93,7 +93,7 @@ typedef struct run_answer {
     bytes *value;
     bytes *error;
 } run_answer;
-void run_evaluated(run *r, enum run_expression what, uint32_t step, uint32_t index, run_answer *a,
+void run_evaluated(run *r, enum run_expression what, uint32_t number, uint32_t index, run_answer *a,
                    int64_t now_ms);
 
 /* An attempt ended. code 0: `output` (taken over; NULL = null). Else `error` (taken over, JSON) and whether it may be
@@ -105,8 +105,8 @@ typedef struct run_result {
     bytes *output;
     bytes *error;
 } run_result;
-void run_attempt_ended(run *r, uint32_t step, uint32_t index, uint32_t attempt, run_result *result,
-                       int64_t now_ms);
+void run_attempt_ended(run *r, uint32_t number, uint32_t index, uint32_t attempt,
+                       run_result *result, int64_t now_ms);
 
 /* All checkpoints up to and including seq are stored. */
 void run_stored(run *r, uint64_t seq);
@@ -119,9 +119,10 @@ int64_t run_deadline(const run *r); /* next time for run_tick; INT64_MAX = none 
 
 /* True if nothing runs, is being evaluated or awaits storing: only time (run_deadline) can move it on. */
 bool run_is_waiting(const run *r);
-uint64_t run_last_seq(const run *r);   /* of the last checkpoint made; 0 = none */
-bool run_get_value(const run *r, uint32_t step, run_value *out); /* false if the step has not ended */
-bytes *run_item_output(const run *r, uint32_t step, uint32_t index); /* borrowed; NULL = null */
+uint64_t run_last_seq(const run *r); /* of the last checkpoint made; 0 = none */
+bool run_get_value(const run *r, uint32_t number,
+                   run_value *out); /* false if the step has not ended */
+bytes *run_item_output(const run *r, uint32_t number, uint32_t index); /* borrowed; NULL = null */
 
 typedef struct run_counts { /* for progress; kept up to date, O(1) */
     uint32_t steps, ended, running, failed, skipped;

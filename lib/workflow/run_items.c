@@ -139,7 +139,8 @@ void run_listed(run *r, uint32_t number, run_answer *a)
 
     if (a->code)
         run_fail_step(r, number, run_error_wrap(a->error, a->code, "for_each: ", NULL));
-    else if (e && (a->count != e->count || memcmp(&a->items_digest, &e->digest, sizeof(digest))))
+    else if (e &&
+             (a->count != e->count || memcmp(&a->items_digest, &e->digest, sizeof(digest)) != 0))
         run_fail_step(r, number,
                       run_error(ORCH_E_DATA_LOSS,
                                 "for_each: the list is not what it was before the restart: "
