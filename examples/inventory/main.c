@@ -103,13 +103,16 @@ static int read_options(int argc, char **argv, options *o)
 
 /* ---- The orchestrator ---------------------------------------------------------------------------------- */
 
-/* In a store's URL these two have a meaning. */
-static void add_escaped(char *url, const char *path)
+/* In a store's URL '%' and '?' have a meaning. */
+static void escape(const char *path, char *out)
 {
-    size_t len = strlen(url);
-
-    for (; *path; path++)
-        len += (size_t)sprintf(url + len, *path == '%' || *path == '?' ? "%%%02X" : "%c", *path);
+    for (; *path; path++) {
+        if (*path == '%' || *path == '?')
+            out += sprintf(out, "%%%02X", (unsigned char)*path);
+        else
+            *out++ = *path;
+    }
+    *out = '\0';
 }
 
 /* A process that was killed a moment ago may still hold the store: the last program that it was about to start has a copy of the
@@ -130,12 +133,12 @@ static orch_v2 *open_patiently(const orch_config *config, orch_error **err)
 
 static orch_v2 *open_store(const options *o, orch_error **err)
 {
-    char url[3 * PATH_MAX + 32] = "sqlite:";
+    char folder[3 * PATH_MAX], url[3 * PATH_MAX + 32];
     orch_config *config = orch_config_new();
     orch_v2 *orch = NULL;
 
-    add_escaped(url, o->folder);
-    strcat(url, "/inventory.db");
+    escape(o->folder, folder);
+    snprintf(url, sizeof url, "sqlite:%s/inventory.db", folder);
     if (!orch_config_set(config, "STORE_URL", url, err))
         orch = open_patiently(config, err);
     orch_config_free(config);

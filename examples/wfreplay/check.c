@@ -118,11 +118,15 @@ bool check_execution(orch_v2 *orch, const char *id, const instance *in, const tr
 {
     record *records = calloc(in->count, sizeof *records);
     by_id *sorted = sort_tasks(in);
-    bool ok = records && sorted ? read_records(orch, id, in, sorted, records)
-                                : complain(id, "no memory for the check");
+    bool ok = false;
 
-    for (uint32_t i = 0; i < in->count && ok; i++)
-        ok = check_task(in, i, records, traces);
+    if (records && sorted) {
+        ok = read_records(orch, id, in, sorted, records);
+        for (uint32_t i = 0; i < in->count && ok; i++)
+            ok = check_task(in, i, records, traces);
+    } else {
+        complain(id, "no memory for the check");
+    }
     free(sorted);
     free(records);
     return ok;

@@ -31,13 +31,13 @@ static void find(const char *name, char *out, size_t size)
 
 void example_start(example *e, const char *name, const char *const *argv)
 {
-    const char *words[8] = {name};
+    char *words[8] = {strdup(name)};
     char path[4200];
     int fds[2];
 
     find(name, path, sizeof path);
     for (size_t i = 0; argv[i] && i < 6; i++)
-        words[i + 1] = argv[i];
+        words[i + 1] = strdup(argv[i]);
     assert_int_equal(pipe(fds), 0);
     *e = (example){.pid = fork()};
     assert_true(e->pid >= 0);
@@ -45,9 +45,11 @@ void example_start(example *e, const char *name, const char *const *argv)
         dup2(fds[1], STDOUT_FILENO);
         close(fds[0]);
         close(fds[1]);
-        execv(path, (char *const *)(uintptr_t)words);
+        execv(path, words);
         _exit(127);
     }
+    for (size_t i = 0; i < 8; i++)
+        free(words[i]);
     close(fds[1]);
     e->out = fdopen(fds[0], "r");
     assert_non_null(e->out);
