@@ -403,12 +403,13 @@ format: ## Lay out every source as .clang-format says
 docs: deps-docs ## API reference from the public headers; an undocumented symbol is an error
 	@VERSION=$(VERSION) sh tests/tools/docs.sh $(B)/docs
 
-# Written out, not recorded: it needs no build and covers what is not built yet.
-entry = printf '%s\n  {"directory": "%s", "file": "%s", "command": "%s"}' "$$sep" '$(CURDIR)' '$(1)' \
-    '$(CC) $(INC_$(firstword $(subst /, ,$(1)))) $(CPP_FLAGS) $(C_FLAGS) -c $(1)'; sep=,;
+# Written out, not recorded: it needs no build and covers what is not built yet. By make itself, since all of it
+# is longer than a command line may be.
+comma := ,
+entry = {"directory": "$(CURDIR)", "file": "$(1)", "command": "$(CC) $(INC_$(firstword $(subst /, ,$(1)))) \
+    $(CPP_FLAGS) $(C_FLAGS) -c $(1)"}$(if $(filter $(1),$(lastword $(ALL_SRC))),,$(comma))
 compile_commands.json: ## For editors and clang-tidy, in build/
-	@mkdir -p $(B)
-	@{ sep='['; $(foreach s,$(ALL_SRC),$(call entry,$(s))) printf '\n]\n'; } >$(B)/$@
+	@:$(shell mkdir -p $(B))$(file >$(B)/$@,[)$(foreach s,$(ALL_SRC),$(file >>$(B)/$@,$(call entry,$(s))))$(file >>$(B)/$@,])
 
 # One after the other, however many jobs make may run: they share processors and build folders.
 CHECKS := check check-asan check-tsan check-valgrind check-layers check-schema check-install check-abi docs lint check-crash \
