@@ -189,7 +189,7 @@ static int run_files(const replay *r, const options *o)
     printf("%-41s %6s %6s %11s %11s %7s %9s\n", "instance", "tasks", "edges", "makespan",
            "crit. path", "ratio", "steps/s");
     for (int i = 0; i < o->file_count; i++) {
-        instance in;
+        instance in = {0};
 
         if (!instance_read(o->files[i], &in)) {
             failed++;
