@@ -162,7 +162,7 @@ static void put_bar(FILE *f, const chart *c, const char *name, json_int_t value,
 
 static void put_chart(FILE *f, const chart *c, const json_t *groups)
 {
-    size_t count = json_array_size(groups), rows = count > BARS ? BARS : count, i;
+    size_t count = json_array_size(groups), rows = count > BARS + 1 ? BARS : count, i;
     json_int_t most = 0, rest = 0;
     json_t *group;
 
