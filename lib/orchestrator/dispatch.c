@@ -88,6 +88,7 @@ void dispatch_loaded(live *l, checkpoint_page *history, inbox_page *inbox)
 {
     orchestrator *o = l->o;
     uint64_t last_seq = history && history->count ? history->rows[history->count - 1].seq : 0;
+    uint64_t told = inbox && inbox->count ? inbox->rows[inbox->count - 1].seq : 0;
     orch_error *error = NULL;
     message *m;
 
@@ -103,13 +104,15 @@ void dispatch_loaded(live *l, checkpoint_page *history, inbox_page *inbox)
         orch_error_free(error);
         return;
     }
-    if (inbox && inbox->count)
-        l->inbox_seq = inbox->rows[inbox->count - 1].seq;
+    if (told > l->inbox_seq)
+        l->inbox_seq = told;
     l->phase = PHASE_HANDED;
     l->fresh = false;
     l->received_seq = l->stored_seq = last_seq;
     o->stats.dispatched++;
     channel_send(l->channel, m);
+    if (l->cancel_seq > told) /* it was stored after the inbox was read */
+        dispatch_inbox(l, l->cancel_seq, INBOX_CANCEL, l->cancel);
 }
 
 static void hand_over(live *l, int32_t place)

@@ -93,17 +93,27 @@ static void stored(report_job *r, live *l)
         acknowledge(r, l);
 }
 
+/* Something came into its inbox while it was being put down: the engine is to hear of it. */
+static void come_back(live *l)
+{
+    if (!l->channel) { /* it broke meanwhile */
+        dispatch_again(l);
+        return;
+    }
+    l->phase = PHASE_HANDED;
+    if (l->cancel_seq)
+        dispatch_inbox(l, l->cancel_seq, INBOX_CANCEL, l->cancel);
+}
+
 static void not_stored(report_job *r, live *l)
 {
     orchestrator *o = l->o;
     int32_t code = r->job.unit.result;
     char made[EXECUTION_ID_LEN + 1];
 
-    if (code == ORCH_E_ABORTED && r->report->report.end == REPORT_SUSPENDED) {
-        /* Something came into its inbox meanwhile: the engine is to hear of it. */
-        l->phase = PHASE_HANDED;
-        if (l->cancel_seq)
-            dispatch_inbox(l, l->cancel_seq, INBOX_CANCEL, l->cancel);
+    if (code == ORCH_E_ABORTED && l->inbox_seq > r->job.unit.inbox_seen &&
+        r->report->report.end == REPORT_SUSPENDED) {
+        come_back(l);
         return;
     }
     log_write(o->ports.log, ORCH_LOG_CRITICAL, "execution %s: its report was not stored: %s",

@@ -50,9 +50,22 @@ static int32_t pool_submit(void *self, work *job)
     return 0;
 }
 
-static bool pool_turn(world *w, bool refuse)
+static void pool_run(world *w)
 {
-    mpsc_node *node = w->pool_held && !refuse ? NULL : mpsc_drain(&w->pool);
+    mpsc_node *node = w->pool_held ? NULL : mpsc_drain(&w->pool);
+
+    while (node) {
+        work *job = LIST_ENTRY(node, work, node);
+
+        node = node->next;
+        job->run(job);
+        mpsc_push(&w->ran, &job->node);
+    }
+}
+
+static bool pool_bring_back(world *w, mpsc *from, bool refuse)
+{
+    mpsc_node *node = mpsc_drain(from);
     bool any = node != NULL;
 
     while (node) {
@@ -60,11 +73,20 @@ static bool pool_turn(world *w, bool refuse)
 
         node = node->next;
         job->refused = refuse;
-        if (!refuse)
-            job->run(job);
         job->done(job);
     }
     return any;
+}
+
+static bool pool_turn(world *w, bool refuse)
+{
+    bool any = false;
+
+    if (refuse)
+        any = pool_bring_back(w, &w->pool, true);
+    else
+        pool_run(w);
+    return pool_bring_back(w, &w->ran, false) || any;
 }
 
 static void start_engine(world *w, uint32_t i, const world_options *o)
@@ -229,7 +251,9 @@ void world_nudge(world *w, uint32_t which)
         break;
     default:
         w->store.ops->flush(w->store.self);
-        pool_turn(w, false);
+        pool_run(w);
+        if (which / 5 % 3) /* else what was read grows old on its way */
+            pool_bring_back(w, &w->ran, false);
         break;
     }
 }

@@ -25,6 +25,7 @@ typedef struct world {
     world_engine engines[WORLD_ENGINES];
     uint32_t engine_count;
     mpsc pool;      /* jobs that wait */
+    mpsc ran;       /* jobs that ran and are not back on the loop */
     bool pool_held; /* keep them waiting */
     uint64_t instance;
     uint64_t random;

@@ -1,0 +1,221 @@
+/* Goal: what crosses on its way is neither lost nor taken for news: a cancel that meets a suspension or a hand-over, a row that
+ * was read before its execution ended, more executions that wake at once than there is room for. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "orchestrator/orchestrator_impl.h"
+#include "support/world.h"
+
+#define ATTEMPTS_MAX 256
+
+static struct {
+    attempt *open[ATTEMPTS_MAX];
+    int started;
+} bench;
+
+static bool bench_start(void *self, attempt *a)
+{
+    (void)self;
+    assert_true(bench.started < ATTEMPTS_MAX);
+    bench.open[bench.started++] = a;
+    return false;
+}
+
+static void end_attempt(int i, attempt_result r)
+{
+    attempt *a = bench.open[i];
+
+    bench.open[i] = NULL;
+    attempt_complete(a, r);
+}
+
+static void bench_stop(void *self, attempt *a)
+{
+    (void)self;
+    for (int i = 0; i < bench.started; i++)
+        if (bench.open[i] == a)
+            end_attempt(i, (attempt_result){.code = ORCH_E_CANCELLED});
+}
+
+static void bench_free(void *self)
+{
+    (void)self;
+    memset(bench.open, 0, sizeof bench.open);
+}
+
+static const executor_ops test_ops = {
+    .size = sizeof(executor_ops),
+    .name = "test",
+    .start = bench_start,
+    .stop = bench_stop,
+    .free = bench_free,
+};
+
+static const world_options plain = {.test_executor = &test_ops};
+
+#define STEP                                                                                      \
+    "{\"id\":\"step\",\"version\":\"1.0.0\",\"steps\":[{\"id\":\"a\",\"executor\":\"test\"}]}"
+#define SLEEPER                                                                                   \
+    "{\"id\":\"sleeper\",\"version\":\"1.0.0\",\"steps\":[{\"id\":\"w\",\"executor\":\"wait\","   \
+    "\"with\":{\"duration\":\"1h\"}},{\"id\":\"a\",\"executor\":\"test\",\"depends_on\":[\"w\"]}]" \
+    "}"
+#define HOUR 3600000
+
+static world *begin(const world_options *o)
+{
+    world *w;
+
+    memset(&bench, 0, sizeof bench);
+    w = world_new(o);
+    world_register(w, STEP);
+    world_register(w, SLEEPER);
+    return w;
+}
+
+static void turn_cores(world *w)
+{
+    orchestrator_pump(w->orchestrator, 1000);
+    for (int i = 0; i < 4; i++) {
+        engine_pump(w->engines[0].engine, 1000);
+        w->transport.ops->pump(w->transport.self, 1000);
+    }
+}
+
+static void flush(world *w)
+{
+    w->store.ops->flush(w->store.self);
+    turn_cores(w);
+}
+
+/* ---- a cancel that is under way -------------------------------------------------------------------------- */
+
+typedef struct canceller {
+    cancel_request request;
+    int answers;
+} canceller;
+
+static void cancelled(cancel_request *r)
+{
+    ((canceller *)r)->answers++;
+}
+
+static void cancel(world *w, canceller *c, const char *id)
+{
+    *c = (canceller){.request = {.done = cancelled, .id = mem_strdup(id)}};
+    orchestrator_cancel(w->orchestrator, &c->request);
+}
+
+static void assert_cancelled(canceller *c)
+{
+    assert_int_equal(c->answers, 1);
+    assert_int_equal(c->request.code, 0);
+    mem_free(c->request.id);
+}
+
+/* ---- pool jobs that are held on their way back ----------------------------------------------------------- */
+
+/* All jobs run; those after the first `pass` stay out until they are returned. */
+static mpsc_node *hold_back(world *w, int pass)
+{
+    mpsc_node *node, *next;
+
+    world_nudge(w, 4);
+    node = mpsc_drain(&w->ran);
+    for (; node && pass; pass--, node = next) {
+        work *job = LIST_ENTRY(node, work, node);
+
+        next = node->next;
+        job->done(job);
+    }
+    return node;
+}
+
+static void give_back(mpsc_node *node)
+{
+    while (node) {
+        work *job = LIST_ENTRY(node, work, node);
+
+        node = node->next;
+        job->done(job);
+    }
+}
+
+/* ---- the tests ------------------------------------------------------------------------------------------- */
+
+/* It says that it wants to sleep; a cancel is before that in the store's queue; and then the channel breaks. */
+static void refuse_a_suspension(bool broken)
+{
+    world *w = begin(&plain);
+    char id[EXECUTION_ID_LEN + 1];
+    canceller c;
+    uint64_t key = world_start(w, "sleeper", NULL, NULL);
+
+    execution_id_format(key, id);
+    w->now_ms += 1000; /* the quiet time */
+    cancel(w, &c, id);
+    turn_cores(w);
+    if (broken) {
+        transport_inproc_break(world_channel(w, key));
+        w->transport.ops->pump(w->transport.self, 1000);
+        assert_null(world_channel(w, key));
+    }
+    assert_int_equal(w->orchestrator->stats.units_in_store, 2);
+    world_advance(w, 30000);
+    assert_cancelled(&c);
+    assert_int_equal(world_state(w, key), EXECUTION_CANCELLED);
+    world_free(w);
+}
+
+static void test_a_cancel_refuses_a_suspension(void **state)
+{
+    (void)state;
+    refuse_a_suspension(false);
+}
+
+static void test_a_cancel_refuses_a_suspension_of_a_broken_channel(void **state)
+{
+    (void)state;
+    refuse_a_suspension(true);
+}
+
+static void test_a_cancel_after_the_inbox_was_read_is_told(void **state)
+{
+    world *w = begin(&plain);
+    uint64_t key = world_start(w, "step", "one", NULL);
+    char id[EXECUTION_ID_LEN + 1];
+    mpsc_node *history;
+    canceller c;
+
+    (void)state;
+    execution_id_format(key, id);
+    world_restart(w, &plain);
+    turn_cores(w);
+    give_back(hold_back(w, 0)); /* the page of what waits */
+    turn_cores(w);
+    assert_int_equal(live_find(w->orchestrator, key)->phase, PHASE_LOADING);
+    history = hold_back(w, 0);
+    cancel(w, &c, id);
+    flush(w);
+    assert_int_equal(c.answers, 1);
+    give_back(history);
+    world_settle(w);
+    assert_cancelled(&c);
+    assert_int_equal(world_state(w, key), EXECUTION_CANCELLED);
+    world_free(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_cancel_refuses_a_suspension),
+        cmocka_unit_test(test_a_cancel_refuses_a_suspension_of_a_broken_channel),
+        cmocka_unit_test(test_a_cancel_after_the_inbox_was_read_is_told),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
