@@ -55,26 +55,30 @@ int32_t engines_pick(orchestrator *o, const live *l)
 void engines_rest(orchestrator *o, int32_t place)
 {
     o->engines[place].retry_ms = o->now_ms + ENGINE_RETRY_MS;
+    if (o->engines[place].retry_ms < o->rested_ms)
+        o->rested_ms = o->engines[place].retry_ms;
     o->views[place].available = false;
 }
 
 int64_t engines_deadline(const orchestrator *o)
 {
-    int64_t at = INT64_MAX;
-
-    for (size_t i = 0; i < o->engine_count; i++)
-        if (o->engines[i].retry_ms && o->engines[i].retry_ms < at)
-            at = o->engines[i].retry_ms;
-    return at;
+    return o->rested_ms;
 }
 
 void engines_wake(orchestrator *o)
 {
+    if (o->rested_ms > o->now_ms)
+        return;
+    o->rested_ms = INT64_MAX;
     for (size_t i = 0; i < o->engine_count; i++) {
-        if (!o->engines[i].retry_ms || o->engines[i].retry_ms > o->now_ms)
-            continue;
-        o->engines[i].retry_ms = 0;
-        o->views[i].available = true;
+        engine_entry *e = &o->engines[i];
+
+        if (e->retry_ms && e->retry_ms <= o->now_ms) {
+            e->retry_ms = 0;
+            o->views[i].available = true;
+        } else if (e->retry_ms && e->retry_ms < o->rested_ms) {
+            o->rested_ms = e->retry_ms;
+        }
     }
 }
 

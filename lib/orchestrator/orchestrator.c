@@ -51,6 +51,7 @@ int32_t orchestrator_new(const orchestrator_options *options, const orchestrator
     list_init(&o->answered_cancels);
     list_init(&o->answered_registers);
     o->timer_ms = INT64_MAX;
+    o->rested_ms = INT64_MAX;
     o->now_ms = p->now_ms(p->ctx);
     o->wake_ms = o->now_ms; /* look at once who is due */
     o->more_in_store = true;
@@ -157,6 +158,11 @@ enum live_state orchestrator_live_state(const orchestrator *o, uint64_t key)
     return l->phase == PHASE_HANDED || l->phase == PHASE_DETACHED || l->phase == PHASE_ENDING
                ? LIVE_RUNNING
                : LIVE_PENDING;
+}
+
+uint64_t orchestrator_units_submitted(const orchestrator *o)
+{
+    return o->stats.units_submitted;
 }
 
 void orchestrator_get_stats(const orchestrator *o, orchestrator_stats *out)

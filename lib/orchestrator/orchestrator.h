@@ -136,5 +136,6 @@ typedef struct orchestrator_stats {
     uint64_t units_in_store;                                    /* submitted, not reaped */
 } orchestrator_stats;
 void orchestrator_get_stats(const orchestrator *o, orchestrator_stats *out);
+uint64_t orchestrator_units_submitted(const orchestrator *o); /* that one alone, for each turn */
 
 #endif

@@ -82,6 +82,7 @@ struct live {
     version_entry *version;
     uint8_t phase;
     bool fresh; /* no engine had it: there is no history */
+    bool from_store; /* made of a row, which may have been old */
     uint32_t run;
     int64_t accepted_ms, deadline_ms;
     bytes *input;
@@ -184,6 +185,7 @@ struct orchestrator {
     engine_entry *engines;
     balancer_engine *views; /* the same places */
     size_t engine_count;
+    int64_t rested_ms; /* the earliest retry_ms of an engine; INT64_MAX = none */
     live *lives;
     list pending; /* oldest first */
     uint64_t pending_count;

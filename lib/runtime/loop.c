@@ -83,12 +83,11 @@ static void tell_quiet(runtime *rt)
 /* True if something was submitted, so that there may be something to reap at once. */
 static bool flush(runtime *rt)
 {
-    orchestrator_stats stats;
+    uint64_t submitted = orchestrator_units_submitted(rt->orchestrator);
 
-    orchestrator_get_stats(rt->orchestrator, &stats);
-    if (stats.units_submitted == rt->flushed)
+    if (submitted == rt->flushed)
         return false;
-    rt->flushed = stats.units_submitted;
+    rt->flushed = submitted;
     rt->store.ops->flush(rt->store.self);
     return true;
 }
