@@ -122,8 +122,8 @@ static void set_timer(orchestrator *o)
         at = engines_deadline(o);
     if (!o->reading_due && o->wake_ms < at)
         at = o->wake_ms;
-    if (o->page_retry_ms && o->page_retry_ms < at)
-        at = o->page_retry_ms;
+    if (o->page_retry_ms > o->now_ms && o->page_retry_ms < at)
+        at = o->page_retry_ms; /* once it has passed, room is what is waited for */
     if (at == o->timer_ms)
         return;
     o->timer_ms = at;
