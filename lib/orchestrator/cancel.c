@@ -43,7 +43,9 @@ static void deliver(orchestrator *o, uint64_t key, inbox_item *item)
     }
     if (l->phase == PHASE_HANDED)
         dispatch_inbox(l, item->seq, item->kind, item->payload);
-    /* pending, loading, detached: seen when that is over; ending: too late */
+    else if (l->phase == PHASE_PENDING)
+        dispatch_on_timer(l);
+    /* loading, detached: seen when that is over; ending: too late */
 }
 
 static void cancel_done(unit_job *j)
@@ -99,6 +101,10 @@ static void found(void *ctx, int32_t code, execution_row *row, orch_error *error
     mem_free(ctx);
     if (code) {
         f.request->error = error_copy(error);
+        answer(f.request, code);
+    } else if (f.o->stopping) { /* the store may take nothing any more */
+        code = error_set(&f.request->error, ORCH_E_CANCELLED, f.request->id,
+                         "the orchestrator stops: the cancel was not recorded");
         answer(f.request, code);
     } else {
         submit(f.o, row->key, f.request);
