@@ -57,6 +57,7 @@ live *live_from_row(orchestrator *o, execution_row *row)
     live_set_input(l, row->input);
     row->input = NULL;
     l->inbox_seq = row->inbox_seq;
+    l->from_store = true;
     return l;
 }
 

@@ -18,6 +18,7 @@ typedef struct read_job {
     uint64_t entry; /* of a definition */
     char *id;
     uint32_t run, limit;
+    bool check_row;
     int64_t wake_by_ms;
     void (*done)(void *ctx, int32_t code, execution_row *row, orch_error *error);
     void *ctx;
@@ -88,10 +89,16 @@ static read_job *read_new(void (*read)(read_job *r), void (*back)(read_job *r))
 
 /* ---- the history of one execution, for a hand-over ------------------------------------------------------- */
 
+/* A row may have been old when it came from the store, and the execution have ended since. */
 static void read_history(read_job *r)
 {
     store *s = &r->o->ports.store;
 
+    if (r->check_row) {
+        r->code = s->ops->load_execution(s->self, r->key, NULL, &r->row, &r->error);
+        if (r->code || EXECUTION_STATE_IS_END(r->row.state))
+            return;
+    }
     r->code = s->ops->load_checkpoints(s->self, r->key, r->run, 0, 0, &r->history, &r->error);
     if (!r->code)
         r->code = s->ops->load_inbox(s->self, r->key, &r->inbox, &r->error);
@@ -103,7 +110,7 @@ static void history_back(read_job *r)
     live *l = live_find(o, r->key);
 
     if (l && l->phase == PHASE_LOADING) {
-        if (o->stopping) {
+        if (o->stopping || EXECUTION_STATE_IS_END(r->row.state)) {
             live_free(l);
         } else if (r->code) {
             log_write(o->ports.log, ORCH_LOG_ERROR, "reading a history: %s",
@@ -111,6 +118,7 @@ static void history_back(read_job *r)
             engines_rest(o, l->engine);
             dispatch_again(l);
         } else {
+            l->from_store = false;
             dispatch_loaded(l, &r->history, &r->inbox);
         }
     }
@@ -125,6 +133,7 @@ void reads_history(live *l)
     if (r) {
         r->key = l->key;
         r->run = l->run;
+        r->check_row = l->from_store;
     }
     if (!r || !submit(o, r)) {
         engines_rest(o, l->engine);
@@ -239,6 +248,11 @@ void reads_row(orchestrator *o, uint64_t key, const char *id,
 
 /* ---- what waits in the store only ------------------------------------------------------------------------ */
 
+static bool has_room(const orchestrator *o)
+{
+    return o->pending_count < o->options.window && o->input_bytes <= o->options.window_bytes;
+}
+
 static void bring_in(orchestrator *o, execution_row *row)
 {
     live *l;
@@ -246,13 +260,17 @@ static void bring_in(orchestrator *o, execution_row *row)
     if (EXECUTION_STATE_IS_END(row->state) || live_find(o, row->key))
         return;
     l = live_from_row(o, row);
-    if (l)
+    if (l) {
         live_enqueue(l, false);
+    } else if (registry_by_key(o, row->definition)) { /* no memory: later */
+        o->page_retry_ms = o->now_ms + READ_RETRY_MS;
+        reads_overflow(o, row->key);
+    }
 }
 
 static void live_back(read_job *r)
 {
-    if (!r->code && !r->o->stopping)
+    if (!r->code && has_room(r->o) && !r->o->stopping)
         bring_in(r->o, &r->row);
     else if (r->code != ORCH_E_NOT_FOUND)
         reads_overflow(r->o, r->key); /* found again with the pages */
@@ -297,12 +315,12 @@ static void page_back(read_job *r)
         read_free(r);
         return;
     }
-    for (size_t i = 0; i < r->page.count && !o->stopping; i++)
-        bring_in(o, &r->page.rows[i]);
     o->more_in_store = r->page.next_after != 0;
     o->behind_key = r->page.next_after;
     if (o->overflow_key != UINT64_MAX)
         reads_overflow(o, o->overflow_key);
+    for (size_t i = 0; i < r->page.count && !o->stopping; i++)
+        bring_in(o, &r->page.rows[i]);
     read_free(r);
 }
 
@@ -363,6 +381,8 @@ static void woken(unit_job *j)
 {
     orchestrator *o = j->o;
 
+    if (!j->unit.result && !live_find(o, j->unit.key))
+        reads_overflow(o, j->unit.key); /* there was no room for it */
     mem_free(j);
     if (--o->waking == 0)
         ask_next_wake(o);
@@ -379,7 +399,8 @@ static void wake(orchestrator *o, execution_row *row)
     w->job.unit.must_be_open = true;
     w->job.unit.update = &w->update;
     o->waking++;
-    bring_in(o, row);
+    if (has_room(o))
+        bring_in(o, row);
     unit_submit(&w->job);
 }
 

@@ -63,7 +63,7 @@ static void pool_run(world *w)
     }
 }
 
-static bool pool_bring_back(world *w, mpsc *from, bool refuse)
+static bool pool_bring_back(mpsc *from, bool refuse)
 {
     mpsc_node *node = mpsc_drain(from);
     bool any = node != NULL;
@@ -83,10 +83,10 @@ static bool pool_turn(world *w, bool refuse)
     bool any = false;
 
     if (refuse)
-        any = pool_bring_back(w, &w->pool, true);
+        any = pool_bring_back(&w->pool, true);
     else
         pool_run(w);
-    return pool_bring_back(w, &w->ran, false) || any;
+    return pool_bring_back(&w->ran, false) || any;
 }
 
 static void start_engine(world *w, uint32_t i, const world_options *o)
@@ -253,7 +253,7 @@ void world_nudge(world *w, uint32_t which)
         w->store.ops->flush(w->store.self);
         pool_run(w);
         if (which / 5 % 3) /* else what was read grows old on its way */
-            pool_bring_back(w, &w->ran, false);
+            pool_bring_back(&w->ran, false);
         break;
     }
 }

@@ -209,12 +209,96 @@ static void test_a_cancel_after_the_inbox_was_read_is_told(void **state)
     world_free(w);
 }
 
+/* Two cancels bring it in; the second one's row is on its way until it has ended. */
+static void test_an_old_row_does_not_revive_what_ended(void **state)
+{
+    world *w = begin(&plain);
+    uint64_t key = world_start(w, "sleeper", NULL, NULL);
+    char id[EXECUTION_ID_LEN + 1];
+    canceller first, second;
+    orchestrator_stats stats;
+    mpsc_node *old;
+
+    (void)state;
+    execution_id_format(key, id);
+    world_advance(w, 60000);
+    assert_int_equal(world_state(w, key), EXECUTION_SUSPENDED);
+    cancel(w, &first, id);
+    cancel(w, &second, id);
+    flush(w);
+    old = hold_back(w, 1);
+    assert_non_null(old);
+    world_settle(w);
+    assert_int_equal(world_state(w, key), EXECUTION_CANCELLED);
+    give_back(old);
+    world_settle(w);
+    assert_null(live_find(w->orchestrator, key));
+    world_advance(w, HOUR);
+    assert_int_equal(bench.started, 0);
+    orchestrator_get_stats(w->orchestrator, &stats);
+    assert_int_equal(stats.open, 0);
+    assert_int_equal(stats.running, 0);
+    assert_cancelled(&first);
+    assert_cancelled(&second);
+    world_free(w);
+}
+
+#define SLEEPERS 200
+
+/* As many as wait on an engine that is full, no more. */
+static void test_who_wakes_waits_in_the_store(void **state)
+{
+    world_options small = {.test_executor = &test_ops, .capacity = 2, .window = 4};
+    world *w = begin(&small);
+    uint64_t keys[SLEEPERS];
+    size_t most = 0;
+
+    (void)state;
+    for (int i = 0; i < SLEEPERS; i++)
+        keys[i] = world_start(w, "sleeper", NULL, NULL);
+    for (int i = 0; i < SLEEPERS; i++) /* two at a time get so far */
+        world_advance(w, 2000);
+    assert_int_equal(HASH_COUNT(w->orchestrator->lives), 0);
+    world_advance(w, HOUR);
+    for (int i = 0; i < SLEEPERS; i++) {
+        if (HASH_COUNT(w->orchestrator->lives) > most)
+            most = HASH_COUNT(w->orchestrator->lives);
+        for (int k = 0; k < bench.started; k++)
+            if (bench.open[k])
+                end_attempt(k, (attempt_result){0});
+        world_settle(w);
+    }
+    for (int i = 0; i < SLEEPERS; i++)
+        assert_int_equal(world_state(w, keys[i]), EXECUTION_SUCCEEDED);
+    assert_true(most <= small.capacity + small.window);
+    world_free(w);
+}
+
+/* Nothing stands before it but a queue that does not move. */
+static void test_a_cancel_overtakes_the_queue(void **state)
+{
+    world_options one = {.test_executor = &test_ops, .capacity = 1};
+    world *w = begin(&one);
+    uint64_t key;
+
+    (void)state;
+    world_start(w, "step", "runs", NULL);
+    world_start(w, "step", "first", NULL);
+    key = world_start(w, "step", "second", NULL);
+    assert_int_equal(world_cancel(w, "second", NULL), 0);
+    assert_int_equal(world_state(w, key), EXECUTION_CANCELLED);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_cancel_refuses_a_suspension),
         cmocka_unit_test(test_a_cancel_refuses_a_suspension_of_a_broken_channel),
         cmocka_unit_test(test_a_cancel_after_the_inbox_was_read_is_told),
+        cmocka_unit_test(test_an_old_row_does_not_revive_what_ended),
+        cmocka_unit_test(test_who_wakes_waits_in_the_store),
+        cmocka_unit_test(test_a_cancel_overtakes_the_queue),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
