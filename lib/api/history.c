@@ -41,6 +41,8 @@ int32_t orch_v2_get_history(orch_v2 *orch, const char *execution_id, uint64_t af
         rc = check_execution_id(execution_id, err);
     if (!rc)
         rc = check_not_null(out_history, "out_history", err);
+    if (!rc)
+        rc = check_may_ask(orch, err);
     if (!rc && limit > PAGE_MAX)
         rc = error_set(err, ORCH_E_INVALID_ARGUMENT, "limit", "limit is %u; it must be 0 to %d",
                        limit, PAGE_MAX);
