@@ -69,7 +69,7 @@ ORCH_API int32_t orch_engine_register_executor(orch_engine *engine, const char *
  * @param err where to put an error; may be NULL
  * @return ORCH_OK; ORCH_E_DEADLINE_EXCEEDED if there was none in time; ORCH_E_CANCELLED once the engine stops;
  *         ORCH_E_ALREADY_EXISTS if the name has a registered function; ORCH_E_INVALID_ARGUMENT;
- *         ORCH_E_FAILED_PRECONDITION in a forked child
+ *         ORCH_E_FAILED_PRECONDITION in a forked child, in a log callback, and with a timeout on the last free thread of the pool
  * Any thread, any number of them; inside callbacks too (it then keeps a pool thread busy). For bindings
  * whose language cannot be called from a foreign thread.
  */

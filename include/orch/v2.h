@@ -161,7 +161,8 @@ ORCH_API int32_t orch_v2_start_workflow_async(orch_v2 *orch, const char *id,
  * @param out_response state, input, output, error, times; freed by orch_response_free; unchanged on failure
  * @param err where to put an error; may be NULL
  * @return ORCH_OK; ORCH_E_NOT_FOUND; ORCH_E_INVALID_ARGUMENT; ORCH_E_FAILED_PRECONDITION in a forked child
- * Reads the store on the calling thread.
+ * Reads the store on the calling thread, and of an open execution asks the loop whether it runs; also after stop. Not in a log
+ * callback (ORCH_E_FAILED_PRECONDITION).
  */
 ORCH_API int32_t orch_v2_get_execution(orch_v2 *orch, const char *execution_id,
                                        orch_response **out_response, orch_error **err);
@@ -185,7 +186,7 @@ ORCH_API int32_t orch_v2_find_execution(orch_v2 *orch, const char *execution_id,
  * @param err where to put an error; may be NULL
  * @return ORCH_OK once the request is recorded; ORCH_E_NOT_FOUND; ORCH_E_FAILED_PRECONDITION if it has ended (or after stop …);
  *         ORCH_E_INVALID_ARGUMENT; ORCH_E_RESOURCE_EXHAUSTED
- * Blocks until it is recorded.
+ * Blocks until it is recorded; ORCH_E_FAILED_PRECONDITION in a log callback.
  */
 ORCH_API int32_t orch_v2_cancel(orch_v2 *orch, const char *execution_id, const char *reason,
                                 orch_error **err);
@@ -197,7 +198,7 @@ ORCH_API int32_t orch_v2_cancel(orch_v2 *orch, const char *execution_id, const c
  * @param out_list the page, freed by orch_execution_list_free; unchanged on failure
  * @param err where to put an error; may be NULL
  * @return ORCH_OK; ORCH_E_FAILED_PRECONDITION in a forked child; ORCH_E_RESOURCE_EXHAUSTED
- * Reads the store on the calling thread; writers do not wait for it.
+ * As orch_v2_get_execution; writers do not wait for it.
  */
 ORCH_API int32_t orch_v2_list_executions(orch_v2 *orch, const orch_filter *filter,
                                          orch_execution_list **out_list, orch_error **err);
@@ -211,7 +212,7 @@ ORCH_API int32_t orch_v2_list_executions(orch_v2 *orch, const orch_filter *filte
  * @param out_history the page, freed by orch_history_free; unchanged on failure
  * @param err where to put an error; may be NULL
  * @return ORCH_OK; ORCH_E_NOT_FOUND; ORCH_E_INVALID_ARGUMENT; ORCH_E_FAILED_PRECONDITION in a forked child
- * Reads the store on the calling thread.
+ * As orch_v2_get_execution.
  */
 ORCH_API int32_t orch_v2_get_history(orch_v2 *orch, const char *execution_id, uint64_t after_seq,
                                      uint32_t limit, orch_history **out_history, orch_error **err);
@@ -293,7 +294,7 @@ ORCH_API int32_t orch_v2_backup(orch_v2 *orch, const char *path, orch_error **er
 
 /**
  * @brief Stop: nothing more is accepted, running steps are told to stop and given the time, blocked waiters get ORCH_E_CANCELLED. What has
- *        not ended goes on at the next orch_v2_new on the same store.
+ *        not ended goes on at the next orch_v2_new on the same store. What is stored can still be read.
  * @param orch the orchestrator; not NULL
  * @param timeout_ms how long to wait for running steps; 0 to 3,600,000
  * @param err where to put an error; may be NULL
@@ -307,7 +308,8 @@ ORCH_API int32_t orch_v2_stop(orch_v2 *orch, int32_t timeout_ms, orch_error **er
  * @brief Free an orchestrator, stopping it first if need be (with a timeout of 0).
  * @param orch the orchestrator; NULL is harmless. No other thread may use it any more, nor its engine and launcher; execution handles may be
  *        freed later
- * Not inside callbacks or executors. Blocks while a callback is running. In a forked child it frees memory only.
+ * Not inside callbacks or executors (nothing is freed then). Blocks while a callback is running, and makes those that were not made yet.
+ * In a forked child it frees memory only.
  */
 ORCH_API void orch_v2_free(orch_v2 *orch);
 
