@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <signal.h>
+#include <time.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -104,12 +106,22 @@ int32_t file_resolve(const char *path, char **out, orch_error **err)
     return resolve_new(path, out, err);
 }
 
+#define PID_SIZE     24
+#define ORPHAN_TRIES 200 /* of 10 ms */
+
+static void read_owner(int fd, char pid[PID_SIZE])
+{
+    ssize_t got = pread(fd, pid, PID_SIZE - 1, 0);
+
+    pid[got > 0 ? (size_t)got : 0] = '\0';
+    pid[strspn(pid, "0123456789")] = '\0';
+}
+
 static int32_t locked_by_other(const char *path, const char *lock, int fd, orch_error **err)
 {
-    char pid[24] = "";
-    ssize_t got = pread(fd, pid, sizeof pid - 1, 0);
+    char pid[PID_SIZE];
 
-    pid[got > 0 ? strspn(pid, "0123456789") : 0] = '\0';
+    read_owner(fd, pid);
     return error_set(
         err, ORCH_E_UNAVAILABLE, path,
         "store '%s' is in use by another orchestrator (process %s, lock file '%s'); one "
@@ -117,15 +129,35 @@ static int32_t locked_by_other(const char *path, const char *lock, int fd, orch_
         path, *pid ? pid : "unknown", lock);
 }
 
-static int32_t take_lock(const char *path, const char *lock, int fd, orch_error **err)
+/* An owner that was killed while it started a program leaves its lock to that child until the child's exec, a moment
+ * later. Where the owner is gone, that moment is waited for. */
+static bool set_lock(int fd)
 {
     /* The lock belongs to this open file, not to the process: a second opener in this process is
      * refused too. */
     struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    char pid[24];
+    const struct timespec pause = {0, 10000000};
+    char pid[PID_SIZE];
+
+    for (int i = 0; fcntl(fd, F_OFD_SETLK, &whole) != 0; i++) {
+        if ((errno != EAGAIN && errno != EACCES) || i == ORPHAN_TRIES)
+            return false;
+        read_owner(fd, pid);
+        if (!*pid || kill((pid_t)strtol(pid, NULL, 10), 0) == 0 || errno != ESRCH) {
+            errno = EAGAIN;
+            return false;
+        }
+        nanosleep(&pause, NULL);
+    }
+    return true;
+}
+
+static int32_t take_lock(const char *path, const char *lock, int fd, orch_error **err)
+{
+    char pid[PID_SIZE];
     int len;
 
-    if (fcntl(fd, F_OFD_SETLK, &whole) != 0) {
+    if (!set_lock(fd)) {
         if (errno == EAGAIN || errno == EACCES)
             return locked_by_other(path, lock, fd, err);
         return system_error(path, errno, "its lock file cannot be locked", err);
