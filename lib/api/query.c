@@ -107,20 +107,25 @@ static void start_waiting(command *c, runtime *rt)
         orchestrator_wait(runtime_orchestrator(rt), e->key, &e->waiter);
 }
 
-/* Let the loop tell the handle of the end: soon, if it has come. */
+/* Let the loop tell the handle of the end: soon, if it has come. Once the loop has ended, nobody will see it here. */
 static int32_t attach(orch_execution *e, orch_error **err)
 {
+    bool stopped = runtime_is_stopped(e->orch->rt);
     int32_t rc;
 
     atomic_fetch_add(&e->refs, 1);
     e->waiting = true;
     e->wait.run = start_waiting;
-    rc = runtime_post(e->orch->rt, &e->wait, err);
+    rc = runtime_post(e->orch->rt, &e->wait, stopped ? NULL : err);
     if (!rc)
         return 0;
     e->waiting = false;
     handle_unref(e);
-    return rc;
+    if (!stopped)
+        return rc;
+    e->ended = true;
+    e->code = ORCH_E_CANCELLED;
+    return 0;
 }
 
 /* The end as the row has it. */

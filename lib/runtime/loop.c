@@ -123,7 +123,7 @@ static bool turn(runtime *rt)
     callbacks_publish(&rt->callbacks);
     if (rt->stopping)
         tell_quiet(rt);
-    return more || rt->taken;
+    return more || rt->taken || !mpsc_empty(&rt->commands); /* they called before this turn began */
 }
 
 /* ---- timers ---------------------------------------------------------------------------------------------- */

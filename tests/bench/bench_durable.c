@@ -5,8 +5,8 @@
  * Commits and rows are counted by a hook in SQLite itself, bytes by /proc/self/io, and processor time by getrusage; all
  * of them hold the host's thread too.
  *
- * Knobs: SECONDS (per case and side; 1), ROUNDS (turns that make them up; 4), MOST (in flight; 4096), ONLY ("3-steps"),
- * BENCH_DIR. */
+ * Knobs: SECONDS (per case and side; 1), ROUNDS (turns that make them up; 4), LEAST and MOST (in flight; 1, 4096), ONLY (such as
+ * 3-steps), BENCH_DIR. */
 #include <orch/orch.h>
 #include <poll.h>
 #include <sqlite3.h>
@@ -290,10 +290,10 @@ static void compete_all(const char *workflow, graph g, bool in_a_row)
 {
     static const uint32_t in_flight[] = {1, 16, 128, 4096};
     const char *only = getenv("ONLY");
-    double most = bench_knob("MOST", 4096);
+    double least = bench_knob("LEAST", 1), most = bench_knob("MOST", 4096);
 
     for (size_t i = 0; i < sizeof in_flight / sizeof *in_flight; i++) {
-        if ((!only || !strcmp(only, workflow)) && in_flight[i] <= most)
+        if ((!only || !strcmp(only, workflow)) && in_flight[i] >= least && in_flight[i] <= most)
             compete(workflow, &g, in_a_row, in_flight[i]);
     }
     graph_free(&g);

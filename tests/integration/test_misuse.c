@@ -699,7 +699,7 @@ static const struct row {
     {"orch_v2_start_workflow_async", bad_start_async, good_start_async, FP, FP, 0, 0},
     {"orch_v2_launcher orch_launcher_start", bad_launcher, good_launcher, FP, FP, FP, FP},
     {"orch_v2_get_execution", bad_get, good_get, 0, FP, 0, FP},
-    {"orch_v2_find_execution", bad_find, good_find, FP, FP, 0, FP},
+    {"orch_v2_find_execution", bad_find, good_find, 0, FP, 0, FP},
     {"orch_v2_list_executions orch_execution_list_count orch_execution_list_get "
      "orch_execution_list_next orch_execution_list_free",
      bad_list, good_list, 0, FP, 0, FP},
