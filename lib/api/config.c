@@ -147,6 +147,18 @@ static int32_t key_of(const char *variable, const char *value, int32_t *out, orc
 }
 
 /* One variable, into the values that will replace those of the configuration. ORCH_X goes before X. */
+/* What the exec executor tells the programs that it starts, which may use this library too: no configuration. */
+static bool is_of_exec(const char *name)
+{
+    static const char *const told[] = {"ORCH_EXECUTION", "ORCH_STEP", "ORCH_ATTEMPT",
+                                       "ORCH_IDEMPOTENCY_KEY"};
+
+    for (size_t i = 0; i < sizeof told / sizeof *told; i++)
+        if (!strcmp(name, told[i]))
+            return true;
+    return false;
+}
+
 static int32_t take(const char *entry, char *values[KEY_COUNT], bool prefixed[KEY_COUNT],
                     orch_error **err)
 {
@@ -158,6 +170,8 @@ static int32_t take(const char *entry, char *values[KEY_COUNT], bool prefixed[KE
     if (!equals || (size_t)(equals - entry) >= sizeof name)
         return 0;
     snprintf(name, sizeof name, "%.*s", (int)(equals - entry), entry);
+    if (is_of_exec(name))
+        return 0;
     rc = key_of(name, equals + 1, &k, err);
     if (rc || k < 0 || (prefixed[k] && !ours))
         return rc;

@@ -327,9 +327,28 @@ static void the_document_has_every_key(void **state)
             fail_msg("docs/configuration.md has no row for %s", config_rows[k].name);
 }
 
+/* A program that the exec executor started may use the library too. */
+static void test_what_exec_tells_is_no_configuration(void **state)
+{
+    orch_config *c = orch_config_new();
+
+    (void)state;
+    setenv("ORCH_EXECUTION", "x", 1);
+    setenv("ORCH_STEP", "s", 1);
+    setenv("ORCH_ATTEMPT", "1", 1);
+    setenv("ORCH_IDEMPOTENCY_KEY", "x/1/s", 1);
+    assert_int_equal(orch_config_load_env(c, NULL), ORCH_OK);
+    unsetenv("ORCH_EXECUTION");
+    unsetenv("ORCH_STEP");
+    unsetenv("ORCH_ATTEMPT");
+    unsetenv("ORCH_IDEMPOTENCY_KEY");
+    orch_config_free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_exec_tells_is_no_configuration),
         cmocka_unit_test_setup_teardown(every_default_is_allowed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(values_are_set_and_reset, set_up, tear_down),
         cmocka_unit_test_setup_teardown(bounds_are_held, set_up, tear_down),
