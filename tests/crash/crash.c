@@ -101,7 +101,7 @@ static void say(const char *word, const char *key, long number)
 
 static void open_log(const char *dir)
 {
-    char path[4096];
+    char path[8192];
 
     snprintf(path, sizeof path, "%s/side.log", dir);
     side_log = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
@@ -192,7 +192,7 @@ static void launch(unsigned round, long number)
 
 static void begin(const char *dir)
 {
-    char url[4096];
+    char url[8192];
     orch_config *config = orch_config_new();
     orch_error *error = NULL;
     orch_engine *engine;
@@ -479,7 +479,7 @@ int main(int argc, char **argv)
 {
     int rounds = getenv("ROUNDS") ? atoi(getenv("ROUNDS")) : 300;
     const char *tmp = getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp";
-    char dir[4096], command[4200];
+    char dir[3000], command[4200];
     int status;
     pid_t last;
 
