@@ -118,6 +118,10 @@ static void not_stored(report_job *r, live *l)
     }
     log_write(o->ports.log, ORCH_LOG_CRITICAL, "execution %s: its report was not stored: %s",
               live_id(l, made), orch_code_name(code));
+    if (code == ORCH_E_RESOURCE_EXHAUSTED) { /* again, from what is stored */
+        dispatch_again(l);
+        return;
+    }
     if (code == ORCH_E_ABORTED)
         o->fenced = true;
     live_free(l); /* it stays open in the store, for whoever owns that now */

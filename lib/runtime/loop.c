@@ -92,15 +92,24 @@ static bool flush(runtime *rt)
     return true;
 }
 
+/* True if something was delivered: to a core that may have had its turn in this round already. */
+static bool deliver(const transport *t)
+{
+    bool any = t->ops->pump(t->self, 0);
+
+    if (any)
+        t->ops->pump(t->self, BUDGET);
+    return any;
+}
+
 /* True if there is more to do now. */
 static bool round_of_cores(runtime *rt)
 {
-    const transport *t = &rt->transport;
     bool more = orchestrator_pump(rt->orchestrator, BUDGET);
 
-    t->ops->pump(t->self, BUDGET);
+    more |= deliver(&rt->transport);
     more |= engine_pump(rt->engine, BUDGET);
-    more |= t->ops->pump(t->self, BUDGET);
+    more |= deliver(&rt->transport);
     more |= flush(rt);
     return more;
 }
