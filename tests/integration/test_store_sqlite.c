@@ -628,6 +628,44 @@ static void the_wal_stays_small(void **state)
     fixture_close(&f);
 }
 
+static int64_t cpu_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Once all of a long WAL is copied, no thread has anything to do. */
+static void the_checkpointer_rests(void **state)
+{
+    const struct timespec window = {0, 20 * 1000000};
+    store_fixture f;
+    execution_row row = fixture_row(1, 0);
+    checkpoint c = fixture_checkpoint(1);
+    store_unit u;
+    bool rested = false;
+
+    (void)state;
+    fixture_open(&f, url);
+    assert_int_equal(fixture_accept(&f, &row), 0);
+    u = fixture_unit(&f, row.key);
+    c.output = bytes_new(NULL, 3000000); /* more than the checkpointer waits for, less than a restart */
+    memset(c.output->data, 'x', 3000000);
+    u.checkpoints = &c;
+    u.checkpoint_count = 1;
+    assert_int_equal(fixture_run(&f, &u), 0);
+    bytes_unref(c.output);
+    for (int i = 0; i < 250 && !rested; i++) {
+        int64_t from_ns = cpu_ns();
+
+        nanosleep(&window, NULL);
+        rested = cpu_ns() - from_ns < 1000000;
+    }
+    assert_true(rested);
+    fixture_close(&f);
+}
+
 /* At most five rows for an execution of three steps. */
 static void three_steps_are_five_rows(void **state)
 {
@@ -691,6 +729,7 @@ int main(void)
         cmocka_unit_test_setup(a_foreign_writer_is_waited_out, fresh),
         cmocka_unit_test_setup(a_backup_is_whole, fresh),
         cmocka_unit_test_setup(the_wal_stays_small, fresh),
+        cmocka_unit_test_setup(the_checkpointer_rests, fresh),
         cmocka_unit_test_setup(three_steps_are_five_rows, fresh),
         cmocka_unit_test_setup(each_mode_keeps_what_was_committed, fresh),
     };

@@ -62,7 +62,7 @@ static void pass(sqlite_store *s)
     pthread_mutex_lock(&s->lock);
     s->wal.next_pass = s->wal.frames + PASS_FRAMES;
     if (rc == SQLITE_OK && frames == copied && s->wal.frames <= frames)
-        s->wal.next_pass = PASS_FRAMES; /* all of it: the next commit begins anew */
+        wal_begin(s, 0); /* all of it: the next commit begins anew */
     pthread_mutex_unlock(&s->lock);
 }
 
