@@ -78,15 +78,11 @@ static json_t *make_value(slot *s, uint32_t step, const run_value *v)
                      parse(v->error));
 }
 
-/* Borrowed; NULL if the step has not ended (or there is no memory). */
+/* Borrowed; NULL if the step has not ended (or there is no memory). After values_scope. */
 static json_t *step_value(slot *s, uint32_t step)
 {
     run_value v;
 
-    if (!s->values)
-        s->values = mem_calloc(s->known->definition->step_count, sizeof *s->values);
-    if (!s->values)
-        return NULL;
     if (!s->values[step] && run_get_value(s->run, step, &v))
         s->values[step] = make_value(s, step, &v);
     return s->values[step];
@@ -109,6 +105,8 @@ static json_t *item_of(slot *s, uint32_t step, uint32_t index)
 
 bool values_scope(slot *s, uint32_t step, uint32_t index, scope *out)
 {
+    if (!s->values) /* here, where lack of memory is not taken for a step that has not ended */
+        s->values = mem_calloc(s->known->definition->step_count, sizeof *s->values);
     *out = (scope){
         .input = values_input(s),
         .execution = execution_of(s),
@@ -117,7 +115,7 @@ bool values_scope(slot *s, uint32_t step, uint32_t index, scope *out)
         .ctx = s,
         .step = scope_step,
     };
-    return out->input && out->execution;
+    return s->values && out->input && out->execution;
 }
 
 bool values_set_items(slot *s, uint32_t step, json_t *items)
@@ -174,19 +172,24 @@ static json_t *snapshot_secret(void *ctx, const char *name, orch_error **err)
     return v->engine->ports.secret(v->engine->ports.ctx, name, err);
 }
 
-/* The wanted steps, sorted and without doubles, as far as they have ended. */
-static void add_steps(slot *s, snapshot *v, size_t wanted)
+/* The wanted steps, sorted and without doubles, as far as they have ended. False if there is no memory. */
+static bool add_steps(slot *s, snapshot *v, size_t wanted)
 {
+    run_value ended;
+
     qsort(v->numbers, wanted, sizeof *v->numbers, by_number);
     for (size_t i = 0; i < wanted; i++) {
         uint32_t step = v->numbers[i];
         json_t *value = step_value(s, step);
 
+        if (!value && run_get_value(s->run, step, &ended))
+            return false;
         if (!value || (v->count && v->numbers[v->count - 1] == step))
             continue;
         v->values[v->count] = json_incref(value);
         v->numbers[v->count++] = step;
     }
+    return true;
 }
 
 /* What `steps` as a whole stands for: the direct dependencies; for the workflow's output every step. */
@@ -229,7 +232,10 @@ snapshot *values_snapshot(slot *s, uint32_t step_number, uint32_t index, const u
         memcpy(v->numbers, steps, count * sizeof *steps);
     if (direct)
         add_direct(s, step_number, v->numbers + count);
-    add_steps(s, v, most);
+    if (!add_steps(s, v, most)) {
+        snapshot_free(v);
+        return NULL;
+    }
     if (direct) {
         v->scope.dependencies = v->numbers;
         v->scope.dependency_count = v->count;
