@@ -4,13 +4,16 @@
 #include "base/mem.h"
 #include "workflow/run_impl.h"
 
+/* As run_error would write it, without the work. */
+static const char no_memory[] = "{\"code\":\"RESOURCE_EXHAUSTED\",\"message\":\"out of memory\"}";
+
 run *run_new(definition *d, const run_options *options)
 {
     run *r = mem_zalloc(sizeof *r + (size_t)d->step_count * sizeof(node));
 
     if (!r)
         return NULL;
-    r->no_memory = run_error(ORCH_E_RESOURCE_EXHAUSTED, "out of memory");
+    r->no_memory = bytes_new(no_memory, sizeof no_memory - 1);
     if (!r->no_memory) {
         mem_free(r);
         return NULL;
