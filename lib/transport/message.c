@@ -1,5 +1,7 @@
 #include "transport/message.h"
 
+#include <string.h>
+
 #include "base/mem.h"
 
 #define ROWS_KEPT 16
@@ -74,7 +76,8 @@ void message_reuse(message *m, enum message_kind kind, epoch e)
         rows = NULL;
         capacity = 0;
     }
-    mem_clear(m, sizeof *m);
+    memset(&m->start, 0, sizeof *m - offsetof(message, start)); /* the whole union */
+    m->next = NULL;
     m->kind = (uint8_t)kind;
     m->epoch = e;
     m->rows = rows;
