@@ -168,7 +168,7 @@ static void definition_back(read_job *r)
     if (r->code)
         log_write(o->ports.log, ORCH_LOG_CRITICAL, "workflow %s %s: %s", v->workflow, v->version,
                   orch_error_message(r->error));
-    else
+    else if (!v->definition) /* a registration may have brought it meanwhile */
         v->definition = definition_ref(r->definition);
     while ((node = list_pop(&v->needing))) {
         live *l = LIST_ENTRY(node, live, link);

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "orchestrator/orchestrator_impl.h"
 #include "support/world.h"
 
 /* ---- an executor whose attempts end when the test says so ------------------------------------------------ */
@@ -303,6 +304,38 @@ static void test_a_restart_goes_on_from_checkpoints(void **state)
     world_free(w);
 }
 
+/* A program registers at each start, while what it left is being recovered. */
+static void test_a_registration_crosses_the_load_of_its_definition(void **state)
+{
+    world *w = begin(&plain);
+    definition *registered;
+    uint64_t key;
+
+    (void)state;
+    world_register(w, TWO_STEPS);
+    key = world_start(w, "two", NULL, NULL);
+    world_restart(w, &plain);
+    for (uint32_t i = 0; !w->orchestrator->by_key->loading;
+         i++) { /* until the engine has asked for it */
+        assert_true(i < 1000);
+        world_nudge(w, i);
+    }
+    w->pool_held = true;
+    world_register(w, TWO_STEPS);
+    registered = w->orchestrator->by_key->definition;
+    assert_non_null(registered);
+    w->pool_held = false;
+    world_settle(w);
+    assert_ptr_equal(w->orchestrator->by_key->definition, registered);
+    assert_int_equal(bench.started, 2);
+    finish(1, 0);
+    world_settle(w);
+    finish(2, 0);
+    world_settle(w);
+    assert_int_equal(world_state(w, key), EXECUTION_SUCCEEDED);
+    world_free(w);
+}
+
 /* ---- suspension ------------------------------------------------------------------------------------------ */
 
 static void test_a_long_wait_is_put_down_and_woken(void **state)
@@ -522,6 +555,7 @@ int main(void)
         cmocka_unit_test(test_another_instance_begins_anew_from_checkpoints),
         cmocka_unit_test(test_a_lost_engine_is_left_after_the_grace),
         cmocka_unit_test(test_a_restart_goes_on_from_checkpoints),
+        cmocka_unit_test(test_a_registration_crosses_the_load_of_its_definition),
         cmocka_unit_test(test_a_long_wait_is_put_down_and_woken),
         cmocka_unit_test(test_sleepers_are_woken_after_a_restart),
         cmocka_unit_test(test_cancel_while_it_sleeps),
