@@ -21,7 +21,7 @@ struct orch_launcher {
     orch_v2 *orch;
 };
 
-#define VERSION_NAMES 64
+#define VERSION_NAMES   64
 #define VERSIONS_PARSED 8
 
 /* A registered version, as reads of the store need it. Immutable. */
@@ -101,8 +101,8 @@ struct orch_response {
     bytes *input, *output, *error;
 };
 
-orch_response *response_new(void);                           /* NULL if there is no memory */
-void response_set_outcome(orch_response *r, outcome *o);     /* takes a reference */
+orch_response *response_new(void);                       /* NULL if there is no memory */
+void response_set_outcome(orch_response *r, outcome *o); /* takes a reference */
 /* Takes what it needs out of the row. `running`: what an open one is. */
 int32_t response_set_row(orch_response *r, orch_v2 *o, execution_row *row, bool running,
                          orch_error **err);
@@ -120,13 +120,13 @@ int32_t versions_definition(orch_v2 *o, uint64_t key, definition **out, orch_err
 
 /* A callback at the end of an execution. */
 typedef struct end_watch {
-    callback callback; /* first */
-    list link;         /* in orch_execution.watches */
+    callback callback;         /* first */
+    list link;                 /* in orch_execution.watches */
     orch_execution *execution; /* a reference, and a want */
     orch_execution_fn fn;
     void *user_data;
     orch_free_fn free_fn;
-    orch_response *response; /* made before, so that the end cannot fail */
+    orch_response *response;           /* made before, so that the end cannot fail */
     void (*free)(struct end_watch *w); /* what is left once it was called */
 } end_watch;
 
@@ -134,7 +134,7 @@ struct orch_execution {
     atomic_uint refs; /* the host, the loop while it has the waiter, watches */
     orch_v2 *orch;    /* a reference */
     uint64_t key;
-    char *id;               /* the caller's; NULL = made[] */
+    char *id; /* the caller's; NULL = made[] */
     char made[EXECUTION_ID_LEN + 1];
     pthread_mutex_t lock; /* guards the rest */
     pthread_cond_t changed;
@@ -148,12 +148,14 @@ struct orch_execution {
     command wait, forget; /* commands of its own, so that they need no memory */
 };
 
-orch_execution *handle_new(orch_v2 *o, const char *id); /* id NULL: set key later. NULL if there is no memory */
+orch_execution *handle_new(orch_v2 *o,
+                           const char *id); /* id NULL: set key later. NULL if there is no memory */
 void handle_set_key(orch_execution *e, uint64_t key);
 void handle_unref(orch_execution *e);
 /* Call when the end comes, or soon if it has come. FAILED_PRECONDITION if nobody will call: the watch is as before then. */
 int32_t handle_watch(orch_execution *e, end_watch *w, orch_error **err);
-void handle_want(orch_execution *e); /* one more that wants to be told of the end, with a reference */
+void handle_want(
+    orch_execution *e); /* one more that wants to be told of the end, with a reference */
 void handle_unwant(orch_execution *e);
 
 /* ---- start.c ----------------------------------------------------------------------------------------------- */
@@ -165,7 +167,8 @@ typedef struct start_arguments {
     const orch_start_options *options;
 } start_arguments;
 
-int32_t start_blocking(orch_v2 *o, const start_arguments *a, orch_execution **out, orch_error **err);
+int32_t start_blocking(orch_v2 *o, const start_arguments *a, orch_execution **out,
+                       orch_error **err);
 
 /* ---- query.c ----------------------------------------------------------------------------------------------- */
 

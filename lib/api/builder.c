@@ -84,7 +84,8 @@ int32_t orch_builder_set(orch_builder *builder, const char *key, const char *val
     if (!builder)
         return ORCH_E_INVALID_ARGUMENT;
     if (key && is_one_of(key, "id", "version", "steps"))
-        return refuse(builder, key, "id and version are given at registration, steps by orch_builder_step");
+        return refuse(builder, key,
+                      "id and version are given at registration, steps by orch_builder_step");
     return set_key(builder, builder->root, "the workflow", key, value_json);
 }
 
@@ -105,7 +106,8 @@ int32_t orch_step_depends_on(orch_step *step, const char *id)
     if (!step)
         return ORCH_E_INVALID_ARGUMENT;
     if (!id || !text_is_name(id, NAME_MAX_LEN))
-        return refuse(step->builder, "id", "depends_on: the id must be a step's id, 1 to 128 of A-Z a-z 0-9 _ . -");
+        return refuse(step->builder, "id",
+                      "depends_on: the id must be a step's id, 1 to 128 of A-Z a-z 0-9 _ . -");
     on = json_object_get(step->object, "depends_on");
     if (!on) {
         on = json_array();
@@ -113,7 +115,8 @@ int32_t orch_step_depends_on(orch_step *step, const char *id)
             return no_memory(step->builder);
     }
     if (!json_is_array(on))
-        return refuse(step->builder, "depends_on", "depends_on was set to something that is no list");
+        return refuse(step->builder, "depends_on",
+                      "depends_on was set to something that is no list");
     return json_array_append_new(on, json_string(id)) ? no_memory(step->builder) : 0;
 }
 

@@ -52,10 +52,11 @@ int32_t check_name(const char *text, const char *name, orch_error **err)
     if (!text)
         return check_not_null(text, name, err);
     if (!text_is_name(text, NAME_MAX_LEN))
-        return error_set(err, ORCH_E_INVALID_ARGUMENT, name,
-                         "%s is '%.150s'; it must be 1 to %d of A-Z a-z 0-9 _ . - and not begin with "
-                         ". or -",
-                         name, text, NAME_MAX_LEN);
+        return error_set(
+            err, ORCH_E_INVALID_ARGUMENT, name,
+            "%s is '%.150s'; it must be 1 to %d of A-Z a-z 0-9 _ . - and not begin with "
+            ". or -",
+            name, text, NAME_MAX_LEN);
     return 0;
 }
 
@@ -76,8 +77,9 @@ static int32_t parse(const char *text, size_t len, const char *name, bool object
 
     json_decref(value);
     if (!value)
-        return error_set(err, ORCH_E_INVALID_ARGUMENT, name, "%s is not JSON: line %d column %d: %s",
-                         name, where.line, where.column, where.text);
+        return error_set(err, ORCH_E_INVALID_ARGUMENT, name,
+                         "%s is not JSON: line %d column %d: %s", name, where.line, where.column,
+                         where.text);
     if (object && !is_object)
         return error_set(err, ORCH_E_INVALID_ARGUMENT, name, "%s must be a JSON object", name);
     return 0;

@@ -77,7 +77,8 @@ static int32_t unknown(const char *prefix, const char *name, orch_error **err)
 
     if (near)
         return error_set(err, ORCH_E_INVALID_ARGUMENT, name,
-                         "there is no key %s%.100s; did you mean %s%s?", prefix, name, prefix, near);
+                         "there is no key %s%.100s; did you mean %s%s?", prefix, name, prefix,
+                         near);
     return error_set(err, ORCH_E_INVALID_ARGUMENT, name,
                      "there is no key %s%.100s; docs/configuration.md lists them", prefix, name);
 }
@@ -119,7 +120,8 @@ const char *orch_config_get(const orch_config *config, const char *key)
 /* Kubernetes sets ORCH_SERVICE_HOST, ORCH_PORT=tcp://… and the like for a Service called orch. */
 static bool is_service_link(const char *name, const char *value)
 {
-    return !strncmp(name, "SERVICE_", 8) || !strncmp(name, "PORT_", 5) || !strncmp(value, "tcp://", 6);
+    return !strncmp(name, "SERVICE_", 8) || !strncmp(name, "PORT_", 5) ||
+           !strncmp(value, "tcp://", 6);
 }
 
 /* *out is a key, or -1 for a variable that is none of ours. */
@@ -130,11 +132,12 @@ static int32_t key_of(const char *variable, const char *value, int32_t *out, orc
     if (!strncmp(variable, "ORCH_", 5)) {
         k = config_find(variable + 5);
         if (k < 0 && is_service_link(variable + 5, value))
-            return error_set(err, ORCH_E_INVALID_ARGUMENT, variable,
-                             "there is no key %.100s. Kubernetes sets such a variable for a Service "
-                             "called orch: put enableServiceLinks: false into the pod, or give the "
-                             "Service another name",
-                             variable);
+            return error_set(
+                err, ORCH_E_INVALID_ARGUMENT, variable,
+                "there is no key %.100s. Kubernetes sets such a variable for a Service "
+                "called orch: put enableServiceLinks: false into the pod, or give the "
+                "Service another name",
+                variable);
         if (k < 0)
             return unknown("ORCH_", variable + 5, err);
     } else {

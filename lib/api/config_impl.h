@@ -63,8 +63,8 @@ const char *config_nearest(const char *name);
 /* Check a value; *out is its number (INTEGER, DURATION in ms, BOOL), else 0. Errors name key, value and what is allowed. */
 int32_t config_parse(int32_t key, const char *value, int64_t *out, orch_error **err);
 
-bool config_is_set(const orch_config *c, int32_t key);       /* not only by default */
-const char *config_text(const orch_config *c, int32_t key);  /* NULL: neither set nor default */
+bool config_is_set(const orch_config *c, int32_t key);      /* not only by default */
+const char *config_text(const orch_config *c, int32_t key); /* NULL: neither set nor default */
 int64_t config_number(const orch_config *c, int32_t key);
 
 #endif

@@ -19,14 +19,14 @@ const config_row config_rows[KEY_COUNT] = {
     [KEY_LOCAL_CAPACITY] = {"LOCAL_CAPACITY", CONFIG_INTEGER, false, "256", 1, 1000000, NULL},
     [KEY_MAX_OPEN_EXECUTIONS] = {"MAX_OPEN_EXECUTIONS", CONFIG_INTEGER, false, "10000000", 1,
                                  1000000000000, NULL},
-    [KEY_MAX_QUEUED_COMMANDS] = {"MAX_QUEUED_COMMANDS", CONFIG_INTEGER, false, "65536", 1, 100000000,
-                                 NULL},
-    [KEY_MAX_DEFINITION_BYTES] = {"MAX_DEFINITION_BYTES", CONFIG_INTEGER, false, "67108864",
-                                  KIB(1), MIB(1024), NULL},
+    [KEY_MAX_QUEUED_COMMANDS] = {"MAX_QUEUED_COMMANDS", CONFIG_INTEGER, false, "65536", 1,
+                                 100000000, NULL},
+    [KEY_MAX_DEFINITION_BYTES] = {"MAX_DEFINITION_BYTES", CONFIG_INTEGER, false, "67108864", KIB(1),
+                                  MIB(1024), NULL},
     [KEY_MAX_INPUT_BYTES] = {"MAX_INPUT_BYTES", CONFIG_INTEGER, false, "4194304", KIB(1), MIB(1024),
                              NULL},
-    [KEY_MAX_OUTPUT_BYTES] = {"MAX_OUTPUT_BYTES", CONFIG_INTEGER, false, "4194304", KIB(1), MIB(1024),
-                              NULL},
+    [KEY_MAX_OUTPUT_BYTES] = {"MAX_OUTPUT_BYTES", CONFIG_INTEGER, false, "4194304", KIB(1),
+                              MIB(1024), NULL},
     [KEY_EXECUTOR_WAIT] = {"EXECUTOR_WAIT", CONFIG_DURATION, false, "30s", 1, DAY_MS, NULL},
     [KEY_SUSPEND_AFTER] = {"SUSPEND_AFTER", CONFIG_DURATION, false, "10s", 1, DAY_MS, NULL},
     [KEY_SECRETS_DIR] = {"SECRETS_DIR", CONFIG_TEXT, false, NULL, 1, 4096, NULL},
@@ -34,7 +34,8 @@ const config_row config_rows[KEY_COUNT] = {
     [KEY_EXEC_MAX_PROCESSES] = {"EXEC_MAX_PROCESSES", CONFIG_INTEGER, false, "64", 1, 10000, NULL},
     [KEY_LUA_INSTRUCTIONS] = {"LUA_INSTRUCTIONS", CONFIG_INTEGER, false, "100000000", 1000,
                               1000000000000, NULL},
-    [KEY_LUA_MEMORY] = {"LUA_MEMORY", CONFIG_INTEGER, false, "67108864", KIB(256), MIB(65536), NULL},
+    [KEY_LUA_MEMORY] = {"LUA_MEMORY", CONFIG_INTEGER, false, "67108864", KIB(256), MIB(65536),
+                        NULL},
     [KEY_ENGINE_ID] = {"ENGINE_ID", CONFIG_TEXT, true, NULL, 1, 255, NULL},
     [KEY_PORT] = {"PORT", CONFIG_INTEGER, true, "50051", 1, 65535, NULL},
     [KEY_CAPACITY] = {"CAPACITY", CONFIG_INTEGER, true, "10", 1, 1000000, NULL},
@@ -42,18 +43,20 @@ const config_row config_rows[KEY_COUNT] = {
                             "none static dns kubernetes"},
     [KEY_STATIC_ENGINES] = {"STATIC_ENGINES", CONFIG_TEXT, false, NULL, 1, 65536, NULL},
     [KEY_K8S_NAMESPACE] = {"K8S_NAMESPACE", CONFIG_TEXT, true, "default", 1, 63, NULL},
-    [KEY_K8S_SERVICE_NAME] = {"K8S_SERVICE_NAME", CONFIG_TEXT, true, "workflow-engines", 1, 63, NULL},
+    [KEY_K8S_SERVICE_NAME] = {"K8S_SERVICE_NAME", CONFIG_TEXT, true, "workflow-engines", 1, 63,
+                              NULL},
     [KEY_K8S_LABEL_SELECTOR] = {"K8S_LABEL_SELECTOR", CONFIG_TEXT, true, "app=workflow-engine", 1,
                                 4096, NULL},
     [KEY_IN_CLUSTER_CONFIG] = {"IN_CLUSTER_CONFIG", CONFIG_BOOL, true, "true", 0, 1, NULL},
-    [KEY_TRANSPORT_TYPE] = {"TRANSPORT_TYPE", CONFIG_WORD, true, "grpc", 0, 0, "grpc nats rabbitmq"},
+    [KEY_TRANSPORT_TYPE] = {"TRANSPORT_TYPE", CONFIG_WORD, true, "grpc", 0, 0,
+                            "grpc nats rabbitmq"},
     [KEY_LOAD_BALANCER_TYPE] = {"LOAD_BALANCER_TYPE", CONFIG_WORD, true, "consistent-hash", 0, 0,
                                 "consistent-hash round-robin least-loaded latency resource"},
     [KEY_GRPC_PORT] = {"GRPC_PORT", CONFIG_INTEGER, true, "50051", 1, 65535, NULL},
     [KEY_ENGINE_DISCOVERY_INTERVAL] = {"ENGINE_DISCOVERY_INTERVAL", CONFIG_INTEGER, true, "30", 1,
                                        86400, NULL},
-    [KEY_ENGINE_HEALTH_CHECK_INTERVAL] = {"ENGINE_HEALTH_CHECK_INTERVAL", CONFIG_INTEGER, true, "10",
-                                          1, 86400, NULL},
+    [KEY_ENGINE_HEALTH_CHECK_INTERVAL] = {"ENGINE_HEALTH_CHECK_INTERVAL", CONFIG_INTEGER, true,
+                                          "10", 1, 86400, NULL},
     [KEY_TLS_CERT] = {"TLS_CERT", CONFIG_TEXT, false, NULL, 1, 4096, NULL},
     [KEY_TLS_KEY] = {"TLS_KEY", CONFIG_TEXT, false, NULL, 1, 4096, NULL},
     [KEY_TLS_CA] = {"TLS_CA", CONFIG_TEXT, false, NULL, 1, 4096, NULL},
@@ -128,8 +131,8 @@ static int32_t refuse(const config_row *r, const char *value, const char *allowe
                          "Service of that name: put enableServiceLinks: false into the pod, or set "
                          "ORCH_%s",
                          r->name, value, allowed, r->name);
-    return error_set(err, ORCH_E_INVALID_ARGUMENT, r->name, "%s is '%.100s'; it must be %s", r->name,
-                     value, allowed);
+    return error_set(err, ORCH_E_INVALID_ARGUMENT, r->name, "%s is '%.100s'; it must be %s",
+                     r->name, value, allowed);
 }
 
 static int32_t parse_integer(const config_row *r, const char *value, int64_t *out, orch_error **err)
@@ -149,7 +152,8 @@ static int32_t parse_integer(const config_row *r, const char *value, int64_t *ou
     return 0;
 }
 
-static int32_t parse_duration(const config_row *r, const char *value, int64_t *out, orch_error **err)
+static int32_t parse_duration(const config_row *r, const char *value, int64_t *out,
+                              orch_error **err)
 {
     char allowed[120];
     int64_t ms;
@@ -209,15 +213,10 @@ int32_t config_parse(int32_t key, const char *value, int64_t *out, orch_error **
 
     *out = 0;
     switch (r->kind) {
-    case CONFIG_INTEGER:
-        return parse_integer(r, value, out, err);
-    case CONFIG_DURATION:
-        return parse_duration(r, value, out, err);
-    case CONFIG_WORD:
-        return parse_word(r, value, err);
-    case CONFIG_BOOL:
-        return parse_bool(r, value, out, err);
-    default:
-        return parse_text(r, value, err);
+    case CONFIG_INTEGER: return parse_integer(r, value, out, err);
+    case CONFIG_DURATION: return parse_duration(r, value, out, err);
+    case CONFIG_WORD: return parse_word(r, value, err);
+    case CONFIG_BOOL: return parse_bool(r, value, out, err);
+    default: return parse_text(r, value, err);
     }
 }

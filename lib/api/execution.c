@@ -88,7 +88,8 @@ void handle_unref(orch_execution *e)
     if (atomic_fetch_sub(&e->refs, 1) != 1)
         return;
     outcome_unref(e->outcome);
-    if (e->orch->pid == getpid()) { /* else another thread may have held them when the process forked */
+    if (e->orch->pid ==
+        getpid()) { /* else another thread may have held them when the process forked */
         pthread_cond_destroy(&e->changed);
         pthread_mutex_destroy(&e->lock);
     }
@@ -180,10 +181,11 @@ static int32_t answer(const orch_execution *e, orch_response *r, orch_error **er
         return 0;
     }
     if (e->code == ORCH_E_CANCELLED)
-        return error_set(err, e->code, id,
-                         "the orchestrator stopped before execution '%s' ended; it goes on after the "
-                         "next start",
-                         id);
+        return error_set(
+            err, e->code, id,
+            "the orchestrator stopped before execution '%s' ended; it goes on after the "
+            "next start",
+            id);
     if (e->code == ORCH_E_RESOURCE_EXHAUSTED)
         return error_no_memory(err);
     return error_set(err, e->code, id, "execution '%s' cannot be waited for: %s", id,

@@ -203,9 +203,9 @@ int32_t orch_filter_set(orch_filter *filter, const char *key, const char *value,
         const char *key;
         int32_t (*set)(orch_filter *f, const char *value, orch_error **err);
     } keys[] = {
-        {"state", set_state},   {"workflow", set_workflow},   {"version", set_version},
-        {"order", set_order},   {"accepted_from_ms", set_from}, {"accepted_to_ms", set_to},
-        {"limit", set_limit},   {"payloads", set_payloads},   {"page", set_page},
+        {"state", set_state}, {"workflow", set_workflow},     {"version", set_version},
+        {"order", set_order}, {"accepted_from_ms", set_from}, {"accepted_to_ms", set_to},
+        {"limit", set_limit}, {"payloads", set_payloads},     {"page", set_page},
     };
     int32_t rc = check_not_null(filter, "filter", err);
 

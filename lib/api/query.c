@@ -184,8 +184,8 @@ static bool passes(const orch_filter *f, const execution_row *row, bool running)
 }
 
 /* Takes what it needs out of the page. */
-static int32_t fill_list(orch_v2 *o, const orch_filter *f, execution_page *page, const bool *running,
-                         orch_execution_list *l, orch_error **err)
+static int32_t fill_list(orch_v2 *o, const orch_filter *f, execution_page *page,
+                         const bool *running, orch_execution_list *l, orch_error **err)
 {
     for (size_t i = 0; i < page->count; i++) {
         int32_t rc;
@@ -323,10 +323,11 @@ int32_t orch_v2_get_progress(orch_v2 *orch, const char *execution_id, orch_progr
     if (rc)
         return rc;
     if (!p.found)
-        return error_set(err, ORCH_E_NOT_FOUND, execution_id,
-                         "execution '%s' is not with this process's engine now: it does not exist, has "
-                         "ended, or waits",
-                         execution_id);
+        return error_set(
+            err, ORCH_E_NOT_FOUND, execution_id,
+            "execution '%s' is not with this process's engine now: it does not exist, has "
+            "ended, or waits",
+            execution_id);
     numbers = mem_alloc(sizeof *numbers);
     if (!numbers)
         return error_no_memory(err);

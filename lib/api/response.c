@@ -136,8 +136,9 @@ const char *orch_execution_state_name(int32_t state)
 
 const char *orch_step_kind_name(int32_t kind)
 {
-    static const char *const names[] = {"unknown",  "running",   "decided", "expanded", "waiting",
-                                        "retrying", "succeeded", "failed",  "skipped",  "cancelled"};
+    static const char *const names[] = {"unknown", "running",  "decided",   "expanded",
+                                        "waiting", "retrying", "succeeded", "failed",
+                                        "skipped", "cancelled"};
 
     return kind > 0 && kind <= ORCH_STEP_CANCELLED ? names[kind] : "unknown";
 }

@@ -10,10 +10,10 @@ typedef struct start {
     orch_execution *execution; /* told of the end; NULL = nobody asked for a handle */
     /* A caller that blocks. */
     sem_t done;
-    bool wants_end;    /* it waits for the end, not only for the acceptance */
-    bool accepted;     /* loop thread */
-    bool ended;        /* likewise */
-    int32_t code;      /* of the end */
+    bool wants_end; /* it waits for the end, not only for the acceptance */
+    bool accepted;  /* loop thread */
+    bool ended;     /* likewise */
+    int32_t code;   /* of the end */
     outcome *outcome;
     end_waiter waiter; /* of wants_end */
     /* Callbacks. */
@@ -198,10 +198,11 @@ static int32_t end_of(const start *s, orch_response *r, orch_error **err)
     if (s->code == ORCH_E_RESOURCE_EXHAUSTED)
         return error_no_memory(err);
     execution_id_format(s->request.key, id);
-    return error_set(err, s->code, id,
-                     "the orchestrator stopped before execution '%s' ended; it goes on after the next "
-                     "start",
-                     id);
+    return error_set(
+        err, s->code, id,
+        "the orchestrator stopped before execution '%s' ended; it goes on after the next "
+        "start",
+        id);
 }
 
 static int32_t execute(orch_v2 *o, const start_arguments *a, orch_response *r, orch_error **err)

@@ -18,7 +18,8 @@ void orch_unref(orch_v2 *o)
 {
     if (atomic_fetch_sub_explicit(&o->refs, 1, memory_order_acq_rel) != 1)
         return;
-    if (o->pid == getpid()) /* else the process forked: what other threads had in their hands is not touched */
+    if (o->pid ==
+        getpid()) /* else the process forked: what other threads had in their hands is not touched */
         runtime_free(o->rt);
     mem_free(o);
 }
@@ -45,8 +46,9 @@ static runtime_options options_of(const orch_config *c, logger *log)
 {
     return (runtime_options){
         .store_url = config_text(c, KEY_STORE_URL),
-        .synchronous =
-            config_is_set(c, KEY_STORE_SYNCHRONOUS) ? config_text(c, KEY_STORE_SYNCHRONOUS) : NULL,
+        .synchronous = config_is_set(c, KEY_STORE_SYNCHRONOUS)
+                           ? config_text(c, KEY_STORE_SYNCHRONOUS)
+                           : NULL,
         .engine_name = config_text(c, KEY_ENGINE_ID),
         .secrets_dir = config_is_set(c, KEY_SECRETS_DIR) ? config_text(c, KEY_SECRETS_DIR) : NULL,
         .task_threads = (uint32_t)config_number(c, KEY_TASK_THREADS),

@@ -20,12 +20,12 @@ static inline unsigned map_hash_number(const void *key)
 #define HASH_NONFATAL_OOM    1
 #define uthash_malloc(size)  mem_alloc(size)
 #define uthash_free(p, size) mem_free(p)
-#define HASH_FUNCTION(key, len, hash)                                                              \
-    do {                                                                                           \
-        if ((len) == sizeof(uint64_t))                                                             \
-            (hash) = map_hash_number(key);                                                         \
-        else                                                                                       \
-            HASH_JEN(key, len, hash);                                                              \
+#define HASH_FUNCTION(key, len, hash)      \
+    do {                                   \
+        if ((len) == sizeof(uint64_t))     \
+            (hash) = map_hash_number(key); \
+        else                               \
+            HASH_JEN(key, len, hash);      \
     } while (0)
 #include <uthash.h>
 

@@ -81,7 +81,7 @@ struct live {
     char *id; /* NULL: the key's text */
     version_entry *version;
     uint8_t phase;
-    bool fresh; /* no engine had it: there is no history */
+    bool fresh;      /* no engine had it: there is no history */
     bool from_store; /* made of a row, which may have been old */
     uint32_t run;
     int64_t accepted_ms, deadline_ms;

@@ -33,7 +33,7 @@ int32_t callbacks_init(callbacks *c, pool *p, orch_error **err);
 void callbacks_destroy(callbacks *c);
 int32_t callbacks_add(callbacks *c, callback *cb, orch_error **err); /* any thread */
 void callbacks_gather(callbacks *c, callback *cb);                   /* the loop thread */
-void callbacks_publish(callbacks *c);                                /* likewise, at the end of a turn */
+void callbacks_publish(callbacks *c);   /* likewise, at the end of a turn */
 bool callbacks_are_quiet(callbacks *c); /* none waits for the pool */
 int32_t callbacks_fd(callbacks *c);
 int32_t callbacks_dispatch(callbacks *c);

@@ -131,7 +131,8 @@ static int32_t make_engine(runtime *rt, const runtime_options *o, orch_error **e
     if (!rc)
         rc = add_executors(rt, o, err);
     if (!rc)
-        rc = rt->transport.ops->listen(rt->transport.self, ENDPOINT, engine_accept, rt->engine, err);
+        rc = rt->transport.ops->listen(rt->transport.self, ENDPOINT, engine_accept, rt->engine,
+                                       err);
     return rc;
 }
 

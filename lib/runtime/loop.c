@@ -236,7 +236,8 @@ int32_t loop_init(runtime *rt, orch_error **err)
     int rc = uv_loop_init(&rt->loop);
 
     if (rc)
-        return error_set(err, ORCH_E_RESOURCE_EXHAUSTED, NULL, "no event loop: %s", uv_strerror(rc));
+        return error_set(err, ORCH_E_RESOURCE_EXHAUSTED, NULL, "no event loop: %s",
+                         uv_strerror(rc));
     rt->loop.data = rt;
     rt->timer_ms = rt->engine_ms = rt->orchestrator_ms = INT64_MAX;
     uv_timer_init(&rt->loop, &rt->timer);
@@ -247,7 +248,8 @@ int32_t loop_init(runtime *rt, orch_error **err)
         uv_run(&rt->loop, UV_RUN_NOWAIT);
         uv_loop_close(&rt->loop);
         rt->loop.data = NULL;
-        return error_set(err, ORCH_E_RESOURCE_EXHAUSTED, NULL, "no event loop: %s", uv_strerror(rc));
+        return error_set(err, ORCH_E_RESOURCE_EXHAUSTED, NULL, "no event loop: %s",
+                         uv_strerror(rc));
     }
     rt->waker.data = rt;
     uv_poll_start(&rt->waker, UV_READABLE, on_wake);

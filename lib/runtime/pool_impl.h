@@ -18,8 +18,8 @@ typedef struct pool {
     uint32_t max_threads, max_queued;
     mpsc finished;         /* for pool_reap */
     atomic_uint under_way; /* submitted and not reaped */
-    pthread_mutex_t lock; /* guards the rest */
-    pthread_cond_t more;  /* there is something in the queue, or it was closed */
+    pthread_mutex_t lock;  /* guards the rest */
+    pthread_cond_t more;   /* there is something in the queue, or it was closed */
     pthread_t *threads;
     uint32_t thread_count, idle;
     mpsc_node *first, *last;
@@ -33,7 +33,8 @@ int32_t pool_init(pool *p, orch_error **err);
 int32_t pool_submit(pool *p, work *w);
 /* The same past the queue's limit, for what is bounded otherwise. */
 int32_t pool_submit_always(pool *p, work *w);
-bool pool_reap(pool *p); /* loop thread: call `done` of what is finished; false if there was nothing */
+bool pool_reap(
+    pool *p); /* loop thread: call `done` of what is finished; false if there was nothing */
 bool pool_is_quiet(const pool *p); /* nothing is queued or running, all is reaped */
 /* What was not begun is finished as refused; waits for what runs. Once. */
 void pool_close(pool *p);

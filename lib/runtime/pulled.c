@@ -88,7 +88,8 @@ static int32_t find_or_add(runtime *rt, const char *name, executor *out, orch_er
 int32_t runtime_next_task(runtime *rt, const char *name, int32_t timeout_ms, orch_task **out,
                           orch_error **err)
 {
-    executor x; /* a copy: the engine's goes when the runtime is closed, perhaps before this thread is out */
+    executor
+        x; /* a copy: the engine's goes when the runtime is closed, perhaps before this thread is out */
     int32_t rc;
 
     pthread_mutex_lock(&rt->pulled_lock);

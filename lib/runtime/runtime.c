@@ -131,11 +131,12 @@ int32_t runtime_begin_wait(runtime *rt, orch_error **err)
         return 0;
     do
         if (waiting >= rt->max_waiting)
-            return error_set(err, ORCH_E_FAILED_PRECONDITION, "TASK_THREADS",
-                             "%u threads of the task pool wait for executions already; the last one "
-                             "must not, since what they wait for may need it (TASK_THREADS, "
-                             "LOCAL_CAPACITY)",
-                             waiting);
+            return error_set(
+                err, ORCH_E_FAILED_PRECONDITION, "TASK_THREADS",
+                "%u threads of the task pool wait for executions already; the last one "
+                "must not, since what they wait for may need it (TASK_THREADS, "
+                "LOCAL_CAPACITY)",
+                waiting);
     while (!atomic_compare_exchange_weak(&rt->waiting, &waiting, waiting + 1));
     return 0;
 }

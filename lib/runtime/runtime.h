@@ -43,7 +43,8 @@ int32_t runtime_stop(runtime *rt, int32_t timeout_ms, orch_error **err);
 /* The end: stops if need be, waits for callbacks that run, ends the threads, makes the callbacks that were not made, closes the
  * store. What is left is a shell that refuses commands, for those who still hold it. */
 void runtime_close(runtime *rt);
-void runtime_free(runtime *rt); /* closed before; or in a forked child, which leaves the rest alone */
+void runtime_free(
+    runtime *rt); /* closed before; or in a forked child, which leaves the rest alone */
 
 bool runtime_is_stopped(runtime *rt); /* any thread: runtime_stop has begun */
 
@@ -51,7 +52,8 @@ bool runtime_is_stopped(runtime *rt); /* any thread: runtime_stop has begun */
 
 typedef struct command {
     mpsc_node node;
-    void (*run)(struct command *c, runtime *rt); /* on the loop thread; the command is the callee's */
+    void (*run)(struct command *c,
+                runtime *rt); /* on the loop thread; the command is the callee's */
 } command;
 
 /* Any thread. RESOURCE_EXHAUSTED beyond max_commands, FAILED_PRECONDITION once the loop has ended; it was not taken then. */
@@ -85,12 +87,14 @@ int32_t runtime_set_secrets(runtime *rt, orch_secret_fn fn, void *user_data, orc
 
 typedef struct callback {
     struct callback *next;
-    void (*make)(struct callback *c); /* once, on a pool thread, in runtime_dispatch or in runtime_close */
+    void (*make)(
+        struct callback *c); /* once, on a pool thread, in runtime_dispatch or in runtime_close */
 } callback;
 
 /* Any thread; never calls back inside. FAILED_PRECONDITION if there is nobody left who would make it: it was not taken. */
 int32_t runtime_call_back(runtime *rt, callback *c, orch_error **err);
 int32_t runtime_fd(runtime *rt); /* from now on callbacks wait for runtime_dispatch */
-int32_t runtime_dispatch(runtime *rt); /* how many were made, or FAILED_PRECONDITION while another call is at it */
+int32_t runtime_dispatch(
+    runtime *rt); /* how many were made, or FAILED_PRECONDITION while another call is at it */
 
 #endif

@@ -15,7 +15,8 @@ int32_t thread_start(pthread_t *out, const char *name, void *(*main)(void *arg),
     rc = pthread_create(out, NULL, main, arg);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (rc)
-        return error_set(err, ORCH_E_RESOURCE_EXHAUSTED, name, "no thread %s: %s", name, strerror(rc));
+        return error_set(err, ORCH_E_RESOURCE_EXHAUSTED, name, "no thread %s: %s", name,
+                         strerror(rc));
     pthread_setname_np(*out, name);
     return 0;
 }

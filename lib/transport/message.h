@@ -99,9 +99,9 @@ typedef struct message {
             int64_t at_ms;
         } step_started;
         struct {
-            uint8_t end;   /* enum report_end */
-            uint8_t state; /* COMPLETED: enum run_state */
-            uint32_t count; /* checkpoints, in `rows` */
+            uint8_t end;           /* enum report_end */
+            uint8_t state;         /* COMPLETED: enum run_state */
+            uint32_t count;        /* checkpoints, in `rows` */
             uint64_t inbox_seen;   /* newest inbox item that the run has acted upon */
             int64_t wake_ms;       /* SUSPENDED */
             bytes *output, *error; /* COMPLETED */
@@ -110,8 +110,8 @@ typedef struct message {
 } message;
 
 message *message_new(enum message_kind kind,
-                     epoch e);             /* zeroed; NULL if there is no memory. Any thread */
-void message_free(message *m);             /* and all it owns */
+                     epoch e); /* zeroed; NULL if there is no memory. Any thread */
+void message_free(message *m); /* and all it owns */
 /* Make another message of one that was read, instead of a free and a new: what it said is dropped, room for a few
  * rows is kept. */
 void message_reuse(message *m, enum message_kind kind, epoch e);

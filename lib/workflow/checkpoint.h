@@ -12,10 +12,10 @@
 
 /* Numbers are stored and on the wire: never change one. */
 enum checkpoint_kind {
-    CHECKPOINT_DECIDED = 1,   /* `when` was true; output NULL */
-    CHECKPOINT_EXPANDED = 2,  /* for_each: output {"count":N,"digest":"hex"} */
-    CHECKPOINT_WAITING = 3,   /* wait: due_ms is when it ends */
-    CHECKPOINT_RETRYING = 4,  /* an attempt failed: error says why, due_ms when the next may start */
+    CHECKPOINT_DECIDED = 1,  /* `when` was true; output NULL */
+    CHECKPOINT_EXPANDED = 2, /* for_each: output {"count":N,"digest":"hex"} */
+    CHECKPOINT_WAITING = 3,  /* wait: due_ms is when it ends */
+    CHECKPOINT_RETRYING = 4, /* an attempt failed: error says why, due_ms when the next may start */
     CHECKPOINT_SUCCEEDED = 5, /* from here on: the end of step or item */
     CHECKPOINT_FAILED = 6,
     CHECKPOINT_SKIPPED = 7, /* by its own `when` */
@@ -23,16 +23,16 @@ enum checkpoint_kind {
 };
 
 typedef struct checkpoint {
-    uint64_t seq; /* 1, 2, … within one run of the execution, without gaps */
-    uint32_t step; /* place of the step in the definition */
-    uint32_t index; /* item of the for_each, or INDEX_NONE */
+    uint64_t seq;     /* 1, 2, … within one run of the execution, without gaps */
+    uint32_t step;    /* place of the step in the definition */
+    uint32_t index;   /* item of the for_each, or INDEX_NONE */
     uint32_t attempt; /* 1, 2, …; 0 where none was started */
     uint8_t kind;
     int64_t started_ms; /* UTC; of the attempt; 0 where none was started */
     int64_t ended_ms;
     int64_t due_ms; /* 0 = none */
-    bytes *output; /* JSON, NULL = null */
-    bytes *error; /* JSON {"code","message","data"?}, NULL = none */
+    bytes *output;  /* JSON, NULL = null */
+    bytes *error;   /* JSON {"code","message","data"?}, NULL = none */
 } checkpoint;
 
 static inline void checkpoint_clear(checkpoint *c)

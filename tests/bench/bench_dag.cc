@@ -20,7 +20,8 @@
 #include "bench/bench.h"
 #include "bench/graph.h"
 
-namespace {
+namespace
+{
 
 struct timings {
     double build_ns = 0; // of one step, as are the rest

@@ -250,10 +250,11 @@ static void print(contest *c)
     snprintf(beside, sizeof beside, "%s/floor", name);
     print_side(beside, &c->floor_side, false);
     bench_result("durable", name, "to_floor", rate(&c->ours) / rate(&c->floor_side), "ratio");
-    bench_result("durable", name, "written_to_floor",
-                 (double)c->ours.usage.written / (double)c->ours.totals.executions /
-                     ((double)c->floor_side.usage.written / (double)c->floor_side.totals.executions),
-                 "ratio");
+    bench_result(
+        "durable", name, "written_to_floor",
+        (double)c->ours.usage.written / (double)c->ours.totals.executions /
+            ((double)c->floor_side.usage.written / (double)c->floor_side.totals.executions),
+        "ratio");
     if (c->load.in_flight == 1) {
         snprintf(beside, sizeof beside, "%s/blocking", name);
         print_side(beside, &c->blocking, true);

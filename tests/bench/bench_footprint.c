@@ -85,7 +85,8 @@ static struct {
     void *library;
     orch_config *(*config_new)(void);
     void (*config_free)(orch_config *config);
-    int32_t (*config_set)(orch_config *config, const char *key, const char *value, orch_error **err);
+    int32_t (*config_set)(orch_config *config, const char *key, const char *value,
+                          orch_error **err);
     orch_v2 *(*new)(const orch_config *config, orch_error **err);
     int32_t (*register_definition)(orch_v2 *orch, const char *text, size_t len, orch_error **err);
     int32_t (*execute)(orch_v2 *orch, const char *id, const char *inputs, size_t len,
@@ -224,8 +225,8 @@ static sqlite3 *open_database(const char *path, const char *sql, double *out_ms)
 
 static void measure_sqlite_ready(const char *dir)
 {
-    static const char create[] =
-        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE one(key INTEGER PRIMARY KEY)";
+    static const char create[] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE "
+                                 "one(key INTEGER PRIMARY KEY)";
     static const char look[] =
         "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; SELECT count(*) FROM one";
     bench_samples empty = {0}, again = {0};

@@ -17,8 +17,9 @@ enum { BEGIN, COMMIT, ACCEPT, APPEND, UPDATE, STATEMENTS };
 static const char *const texts[STATEMENTS] = {
     [BEGIN] = "BEGIN IMMEDIATE",
     [COMMIT] = "COMMIT",
-    [ACCEPT] = "INSERT INTO execution(key, definition, run, state, paused, accepted_ms, deadline_ms,"
-               " wake_ms, ended_ms, inbox_seq) VALUES(?1, 1, 1, 1, 0, ?2, 0, 0, 0, 0)",
+    [ACCEPT] =
+        "INSERT INTO execution(key, definition, run, state, paused, accepted_ms, deadline_ms,"
+        " wake_ms, ended_ms, inbox_seq) VALUES(?1, 1, 1, 1, 0, ?2, 0, 0, 0, 0)",
     [APPEND] = "INSERT INTO checkpoint(execution, run, seq, step, attempt, kind, started_ms,"
                " ended_ms, due_ms) VALUES(?1, 1, ?2, ?3, 1, 5, ?4, ?4, 0)",
     [UPDATE] = "UPDATE execution SET state = 3, ended_ms = ?2 WHERE key = ?1",
@@ -59,8 +60,9 @@ static sqlite3 *open_database(const char *path)
     sqlite3 *db;
 
     if (sqlite3_open(path, &db) ||
-        sqlite3_exec(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-8192;"
-                         "PRAGMA secure_delete=OFF; PRAGMA wal_autocheckpoint=0",
+        sqlite3_exec(db,
+                     "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-8192;"
+                     "PRAGMA secure_delete=OFF; PRAGMA wal_autocheckpoint=0",
                      NULL, NULL, NULL))
         bench_fail(sqlite3_errmsg(db), NULL);
     return db;
@@ -290,10 +292,12 @@ double floor_raw_inserts(const char *path, uint32_t bytes, uint32_t a_commit, do
     sqlite3_stmt *insert;
     uint64_t rows = 0;
 
-    check(&f, sqlite3_exec(f.db, "PRAGMA wal_autocheckpoint=2048;"
-                                 "CREATE TABLE IF NOT EXISTS raw(key INTEGER PRIMARY KEY, row BLOB)",
+    check(&f, sqlite3_exec(f.db,
+                           "PRAGMA wal_autocheckpoint=2048;"
+                           "CREATE TABLE IF NOT EXISTS raw(key INTEGER PRIMARY KEY, row BLOB)",
                            NULL, NULL, NULL));
-    check(&f, sqlite3_prepare_v2(f.db, "INSERT INTO raw(row) VALUES(zeroblob(?1))", -1, &insert, NULL));
+    check(&f,
+          sqlite3_prepare_v2(f.db, "INSERT INTO raw(row) VALUES(zeroblob(?1))", -1, &insert, NULL));
     sqlite3_bind_int64(insert, 1, bytes);
     from_ns = bench_now_ns();
     while (bench_now_ns() < until_ns) {

@@ -17,9 +17,9 @@ typedef struct graph {
 } graph;
 
 graph graph_chain(uint32_t nodes);
-graph graph_fan(uint32_t nodes);                       /* one, all others, one */
-graph graph_layered(uint32_t layers, uint32_t width);  /* three random parents in the layer before */
-graph graph_wide(uint32_t nodes);                      /* no dependencies at all */
+graph graph_fan(uint32_t nodes);                      /* one, all others, one */
+graph graph_layered(uint32_t layers, uint32_t width); /* three random parents in the layer before */
+graph graph_wide(uint32_t nodes);                     /* no dependencies at all */
 void graph_free(graph *g);
 
 /* A definition in JSON with a step of the executor noop for each node; malloc'ed. */

@@ -12,7 +12,8 @@
 #include <unistd.h>
 
 static const char CHAIN[] =
-    "{'id':'chain','version':'1.0.0','steps':[{'id':'a','executor':'echo','with':{'n':'${input.n}'}},"
+    "{'id':'chain','version':'1.0.0','steps':[{'id':'a','executor':'echo','with':{'n':'${input.n}'}"
+    "},"
     "{'id':'b','executor':'lua','depends_on':['a'],'with':{'code':'return steps.a.output.n * 2'}},"
     "{'id':'c','executor':'noop','depends_on':['b'],'with':{'got':'${steps.b.output}'}}],"
     "'output':{'r':'${steps.c.output.got}'}}";
@@ -55,7 +56,8 @@ static void a_workflow_is_executed(void **state)
     char room[200], output[100];
     orch_v2 *o = open_with_echo(store_url(state, "flow.db", room));
 
-    assert_string_equal(host_execute(o, "chain", "{\"n\": 21}", output, sizeof output), "succeeded");
+    assert_string_equal(host_execute(o, "chain", "{\"n\": 21}", output, sizeof output),
+                        "succeeded");
     assert_string_equal(output, "{\"r\":42}");
     host_define(o, FAILING);
     assert_string_equal(host_execute(o, "failing", NULL, output, sizeof output), "failed");
@@ -355,8 +357,8 @@ static size_t count_listed(orch_v2 *o, const char *keys[][2], size_t n)
     return count;
 }
 
-#define COUNT(o, ...)                                                                              \
-    count_listed(o, (const char *[][2]){__VA_ARGS__},                                              \
+#define COUNT(o, ...)                                 \
+    count_listed(o, (const char *[][2]){__VA_ARGS__}, \
                  sizeof((const char *[][2]){__VA_ARGS__}) / sizeof(const char *[2]))
 
 static void executions_are_listed_by_state(void **state)
@@ -436,14 +438,15 @@ static void a_history_tells_what_happened(void **state)
 {
     static const char RETRIED[] =
         "{'id':'retried','version':'1.0.0','steps':[{'id':'list','executor':'noop','for_each':"
-        "'${input.items}','with':'${item}'},{'id':'sometimes','executor':'lua','depends_on':['list'],"
-        "'when':'input.no','with':{'code':'return 1'}},{'id':'bad','executor':'lua','depends_on':['list'],"
+        "'${input.items}','with':'${item}'},{'id':'sometimes','executor':'lua','depends_on':['list'"
+        "],"
+        "'when':'input.no','with':{'code':'return "
+        "1'}},{'id':'bad','executor':'lua','depends_on':['list'],"
         "'retry':{'max_attempts':2,'initial_interval':'1ms'},'with':{'code':"
         "'error{code=\\\"UNAVAILABLE\\\",message=\\\"later\\\"}'}}]}";
-    static const char *const expected[] = {"list -1 expanded", "list 0 succeeded",
-                                           "list 1 succeeded", "list -1 succeeded",
-                                           "sometimes -1 skipped", "bad -1 retrying",
-                                           "bad -1 failed"};
+    static const char *const expected[] = {
+        "list -1 expanded",     "list 0 succeeded", "list 1 succeeded", "list -1 succeeded",
+        "sometimes -1 skipped", "bad -1 retrying",  "bad -1 failed"};
     char room[200], id[64], entry[100];
     orch_v2 *o = host_open(store_url(state, "history.db", room), NULL);
     orch_history *h = NULL, *rest = NULL;
@@ -484,7 +487,8 @@ static void a_history_tells_what_happened(void **state)
 static void progress_is_told(void **state)
 {
     static const char WIDE[] =
-        "{'id':'wide','version':'1.0.0','steps':[{'id':'first','executor':'noop'},{'id':'g','executor':"
+        "{'id':'wide','version':'1.0.0','steps':[{'id':'first','executor':'noop'},{'id':'g','"
+        "executor':"
         "'gate','depends_on':['first'],'for_each':'${input.items}','with':'${item}'}]}";
     latch gate = LATCH_INIT;
     orch_v2 *o = open_with_gate("memory:", &gate);
@@ -510,7 +514,8 @@ static void progress_is_told(void **state)
     HOST_OK(orch_execution_wait(e, HOST_PATIENCE_MS, &r, &err));
     orch_response_free(r);
     HOST_FAILS(orch_v2_get_progress(o, "my-own", &p, &err), ORCH_E_NOT_FOUND, "my-own");
-    HOST_FAILS(orch_v2_get_progress(o, "0000000000000", &p, &err), ORCH_E_NOT_FOUND, "0000000000000");
+    HOST_FAILS(orch_v2_get_progress(o, "0000000000000", &p, &err), ORCH_E_NOT_FOUND,
+               "0000000000000");
     orch_execution_free(e);
     orch_start_options_free(options);
     host_close(o);
@@ -671,7 +676,8 @@ static void tasks_are_pulled(void **state)
     orch_task *t = NULL;
 
     (void)state;
-    HOST_FAILS(orch_engine_next_task(engine, "gate", 0, &t, &err), ORCH_E_DEADLINE_EXCEEDED, "gate");
+    HOST_FAILS(orch_engine_next_task(engine, "gate", 0, &t, &err), ORCH_E_DEADLINE_EXCEEDED,
+               "gate");
     host_define(o, GATED);
     HOST_OK(orch_v2_start_workflow(o, "gated", NULL, 0, NULL, &e, &err));
     HOST_OK(orch_engine_next_task(engine, "gate", HOST_PATIENCE_MS, &t, &err));
@@ -683,7 +689,8 @@ static void tasks_are_pulled(void **state)
     HOST_FAILS(orch_engine_register_executor(engine, "gate", host_echo, NULL, NULL, &err),
                ORCH_E_ALREADY_EXISTS, "gate");
     HOST_OK(orch_engine_register_executor(engine, "pushed", host_echo, NULL, NULL, &err));
-    HOST_FAILS(orch_engine_next_task(engine, "pushed", 0, &t, &err), ORCH_E_ALREADY_EXISTS, "pushed");
+    HOST_FAILS(orch_engine_next_task(engine, "pushed", 0, &t, &err), ORCH_E_ALREADY_EXISTS,
+               "pushed");
     host_close(o);
 }
 
@@ -716,10 +723,11 @@ static void define_secret(orch_v2 *o, const char *name)
 {
     char text[300];
 
-    snprintf(text, sizeof text,
-             "{'id':'secret-%s','version':'1.0.0','steps':[{'id':'s','executor':'lua','with':{'code':"
-             "'return #input', 'input':'${secrets.%s}'}}],'output':'${steps.s.output}'}",
-             name, name);
+    snprintf(
+        text, sizeof text,
+        "{'id':'secret-%s','version':'1.0.0','steps':[{'id':'s','executor':'lua','with':{'code':"
+        "'return #input', 'input':'${secrets.%s}'}}],'output':'${steps.s.output}'}",
+        name, name);
     host_define(o, text);
 }
 
@@ -814,12 +822,14 @@ static void calls_that_wait_have_a_limit(void **state)
     HOST_OK(orch_v2_start_workflow_async(o, "gated", NULL, 0, NULL, NULL, NULL, NULL, NULL, &err));
     latch_wait(&held, 1); /* "no executor 'gate' is registered" */
     while (!rc && posted < 100) {
-        rc = orch_v2_start_workflow_async(o, "gated", NULL, 0, NULL, NULL, NULL, &a, on_freed, NULL);
+        rc = orch_v2_start_workflow_async(o, "gated", NULL, 0, NULL, NULL, NULL, &a, on_freed,
+                                          NULL);
         posted += rc == 0;
     }
     assert_int_equal(rc, ORCH_E_RESOURCE_EXHAUSTED);
     assert_in_range(posted, 3, 4);
-    HOST_FAILS(orch_v2_cancel(o, "x", NULL, &err), ORCH_E_RESOURCE_EXHAUSTED, "MAX_QUEUED_COMMANDS");
+    HOST_FAILS(orch_v2_cancel(o, "x", NULL, &err), ORCH_E_RESOURCE_EXHAUSTED,
+               "MAX_QUEUED_COMMANDS");
     latch_open(&held);
     latch_wait(&a.events, posted + 1);
     host_close(o);
@@ -827,8 +837,8 @@ static void calls_that_wait_have_a_limit(void **state)
 
 static void exec_can_be_forbidden(void **state)
 {
-    static const char RUN[] =
-        "{'id':'run','version':'1.0.0','steps':[{'id':'s','executor':'exec','with':{'argv':['true']}}]}";
+    static const char RUN[] = "{'id':'run','version':'1.0.0','steps':[{'id':'s','executor':'exec','"
+                              "with':{'argv':['true']}}]}";
     char output[200];
     orch_v2 *o = host_open("memory:", "EXEC_ENABLED", "false", NULL);
 
@@ -942,10 +952,16 @@ static void names_are_told(void **state)
 
 static char yes; /* a state that is not NULL */
 
-#define ON_BOTH(test)                                                                              \
-    {#test " (memory)", test, NULL, NULL, NULL}, {#test " (sqlite)", test, NULL, NULL, &yes}
-#define BOTH_WAYS(test)                                                                            \
-    {#test " (pool)", test, NULL, NULL, NULL}, {#test " (dispatch)", test, NULL, NULL, &yes}
+#define ON_BOTH(test)                             \
+    {#test " (memory)", test, NULL, NULL, NULL},  \
+    {                                             \
+#        test " (sqlite)", test, NULL, NULL, &yes \
+    }
+#define BOTH_WAYS(test)                             \
+    {#test " (pool)", test, NULL, NULL, NULL},      \
+    {                                               \
+#        test " (dispatch)", test, NULL, NULL, &yes \
+    }
 
 int main(void)
 {

@@ -8,7 +8,8 @@
 #include "base/mem.h"
 
 static const char WORK[] =
-    "{'id':'work','version':'1.0.0','steps':[{'id':'list','executor':'echo','for_each':'${input.items}',"
+    "{'id':'work','version':'1.0.0','steps':[{'id':'list','executor':'echo','for_each':'${input."
+    "items}',"
     "'with':'${item}'},{'id':'sum','executor':'lua','depends_on':['list'],'with':{'code':"
     "'local n = 0 for _, x in ipairs(steps.list.output) do n = n + x end return n'}}],"
     "'output':'${steps.sum.output}'}";
@@ -202,8 +203,9 @@ static orch_v2 *open_with_one_that_ended(void)
 
 static void calling(void **state)
 {
-    static const call_fn calls[] = {call_async, call_start,  call_list,     call_history,  call_find,
-                                    call_get,   call_cancel, call_register, call_executor, call_pull};
+    static const call_fn calls[] = {call_async,    call_start, call_list,   call_history,
+                                    call_find,     call_get,   call_cancel, call_register,
+                                    call_executor, call_pull};
 
     (void)state;
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {

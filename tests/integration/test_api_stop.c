@@ -12,12 +12,11 @@
 
 static const char GATED[] =
     "{'id':'gated','version':'1.0.0','steps':[{'id':'stuck-step','executor':'gate'}]}";
-static const char NOOP[] =
-    "{'id':'noop','version':'1.0.0','steps':[{'id':'a','executor':'noop'}]}";
+static const char NOOP[] = "{'id':'noop','version':'1.0.0','steps':[{'id':'a','executor':'noop'}]}";
 static const char INSIDE[] =
     "{'id':'inside','version':'1.0.0','steps':[{'id':'a','executor':'inside'}]}";
-static const char SLEEPER[] =
-    "{'id':'sleeper','version':'1.0.0','steps':[{'id':'s','executor':'wait','with':{'duration':'1h'}}]}";
+static const char SLEEPER[] = "{'id':'sleeper','version':'1.0.0','steps':[{'id':'s','executor':'"
+                              "wait','with':{'duration':'1h'}}]}";
 
 typedef struct counts {
     latch events;
@@ -222,8 +221,8 @@ static void callbacks_are_made_at_the_latest_when_it_is_freed(void **state)
     host_define(o, GATED);
     host_define(o, SLEEPER);
     for (int i = 0; i < 10; i++)
-        HOST_OK(orch_v2_start_workflow_async(o, "gated", NULL, 0, NULL, NULL, on_ended, &c, on_freed,
-                                             &err));
+        HOST_OK(orch_v2_start_workflow_async(o, "gated", NULL, 0, NULL, NULL, on_ended, &c,
+                                             on_freed, &err));
     latch_wait(&gate, 1);
     HOST_OK(orch_v2_start_workflow(o, "sleeper", NULL, 0, NULL, &asleep, &err));
     HOST_OK(orch_execution_on_end(asleep, on_ended, &c, on_freed, &err));
@@ -262,12 +261,12 @@ static void after_stop_what_is_stored_can_be_read(void **state)
     HOST_FAILS(orch_v2_backup(o, "x", &err), ORCH_E_FAILED_PRECONDITION, "stopped");
     HOST_FAILS(orch_engine_next_task(orch_v2_local_engine(o), "p", 0, &t, &err), ORCH_E_CANCELLED,
                "stopped");
-    HOST_FAILS(orch_engine_register_executor(orch_v2_local_engine(o), "p", host_echo, &c, on_freed,
-                                             &err),
-               ORCH_E_FAILED_PRECONDITION, "stopped");
-    HOST_FAILS(orch_v2_start_workflow_async(o, "noop", NULL, 0, NULL, NULL, on_ended, &c, on_freed,
-                                            &err),
-               ORCH_E_FAILED_PRECONDITION, "stopped");
+    HOST_FAILS(
+        orch_engine_register_executor(orch_v2_local_engine(o), "p", host_echo, &c, on_freed, &err),
+        ORCH_E_FAILED_PRECONDITION, "stopped");
+    HOST_FAILS(
+        orch_v2_start_workflow_async(o, "noop", NULL, 0, NULL, NULL, on_ended, &c, on_freed, &err),
+        ORCH_E_FAILED_PRECONDITION, "stopped");
     assert_int_equal(c.freed, 2);
     assert_int_equal(orch_v2_dispatch(o), 0);
     orch_v2_free(o);
@@ -327,8 +326,8 @@ static void tasks_outlive_the_orchestrator(void **state)
     host_define(o, INSIDE);
     HOST_OK(orch_v2_start_workflow(o, "gated", NULL, 0, NULL, NULL, &err));
     HOST_OK(orch_v2_start_workflow(o, "inside", NULL, 0, NULL, NULL, &err));
-    HOST_OK(orch_engine_next_task(orch_v2_local_engine(o), "inside", HOST_PATIENCE_MS, &pulled,
-                                  &err));
+    HOST_OK(
+        orch_engine_next_task(orch_v2_local_engine(o), "inside", HOST_PATIENCE_MS, &pulled, &err));
     latch_wait(&kept.has, 1);
     HOST_FAILS(orch_v2_stop(o, 10, &err), ORCH_E_DEADLINE_EXCEEDED, "still running");
     orch_v2_free(o);
@@ -373,10 +372,10 @@ typedef struct parent {
     orch_task *task;
 } parent;
 
-#define REFUSED(call)                                                                              \
-    do {                                                                                           \
-        if ((call) != ORCH_E_FAILED_PRECONDITION)                                                  \
-            return __LINE__ & 127;                                                                 \
+#define REFUSED(call)                             \
+    do {                                          \
+        if ((call) != ORCH_E_FAILED_PRECONDITION) \
+            return __LINE__ & 127;                \
     } while (0)
 
 static int child_main(const parent *p)
@@ -505,8 +504,8 @@ static void call_everything(inside *i)
     i->registered = orch_engine_register_executor(orch_v2_local_engine(o), "another", host_echo,
                                                   NULL, NULL, NULL);
     i->defined = orch_v2_register_definition(
-        o, "{\"id\":\"i\",\"version\":\"1.0.0\",\"steps\":[{\"id\":\"a\",\"executor\":\"noop\"}]}", 67,
-        NULL);
+        o, "{\"id\":\"i\",\"version\":\"1.0.0\",\"steps\":[{\"id\":\"a\",\"executor\":\"noop\"}]}",
+        67, NULL);
     i->stopped = orch_v2_stop(o, 1000, NULL);
     i->waited = orch_execution_wait(i->gated, 1, &r, NULL);
     i->dispatched = orch_v2_dispatch(o);
@@ -591,8 +590,8 @@ static void everything_can_be_called_in_an_executor(void **state)
     (void)state;
     open_inside(&i, &k, "4");
     start_gated(&i, &k);
-    HOST_OK(orch_engine_register_executor(orch_v2_local_engine(i.orch), "inside", call_from_executor,
-                                          &i, NULL, &err));
+    HOST_OK(orch_engine_register_executor(orch_v2_local_engine(i.orch), "inside",
+                                          call_from_executor, &i, NULL, &err));
     host_execute(i.orch, "inside", NULL, NULL, 0);
     latch_wait(&i.done, 1);
     expect_works(&i);
@@ -607,8 +606,8 @@ static void everything_can_be_called_in_a_callback(void **state)
     (void)state;
     open_inside(&i, &k, "4");
     start_gated(&i, &k);
-    HOST_OK(orch_v2_start_workflow_async(i.orch, "noop", NULL, 0, NULL, NULL, call_from_callback, &i,
-                                         NULL, &err));
+    HOST_OK(orch_v2_start_workflow_async(i.orch, "noop", NULL, 0, NULL, NULL, call_from_callback,
+                                         &i, NULL, &err));
     latch_wait(&i.done, 1);
     expect_works(&i);
     end_inside(&i, &k);
@@ -622,8 +621,8 @@ static void the_last_free_thread_does_not_wait(void **state)
     (void)state;
     open_inside(&i, &k, "1");
     start_gated(&i, &k);
-    HOST_OK(orch_engine_register_executor(orch_v2_local_engine(i.orch), "inside", call_from_executor,
-                                          &i, NULL, &err));
+    HOST_OK(orch_engine_register_executor(orch_v2_local_engine(i.orch), "inside",
+                                          call_from_executor, &i, NULL, &err));
     host_execute(i.orch, "inside", NULL, NULL, 0);
     latch_wait(&i.done, 1);
     assert_int_equal(i.executed, ORCH_E_FAILED_PRECONDITION);
@@ -642,8 +641,8 @@ static void dispatch_does_not_block(void **state)
     open_inside(&i, &k, "4");
     p.fd = orch_v2_fd(i.orch);
     start_gated(&i, &k);
-    HOST_OK(orch_v2_start_workflow_async(i.orch, "noop", NULL, 0, NULL, NULL, call_from_callback, &i,
-                                         NULL, &err));
+    HOST_OK(orch_v2_start_workflow_async(i.orch, "noop", NULL, 0, NULL, NULL, call_from_callback,
+                                         &i, NULL, &err));
     while (!latch_count(&i.done)) {
         assert_int_equal(poll(&p, 1, HOST_PATIENCE_MS), 1);
         orch_v2_dispatch(i.orch);
@@ -710,7 +709,8 @@ static void nested_executions_end(void **state)
 
     (void)state;
     for (int i = 0; i < 2; i++) {
-        orch_v2 *o = host_open("memory:", "TASK_THREADS", "5", "LOCAL_CAPACITY", capacities[i], NULL);
+        orch_v2 *o = host_open("memory:", "TASK_THREADS", "5", "LOCAL_CAPACITY", capacities[i],
+                               NULL);
 
         HOST_OK(orch_engine_register_executor(orch_v2_local_engine(o), "inside", recurse, o, NULL,
                                               &err));

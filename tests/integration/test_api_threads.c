@@ -10,14 +10,14 @@
 #define THREADS 8
 #define ROUNDS  60
 
-static const char NOOP[] =
-    "{'id':'noop','version':'1.0.0','steps':[{'id':'a','executor':'noop'},{'id':'b','executor':'noop',"
-    "'depends_on':['a']}]}";
-static const char ECHO[] =
-    "{'id':'echo','version':'1.0.0','steps':[{'id':'a','executor':'echo','for_each':'${input.items}',"
-    "'with':'${item}'}],'output':'${steps.a.output}'}";
-static const char NAP[] =
-    "{'id':'nap','version':'1.0.0','steps':[{'id':'a','executor':'wait','with':{'duration':'20ms'}}]}";
+static const char NOOP[] = "{'id':'noop','version':'1.0.0','steps':[{'id':'a','executor':'noop'},{'"
+                           "id':'b','executor':'noop',"
+                           "'depends_on':['a']}]}";
+static const char ECHO[] = "{'id':'echo','version':'1.0.0','steps':[{'id':'a','executor':'echo','"
+                           "for_each':'${input.items}',"
+                           "'with':'${item}'}],'output':'${steps.a.output}'}";
+static const char NAP[] = "{'id':'nap','version':'1.0.0','steps':[{'id':'a','executor':'wait','"
+                          "with':{'duration':'20ms'}}]}";
 
 typedef struct shared {
     orch_v2 *orch;
@@ -64,7 +64,8 @@ static void expect(shared *s, int32_t rc, int32_t also)
 static void execute_one(shared *s)
 {
     orch_response *r = NULL;
-    int32_t rc = orch_v2_execute_workflow(s->orch, "echo", "{\"items\":[1,2,3]}", 17, NULL, &r, NULL);
+    int32_t rc = orch_v2_execute_workflow(s->orch, "echo", "{\"items\":[1,2,3]}", 17, NULL, &r,
+                                          NULL);
 
     expect(s, rc, 0);
     if (!rc && strcmp(orch_response_output(r, NULL), "[1,2,3]") != 0)
@@ -97,8 +98,8 @@ static void start_and_wait(shared *s, int round)
 
 static void start_async(shared *s)
 {
-    int32_t rc = orch_v2_start_workflow_async(s->orch, "noop", NULL, 0, NULL, on_accepted, on_ended, s,
-                                              on_freed, NULL);
+    int32_t rc = orch_v2_start_workflow_async(s->orch, "noop", NULL, 0, NULL, on_accepted, on_ended,
+                                              s, on_freed, NULL);
 
     s->started++; /* free_fn comes in any case */
     expect(s, rc, ORCH_E_RESOURCE_EXHAUSTED);
@@ -112,8 +113,9 @@ static void look(shared *s)
 
     expect(s, rc, 0);
     if (!rc && orch_execution_list_count(l))
-        expect(s, orch_v2_get_history(s->orch, orch_response_id(orch_execution_list_get(l, 0)), 0, 0,
-                                      &h, NULL),
+        expect(s,
+               orch_v2_get_history(s->orch, orch_response_id(orch_execution_list_get(l, 0)), 0, 0,
+                                   &h, NULL),
                0);
     orch_history_free(h);
     orch_execution_list_free(l);
@@ -299,12 +301,9 @@ static char yes;
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(everything_at_once),
-        cmocka_unit_test_prestate(everything_at_once, &yes),
-        cmocka_unit_test(stopped_under_load),
-        cmocka_unit_test_prestate(stopped_under_load, &yes),
-        cmocka_unit_test(many_threads_pull),
-        cmocka_unit_test(tasks_end_while_it_is_freed),
+        cmocka_unit_test(everything_at_once), cmocka_unit_test_prestate(everything_at_once, &yes),
+        cmocka_unit_test(stopped_under_load), cmocka_unit_test_prestate(stopped_under_load, &yes),
+        cmocka_unit_test(many_threads_pull),  cmocka_unit_test(tasks_end_while_it_is_freed),
         cmocka_unit_test(lives_are_short),
     };
 

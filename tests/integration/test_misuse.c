@@ -61,18 +61,18 @@ static void no_log(void *user_data, int32_t level, const char *message)
 
 #define BAD(piece, call) HOST_FAILS(call, ORCH_E_INVALID_ARGUMENT, piece)
 /* With an output called `out`, which keeps its value. */
-#define BAD_OUT(type, piece, call)                                                                 \
-    do {                                                                                           \
-        type *out = SENTINEL;                                                                      \
-        BAD(piece, call);                                                                          \
-        assert_ptr_equal(out, SENTINEL);                                                           \
+#define BAD_OUT(type, piece, call)       \
+    do {                                 \
+        type *out = SENTINEL;            \
+        BAD(piece, call);                \
+        assert_ptr_equal(out, SENTINEL); \
     } while (0)
 /* user_data is freed once by a call that fails. */
-#define FREES(call)                                                                                \
-    do {                                                                                           \
-        int before = freed;                                                                        \
-        call;                                                                                      \
-        assert_int_equal(freed, before + 1);                                                       \
+#define FREES(call)                          \
+    do {                                     \
+        int before = freed;                  \
+        call;                                \
+        assert_int_equal(freed, before + 1); \
     } while (0)
 #define REFUSES(call) assert_int_equal(call, ORCH_E_INVALID_ARGUMENT)
 
@@ -148,20 +148,21 @@ static void bad_register_workflow(void)
                                                                  count_free, NULL, 0, &err)));
     FREES(BAD("id must not be NULL", orch_v2_register_workflow(orch, NULL, "1.0.0", build, NULL,
                                                                count_free, NULL, 0, &err)));
-    FREES(BAD("id is ''", orch_v2_register_workflow(orch, "", "1.0.0", build, NULL, count_free, NULL,
-                                                    0, &err)));
+    FREES(BAD("id is ''", orch_v2_register_workflow(orch, "", "1.0.0", build, NULL, count_free,
+                                                    NULL, 0, &err)));
     FREES(BAD("id is", orch_v2_register_workflow(orch, huge, "1.0.0", build, NULL, count_free, NULL,
                                                  0, &err)));
-    FREES(BAD("version must not be NULL", orch_v2_register_workflow(orch, "w", NULL, build, NULL,
-                                                                    count_free, NULL, 0, &err)));
-    FREES(BAD("version", orch_v2_register_workflow(orch, "w", "1.0", build, NULL, count_free, NULL, 0,
-                                                   &err)));
-    FREES(BAD("version", orch_v2_register_workflow(orch, "w", huge, build, NULL, count_free, NULL, 0,
-                                                   &err)));
+    FREES(BAD("version must not be NULL",
+              orch_v2_register_workflow(orch, "w", NULL, build, NULL, count_free, NULL, 0, &err)));
+    FREES(BAD("version",
+              orch_v2_register_workflow(orch, "w", "1.0", build, NULL, count_free, NULL, 0, &err)));
+    FREES(BAD("version",
+              orch_v2_register_workflow(orch, "w", huge, build, NULL, count_free, NULL, 0, &err)));
     FREES(BAD("builder must not be NULL", orch_v2_register_workflow(orch, "w", "1.0.0", NULL, NULL,
                                                                     count_free, NULL, 0, &err)));
-    FREES(BAD("metadata_json is not JSON", orch_v2_register_workflow(orch, "w", "1.0.0", build, NULL,
-                                                                     count_free, "{", 1, &err)));
+    FREES(
+        BAD("metadata_json is not JSON",
+            orch_v2_register_workflow(orch, "w", "1.0.0", build, NULL, count_free, "{", 1, &err)));
     FREES(BAD("metadata_json has", orch_v2_register_workflow(orch, "w", "1.0.0", build, NULL,
                                                              count_free, huge, 1U << 30, &err)));
 }
@@ -250,7 +251,8 @@ static void bad_start(void)
             orch_v2_start_workflow(NULL, "noop", NULL, 0, NULL, &out, &err));
     BAD_OUT(orch_execution, "id must not be NULL",
             orch_v2_start_workflow(orch, NULL, NULL, 0, NULL, &out, &err));
-    BAD_OUT(orch_execution, "id is ''", orch_v2_start_workflow(orch, "", NULL, 0, NULL, &out, &err));
+    BAD_OUT(orch_execution, "id is ''",
+            orch_v2_start_workflow(orch, "", NULL, 0, NULL, &out, &err));
     BAD_OUT(orch_execution, "id is", orch_v2_start_workflow(orch, huge, NULL, 0, NULL, &out, &err));
     BAD_OUT(orch_execution, "not JSON",
             orch_v2_start_workflow(orch, "noop", "", 0, NULL, &out, &err));
@@ -277,14 +279,13 @@ static int32_t good_start(void)
 
 static void bad_start_async(void)
 {
-    FREES(BAD("orch must not be NULL",
-              orch_v2_start_workflow_async(NULL, "noop", NULL, 0, NULL, NULL, on_end, NULL,
-                                           count_free, &err)));
-    FREES(BAD("id must not be NULL",
-              orch_v2_start_workflow_async(orch, NULL, NULL, 0, NULL, NULL, on_end, NULL, count_free,
-                                           &err)));
-    FREES(BAD("not JSON", orch_v2_start_workflow_async(orch, "noop", "x", 1, NULL, NULL, on_end, NULL,
-                                                       count_free, &err)));
+    FREES(
+        BAD("orch must not be NULL", orch_v2_start_workflow_async(NULL, "noop", NULL, 0, NULL, NULL,
+                                                                  on_end, NULL, count_free, &err)));
+    FREES(BAD("id must not be NULL", orch_v2_start_workflow_async(orch, NULL, NULL, 0, NULL, NULL,
+                                                                  on_end, NULL, count_free, &err)));
+    FREES(BAD("not JSON", orch_v2_start_workflow_async(orch, "noop", "x", 1, NULL, NULL, on_end,
+                                                       NULL, count_free, &err)));
 }
 
 static int32_t good_start_async(void)
@@ -371,12 +372,24 @@ static int32_t good_list(void)
 static void bad_filter(void)
 {
     static const char *const bad[][2] = {
-        {"state", "done"},        {"state", ""},          {"workflow", ""},
-        {"workflow", "a b"},      {"version", "^1.0.0"},  {"version", ""},
-        {"accepted_from_ms", "-1"}, {"accepted_to_ms", "soon"}, {"accepted_to_ms", "99999999999999999999"},
-        {"order", "random"},      {"limit", "0"},         {"limit", "10001"},
-        {"limit", " 1"},          {"payloads", "yes"},    {"page", "2"},
-        {"page", ""},             {"nonsense", "1"},      {"", ""},
+        {"state", "done"},
+        {"state", ""},
+        {"workflow", ""},
+        {"workflow", "a b"},
+        {"version", "^1.0.0"},
+        {"version", ""},
+        {"accepted_from_ms", "-1"},
+        {"accepted_to_ms", "soon"},
+        {"accepted_to_ms", "99999999999999999999"},
+        {"order", "random"},
+        {"limit", "0"},
+        {"limit", "10001"},
+        {"limit", " 1"},
+        {"payloads", "yes"},
+        {"page", "2"},
+        {"page", ""},
+        {"nonsense", "1"},
+        {"", ""},
     };
     orch_filter *f = orch_filter_new();
 
@@ -401,8 +414,7 @@ static void bad_history(void)
     BAD_OUT(orch_history, "execution_id must not be NULL",
             orch_v2_get_history(orch, NULL, 0, 0, &out, &err));
     BAD_OUT(orch_history, "execution id", orch_v2_get_history(orch, "?", 0, 0, &out, &err));
-    BAD_OUT(orch_history, "limit is 100001",
-            orch_v2_get_history(orch, "x", 0, 100001, &out, &err));
+    BAD_OUT(orch_history, "limit is 100001", orch_v2_get_history(orch, "x", 0, 100001, &out, &err));
     BAD("out_history must not be NULL", orch_v2_get_history(orch, "x", 0, 0, NULL, &err));
     assert_int_equal(orch_history_count(NULL), 0);
     assert_int_equal(orch_history_seq(NULL, 0), 0);
@@ -519,8 +531,8 @@ static void bad_on_end(void)
 {
     FREES(BAD("execution must not be NULL",
               orch_execution_on_end(NULL, on_end, NULL, count_free, &err)));
-    FREES(BAD("fn must not be NULL",
-              orch_execution_on_end(execution, NULL, NULL, count_free, &err)));
+    FREES(
+        BAD("fn must not be NULL", orch_execution_on_end(execution, NULL, NULL, count_free, &err)));
 }
 
 static int32_t good_on_end(void)
@@ -542,8 +554,8 @@ static void bad_executor(void)
               orch_engine_register_executor(engine, huge, host_echo, NULL, count_free, &err)));
     FREES(BAD("built-in",
               orch_engine_register_executor(engine, "lua", host_echo, NULL, count_free, &err)));
-    FREES(BAD("built-in",
-              orch_engine_register_executor(engine, "workflow", host_echo, NULL, count_free, &err)));
+    FREES(BAD("built-in", orch_engine_register_executor(engine, "workflow", host_echo, NULL,
+                                                        count_free, &err)));
     FREES(BAD("fn must not be NULL",
               orch_engine_register_executor(engine, "x", NULL, NULL, count_free, &err)));
     assert_null(orch_v2_local_engine(NULL));
@@ -676,7 +688,7 @@ static int32_t good_stop(void)
 static const struct row {
     const char *names; /* of the functions, with a space between */
     void (*bad)(void);
-    int32_t (*good)(void);                   /* NULL: it looks at nothing but its arguments */
+    int32_t (*good)(void);                  /* NULL: it looks at nothing but its arguments */
     int32_t stopped, forked, dispatch, log; /* what good() answers there */
 } rows[] = {
     {"orch_error_code orch_error_message orch_error_about orch_error_retryable orch_error_free "
@@ -686,8 +698,8 @@ static const struct row {
     {"orch_config_new orch_config_free orch_config_load_env orch_config_set orch_config_get",
      bad_config, NULL, 0, 0, 0, 0},
     {"orch_v2_new", bad_new, NULL, 0, 0, 0, 0},
-    {"orch_builder_step orch_builder_set orch_step_depends_on orch_step_set", bad_builder, NULL, 0, 0,
-     0, 0},
+    {"orch_builder_step orch_builder_set orch_step_depends_on orch_step_set", bad_builder, NULL, 0,
+     0, 0, 0},
     {"orch_v2_register_workflow", bad_register_workflow, good_register_workflow, FP, FP, FP, FP},
     {"orch_v2_register_definition", bad_definition, good_register_definition, FP, FP, FP, FP},
     {"orch_v2_validate_definition", bad_definition, good_validate, 0, 0, 0, 0},
@@ -708,8 +720,8 @@ static const struct row {
      "orch_history_kind orch_history_attempt orch_history_started_ms orch_history_ended_ms "
      "orch_history_output orch_history_error orch_history_free",
      bad_history, good_history, 0, FP, 0, FP},
-    {"orch_v2_get_progress orch_progress_get orch_progress_free", bad_progress, good_progress, FP, FP,
-     0, FP},
+    {"orch_v2_get_progress orch_progress_get orch_progress_free", bad_progress, good_progress, FP,
+     FP, 0, FP},
     {"orch_response_id orch_response_workflow orch_response_version orch_response_state "
      "orch_response_output orch_response_error orch_response_input orch_response_accepted_ms "
      "orch_response_ended_ms orch_response_free",
@@ -719,7 +731,8 @@ static const struct row {
     {"orch_execution_wait orch_execution_id orch_execution_free", bad_wait, good_wait,
      ORCH_E_CANCELLED, FP, ORCH_E_DEADLINE_EXCEEDED, ORCH_E_DEADLINE_EXCEEDED},
     {"orch_execution_on_end", bad_on_end, good_on_end, 0, FP, 0, 0},
-    {"orch_v2_local_engine orch_engine_register_executor", bad_executor, good_executor, FP, FP, 0, FP},
+    {"orch_v2_local_engine orch_engine_register_executor", bad_executor, good_executor, FP, FP, 0,
+     FP},
     {"orch_engine_next_task", bad_next_task, good_next_task, ORCH_E_CANCELLED, FP,
      ORCH_E_DEADLINE_EXCEEDED, FP},
     {"orch_engine_set_secrets", bad_secrets, good_secrets, FP, FP, 0, 0},
@@ -824,7 +837,8 @@ static void bad_arguments_are_refused(void **state)
     (void)state;
     for (size_t i = 0; i < ROWS; i++)
         rows[i].bad();
-    assert_string_equal(host_execute(orch, "noop", NULL, NULL, 0), "succeeded"); /* nothing is broken */
+    assert_string_equal(host_execute(orch, "noop", NULL, NULL, 0),
+                        "succeeded"); /* nothing is broken */
 }
 
 /* The number of the first row that answers otherwise than it says, from 1; 0 = none. */
@@ -852,7 +866,8 @@ static void after_stop(void **state)
 {
     (void)state;
     assert_true(orch_v2_fd(orch) >= 0);
-    HOST_FAILS(orch_v2_stop(orch, 0, &err), ORCH_E_DEADLINE_EXCEEDED, "/a is"); /* the task is open */
+    HOST_FAILS(orch_v2_stop(orch, 0, &err), ORCH_E_DEADLINE_EXCEEDED,
+               "/a is"); /* the task is open */
     HOST_OK(orch_task_complete(task, NULL, 0, &err));
     HOST_OK(orch_v2_stop(orch, HOST_PATIENCE_MS, &err));
     assert_int_equal(call_rightly(IN_STOPPED), 0);

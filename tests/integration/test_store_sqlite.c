@@ -650,7 +650,8 @@ static void the_checkpointer_rests(void **state)
     fixture_open(&f, url);
     assert_int_equal(fixture_accept(&f, &row), 0);
     u = fixture_unit(&f, row.key);
-    c.output = bytes_new(NULL, 3000000); /* more than the checkpointer waits for, less than a restart */
+    c.output = bytes_new(NULL,
+                         3000000); /* more than the checkpointer waits for, less than a restart */
     memset(c.output->data, 'x', 3000000);
     u.checkpoints = &c;
     u.checkpoint_count = 1;

@@ -31,7 +31,8 @@ void host_check(int32_t rc, orch_error *err, const char *call, const char *file,
 void host_check_failure(int32_t rc, orch_error *err, int32_t code, const char *piece,
                         const char *call, const char *file, int line)
 {
-    bool good = rc == code && orch_error_code(err) == code && strstr(orch_error_message(err), piece);
+    bool good = rc == code && orch_error_code(err) == code &&
+                strstr(orch_error_message(err), piece);
 
     if (!good)
         print_error("%s:%d: %s: %s, \"%s\"; expected %s with \"%s\"\n", file, line, call,

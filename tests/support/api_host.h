@@ -15,26 +15,26 @@
 #define HOST_PATIENCE_MS 20000
 
 #if defined(__has_feature)
-#if __has_feature(thread_sanitizer) && !defined(__SANITIZE_THREAD__)
-#define __SANITIZE_THREAD__ 1 /* clang's way to say it, in gcc's words */
-#endif
+#    if __has_feature(thread_sanitizer) && !defined(__SANITIZE_THREAD__)
+#        define __SANITIZE_THREAD__ 1 /* clang's way to say it, in gcc's words */
+#    endif
 #endif
 
 /* Fails the test, with the message, unless the call answers ORCH_OK. `err` is the name of the error in the call. */
-#define HOST_OK(call)                                                                              \
-    do {                                                                                           \
-        orch_error *err = NULL;                                                                    \
-        int32_t host_rc = (call);                                                                  \
-        host_check(host_rc, err, #call, __FILE__, __LINE__);                                       \
+#define HOST_OK(call)                                        \
+    do {                                                     \
+        orch_error *err = NULL;                              \
+        int32_t host_rc = (call);                            \
+        host_check(host_rc, err, #call, __FILE__, __LINE__); \
     } while (0)
 void host_check(int32_t rc, orch_error *err, const char *call, const char *file, int line);
 
 /* Fails the test unless rc and the error's code are `code` and the message has the piece in it; frees the error. */
-#define HOST_FAILS(call, code, piece)                                                              \
-    do {                                                                                           \
-        orch_error *err = NULL;                                                                    \
-        int32_t host_rc = (call);                                                                  \
-        host_check_failure(host_rc, err, code, piece, #call, __FILE__, __LINE__);                  \
+#define HOST_FAILS(call, code, piece)                                             \
+    do {                                                                          \
+        orch_error *err = NULL;                                                   \
+        int32_t host_rc = (call);                                                 \
+        host_check_failure(host_rc, err, code, piece, #call, __FILE__, __LINE__); \
     } while (0)
 void host_check_failure(int32_t rc, orch_error *err, int32_t code, const char *piece,
                         const char *call, const char *file, int line);
@@ -61,9 +61,13 @@ typedef struct latch { /* counts up; whoever waits is woken */
     bool open;
 } latch;
 
-#define LATCH_INIT {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, false}
+#define LATCH_INIT                                                    \
+    {                                                                 \
+        PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, false \
+    }
 void latch_add(latch *l);
-void latch_wait(latch *l, int count); /* until it has counted that far; fails the test after HOST_PATIENCE_MS */
+void latch_wait(
+    latch *l, int count); /* until it has counted that far; fails the test after HOST_PATIENCE_MS */
 int latch_count(latch *l);
 void latch_open(latch *l);
 void latch_pass(latch *l); /* wait until it is open */

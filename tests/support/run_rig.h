@@ -35,7 +35,7 @@ typedef struct rig {
 /* `json` has ' for ". Fails the test if the definition is refused. */
 void rig_open(rig *w, const char *json, const run_options *options);
 void rig_open_definition(rig *w, definition *d,
-                           const run_options *options); /* takes the reference */
+                         const run_options *options); /* takes the reference */
 void rig_close(rig *w);
 /* The process dies: only what is stored is left, and (if keep is less) not even all of that. */
 void rig_restart(rig *w, uint32_t keep);
@@ -46,8 +46,7 @@ void rig_store(rig *w);                    /* all that was made is stored now; t
 void rig_store_to(rig *w, uint32_t count); /* no pump */
 void rig_sleep(rig *w);                    /* to the next deadline, and pump */
 
-outstanding *rig_find(rig *w, uint8_t kind, const char *step,
-                        uint32_t index); /* NULL if not out */
+outstanding *rig_find(rig *w, uint8_t kind, const char *step, uint32_t index); /* NULL if not out */
 outstanding *rig_find_number(rig *w, uint8_t kind, uint32_t step, uint32_t index);
 /* Answer it (it must be out). No pump. */
 void rig_end(rig *w, const char *step, uint32_t index, int32_t code);

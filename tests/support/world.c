@@ -240,15 +240,9 @@ void world_nudge(world *w, uint32_t which)
 {
     switch (which % 5) {
     case 0:
-    case 1:
-        w->transport.ops->pump(w->transport.self, 1);
-        break;
-    case 2:
-        engine_pump(w->engines[which / 5 % w->engine_count].engine, 1);
-        break;
-    case 3:
-        orchestrator_pump(w->orchestrator, 1);
-        break;
+    case 1: w->transport.ops->pump(w->transport.self, 1); break;
+    case 2: engine_pump(w->engines[which / 5 % w->engine_count].engine, 1); break;
+    case 3: orchestrator_pump(w->orchestrator, 1); break;
     default:
         w->store.ops->flush(w->store.self);
         pool_run(w);

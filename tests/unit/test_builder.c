@@ -21,7 +21,8 @@ static int32_t whole_language(orch_builder *b, void *user_data, orch_error **err
     (void)user_data;
     (void)err;
     a = orch_builder_step(b, "a", "noop", NULL);
-    c = orch_builder_step(b, "c", "host", "{\"x\": \"${steps.a.output}\", \"n\": 9007199254740993}");
+    c = orch_builder_step(b, "c", "host",
+                          "{\"x\": \"${steps.a.output}\", \"n\": 9007199254740993}");
     orch_step_depends_on(c, "a");
     orch_step_depends_on(c, "late");
     orch_step_set(c, "retry", "{\"max_attempts\": 3}");
@@ -37,9 +38,11 @@ static int32_t whole_language(orch_builder *b, void *user_data, orch_error **err
 static void it_says_what_the_document_says(void **state)
 {
     static const char text[] =
-        "{\"version\":\"1.2.3\",\"id\":\"w\",\"timeout\":\"10m\",\"output\":{\"r\":\"${steps.c.output}\"},"
+        "{\"version\":\"1.2.3\",\"id\":\"w\",\"timeout\":\"10m\",\"output\":{\"r\":\"${steps.c."
+        "output}\"},"
         "\"steps\":[{\"id\":\"a\",\"executor\":\"noop\",\"when\":\"input.go\"},"
-        "{\"id\":\"c\",\"executor\":\"host\",\"with\":{\"n\":9007199254740993,\"x\":\"${steps.a.output}\"},"
+        "{\"id\":\"c\",\"executor\":\"host\",\"with\":{\"n\":9007199254740993,\"x\":\"${steps.a."
+        "output}\"},"
         "\"depends_on\":[\"a\",\"late\"],\"retry\":{\"max_attempts\":3},\"timeout\":\"5s\","
         "\"checkpoint\":true},"
         "{\"id\":\"late\",\"executor\":\"lua\",\"with\":{\"code\":\"return 1\"}}]}";
@@ -188,7 +191,8 @@ static int32_t first_of_two(orch_builder *b, void *user_data, orch_error **err)
     orch_step *s = orch_builder_step(b, "?", "noop", NULL);
 
     (void)user_data;
-    assert_int_equal(orch_step_set(s, "timeout", "1"), ORCH_E_INVALID_ARGUMENT); /* NULL is ignored */
+    assert_int_equal(orch_step_set(s, "timeout", "1"),
+                     ORCH_E_INVALID_ARGUMENT); /* NULL is ignored */
     assert_int_equal(orch_step_depends_on(s, "b"), ORCH_E_INVALID_ARGUMENT);
     orch_builder_set(b, "output", "not JSON");
     return error_set(err, ORCH_E_ABORTED, NULL, "and a failure of its own");

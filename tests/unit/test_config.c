@@ -23,11 +23,11 @@ static void expect(int32_t rc, orch_error *err, int32_t code, const char *const 
     orch_error_free(err);
 }
 
-#define EXPECT(call, ...)                                                                          \
-    do {                                                                                           \
-        orch_error *err = NULL;                                                                    \
-        int32_t call_rc = (call);                                                                  \
-        expect(call_rc, err, ORCH_E_INVALID_ARGUMENT, (const char *const[]){__VA_ARGS__, NULL});   \
+#define EXPECT(call, ...)                                                                        \
+    do {                                                                                         \
+        orch_error *err = NULL;                                                                  \
+        int32_t call_rc = (call);                                                                \
+        expect(call_rc, err, ORCH_E_INVALID_ARGUMENT, (const char *const[]){__VA_ARGS__, NULL}); \
     } while (0)
 
 static orch_config *config;
@@ -267,15 +267,9 @@ static void allowed_text(const config_row *r, char *out, size_t size)
     case CONFIG_DURATION:
         snprintf(out, size, "duration, %lldms to %lldms", (long long)r->min, (long long)r->max);
         break;
-    case CONFIG_WORD:
-        snprintf(out, size, "%s", r->words);
-        break;
-    case CONFIG_BOOL:
-        snprintf(out, size, "true, false");
-        break;
-    default:
-        snprintf(out, size, "text, up to %lld bytes", (long long)r->max);
-        break;
+    case CONFIG_WORD: snprintf(out, size, "%s", r->words); break;
+    case CONFIG_BOOL: snprintf(out, size, "true, false"); break;
+    default: snprintf(out, size, "text, up to %lld bytes", (long long)r->max); break;
     }
 }
 
@@ -355,7 +349,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(bad_values_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(unknown_keys_are_refused_with_a_guess, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_environment_is_taken_over, set_up, clear_environment),
-        cmocka_unit_test_setup_teardown(a_bad_environment_changes_nothing, set_up, clear_environment),
+        cmocka_unit_test_setup_teardown(a_bad_environment_changes_nothing, set_up,
+                                        clear_environment),
         cmocka_unit_test_setup_teardown(service_links_of_kubernetes_are_explained, set_up,
                                         clear_environment),
         cmocka_unit_test_setup_teardown(lack_of_memory_changes_nothing, set_up, clear_environment),

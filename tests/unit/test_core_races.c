@@ -58,10 +58,10 @@ static const executor_ops test_ops = {
 
 static const world_options plain = {.test_executor = &test_ops};
 
-#define STEP                                                                                      \
+#define STEP \
     "{\"id\":\"step\",\"version\":\"1.0.0\",\"steps\":[{\"id\":\"a\",\"executor\":\"test\"}]}"
-#define SLEEPER                                                                                   \
-    "{\"id\":\"sleeper\",\"version\":\"1.0.0\",\"steps\":[{\"id\":\"w\",\"executor\":\"wait\","   \
+#define SLEEPER                                                                                    \
+    "{\"id\":\"sleeper\",\"version\":\"1.0.0\",\"steps\":[{\"id\":\"w\",\"executor\":\"wait\","    \
     "\"with\":{\"duration\":\"1h\"}},{\"id\":\"a\",\"executor\":\"test\",\"depends_on\":[\"w\"]}]" \
     "}"
 #define HOUR 3600000

@@ -10,7 +10,7 @@
 #include "base/digest.h"
 #include "support/run_rig.h"
 
-#define HEAD "{'id':'w','version':'1.0.0','steps':["
+#define HEAD           "{'id':'w','version':'1.0.0','steps':["
 #define STEP(id, more) "{'id':'" id "','executor':'noop'" more "}"
 
 static void assert_ended(rig *w, enum run_state state, const char *error)
@@ -33,8 +33,8 @@ static void test_a_step_starts_after_its_dependencies_are_stored(void **state)
     rig w;
 
     (void)state;
-    rig_open(&w, HEAD STEP("a", "") "," STEP("b", "") ","
-                   STEP("c", ",'depends_on':['a','b']") "]}", NULL);
+    rig_open(&w, HEAD STEP("a", "") "," STEP("b", "") "," STEP("c", ",'depends_on':['a','b']") "]}",
+             NULL);
     rig_pump(&w);
     assert_string_equal(rig_doing(&w), "a,b");
     rig_end(&w, "b", INDEX_NONE, 0);
@@ -71,9 +71,9 @@ static void test_the_output_is_evaluated_once_all_ended(void **state)
         rig_pump(&w);
         rig_ok(&w, "a");
         assert_string_equal(rig_doing(&w), "?output");
-        rig_answer(&w, &w.out[0],
-                     (run_answer){.code = cases[i].code,
-                                  .value = cases[i].code ? NULL : bytes_new("5", 1)});
+        rig_answer(
+            &w, &w.out[0],
+            (run_answer){.code = cases[i].code, .value = cases[i].code ? NULL : bytes_new("5", 1)});
         rig_pump(&w);
         assert_ended(&w, cases[i].state, NULL);
         if (cases[i].code)
@@ -136,8 +136,7 @@ static void bring_to_end(rig *w, const char *root, const char *name, char end)
     }
     rig_ok(w, root);
     if (end == 'W') {
-        rig_answer(w, rig_find(w, RUN_EVALUATE, name, INDEX_NONE),
-                     (run_answer){.truth = false});
+        rig_answer(w, rig_find(w, RUN_EVALUATE, name, INDEX_NONE), (run_answer){.truth = false});
         rig_pump(w);
         rig_store(w);
         return;
@@ -158,19 +157,86 @@ static void check_run_if(const char *run_if, char a, char b)
     rig w;
     run_value v;
 
-    snprintf(json, sizeof json,
-             HEAD STEP("ra", "") "," STEP("rb", "") ","
-             STEP("a", ",'run_if':'all_done','when':'input.a','depends_on':['ra']") ","
-             STEP("b", ",'run_if':'all_done','when':'input.b','depends_on':['rb']") ","
-             STEP("z", ",'run_if':'%s','depends_on':['a','b']") ","
-             STEP("end", ",'run_if':'all_done','depends_on':['z']") "]}", run_if);
+    snprintf(
+        json, sizeof json,
+        HEAD
+            STEP("ra", "") "," STEP("rb", "") "," STEP("a", ",'run_if':'all_done','when':'input.a',"
+                                                            "'depends_on':['ra']") "," STEP("b", ","
+                                                                                                 "'"
+                                                                                                 "r"
+                                                                                                 "u"
+                                                                                                 "n"
+                                                                                                 "_"
+                                                                                                 "i"
+                                                                                                 "f"
+                                                                                                 "'"
+                                                                                                 ":"
+                                                                                                 "'"
+                                                                                                 "a"
+                                                                                                 "l"
+                                                                                                 "l"
+                                                                                                 "_"
+                                                                                                 "d"
+                                                                                                 "o"
+                                                                                                 "n"
+                                                                                                 "e"
+                                                                                                 "'"
+                                                                                                 ","
+                                                                                                 "'"
+                                                                                                 "w"
+                                                                                                 "h"
+                                                                                                 "e"
+                                                                                                 "n"
+                                                                                                 "'"
+                                                                                                 ":"
+                                                                                                 "'"
+                                                                                                 "i"
+                                                                                                 "n"
+                                                                                                 "p"
+                                                                                                 "u"
+                                                                                                 "t"
+                                                                                                 "."
+                                                                                                 "b"
+                                                                                                 "'"
+                                                                                                 ","
+                                                                                                 "'"
+                                                                                                 "d"
+                                                                                                 "e"
+                                                                                                 "p"
+                                                                                                 "e"
+                                                                                                 "n"
+                                                                                                 "d"
+                                                                                                 "s"
+                                                                                                 "_"
+                                                                                                 "o"
+                                                                                                 "n"
+                                                                                                 "'"
+                                                                                                 ":"
+                                                                                                 "["
+                                                                                                 "'"
+                                                                                                 "r"
+                                                                                                 "b"
+                                                                                                 "'"
+                                                                                                 "]") "," STEP(
+                "z", ",'run_if':'%s','depends_on':['a','b']") "," STEP("end",
+                                                                       ",'run_if':'all_done','"
+                                                                       "depends_on':['z']") "]}",
+        run_if);
     if (a == 'B' || b == 'B') { /* then a and b must be skippable */
         snprintf(json, sizeof json,
-                 HEAD STEP("ra", "") "," STEP("rb", "") ","
-                 STEP("a", ",'run_if':'%s','when':'input.a','depends_on':['ra']") ","
-                 STEP("b", ",'run_if':'%s','when':'input.b','depends_on':['rb']") ","
-                 STEP("z", ",'run_if':'%s','depends_on':['a','b']") ","
-                 STEP("end", ",'run_if':'all_done','depends_on':['z']") "]}",
+                 HEAD STEP("ra", "") "," STEP("rb", "") "," STEP("a", ",'run_if':'%s','when':'"
+                                                                      "input.a','depends_on':['ra'"
+                                                                      "]") "," STEP("b", ",'run_if'"
+                                                                                         ":'%s','"
+                                                                                         "when':'"
+                                                                                         "input.b',"
+                                                                                         "'depends_"
+                                                                                         "on':['rb'"
+                                                                                         "]") "," STEP(
+                     "z",
+                     ",'run_if':'%s','depends_on':['a','b']") "," STEP("end",
+                                                                       ",'run_if':'all_done','"
+                                                                       "depends_on':['z']") "]}",
                  a == 'B' ? "any_succeeded" : "all_done", b == 'B' ? "any_succeeded" : "all_done",
                  run_if);
     }
@@ -210,9 +276,11 @@ static void test_a_benign_skip_lets_others_go_on(void **state)
     run_counts n;
 
     (void)state;
-    rig_open(&w, HEAD STEP("a", "") ","
-                   STEP("alarm", ",'run_if':'any_failed','depends_on':['a']") ","
-                   STEP("c", ",'depends_on':['alarm']") "]}", NULL);
+    rig_open(
+        &w,
+        HEAD STEP("a", "") "," STEP("alarm", ",'run_if':'any_failed','depends_on':['a']") "," STEP(
+            "c", ",'depends_on':['alarm']") "]}",
+        NULL);
     rig_pump(&w);
     rig_ok(&w, "a");
     rig_ok(&w, "c");
@@ -272,8 +340,10 @@ static void test_after_a_failure_what_runs_finishes_and_handlers_start(void **st
     rig w;
 
     (void)state;
-    rig_open(&w, HEAD STEP("a", "") "," STEP("b", "") "," STEP("c", ",'depends_on':['b']") ","
-                   STEP("h", ",'run_if':'all_done','depends_on':['a','c']") "]}", NULL);
+    rig_open(&w,
+             HEAD STEP("a", "") "," STEP("b", "") "," STEP("c", ",'depends_on':['b']") "," STEP(
+                 "h", ",'run_if':'all_done','depends_on':['a','c']") "]}",
+             NULL);
     rig_pump(&w);
     rig_end(&w, "a", INDEX_NONE, ORCH_E_INTERNAL);
     rig_pump(&w);
@@ -293,8 +363,10 @@ static void test_nothing_follows_from_a_failure_that_is_not_stored(void **state)
 
     (void)state;
     /* b is ready while a's failure is on its way: b is skipped because of that, and h sees it. */
-    rig_open(&w, HEAD STEP("a", "") "," STEP("r", "") "," STEP("b", ",'depends_on':['r']") ","
-                   STEP("h", ",'run_if':'all_done','depends_on':['b']") "]}", NULL);
+    rig_open(&w,
+             HEAD STEP("a", "") "," STEP("r", "") "," STEP("b", ",'depends_on':['r']") "," STEP(
+                 "h", ",'run_if':'all_done','depends_on':['b']") "]}",
+             NULL);
     rig_pump(&w);
     rig_end(&w, "r", INDEX_NONE, 0);
     rig_end(&w, "a", INDEX_NONE, ORCH_E_INTERNAL);
@@ -316,7 +388,7 @@ static void test_when_is_decided_stored_then_acted_on(void **state)
 
     (void)state;
     rig_open(&w, HEAD STEP("a", ",'when':'input.a'") "," STEP("b", ",'depends_on':['a']") "]}",
-               NULL);
+             NULL);
     rig_pump(&w);
     assert_string_equal(rig_doing(&w), "?a");
     rig_answer(&w, &w.out[0], (run_answer){.truth = true});
@@ -340,7 +412,7 @@ static void test_when_false_skips_and_an_error_fails(void **state)
 
     (void)state;
     rig_open(&w, HEAD STEP("a", ",'when':'input.a'") "," STEP("b", ",'depends_on':['a']") "]}",
-               NULL);
+             NULL);
     rig_pump(&w);
     rig_answer(&w, &w.out[0], (run_answer){.truth = false});
     rig_pump(&w);
@@ -369,9 +441,10 @@ static void test_a_step_without_checkpoint_releases_at_once_and_runs_again(void 
     rig w;
 
     (void)state;
-    rig_open(&w, HEAD STEP("a", ",'checkpoint':false,'when':'input.x'") ","
-                   STEP("b", ",'depends_on':['a']") ","
-                   STEP("c", ",'depends_on':['b']") "]}", NULL);
+    rig_open(&w,
+             HEAD STEP("a", ",'checkpoint':false,'when':'input.x'") "," STEP(
+                 "b", ",'depends_on':['a']") "," STEP("c", ",'depends_on':['b']") "]}",
+             NULL);
     rig_pump(&w);
     rig_answer(&w, &w.out[0], (run_answer){.truth = true});
     rig_pump(&w);
@@ -398,8 +471,10 @@ static void test_the_failure_of_a_step_without_checkpoint_is_stored(void **state
     rig w;
 
     (void)state;
-    rig_open(&w, HEAD STEP("a", ",'checkpoint':false") ","
-                   STEP("h", ",'run_if':'any_failed','depends_on':['a']") "]}", NULL);
+    rig_open(&w,
+             HEAD STEP("a", ",'checkpoint':false") "," STEP(
+                 "h", ",'run_if':'any_failed','depends_on':['a']") "]}",
+             NULL);
     rig_pump(&w);
     rig_end(&w, "a", INDEX_NONE, ORCH_E_INTERNAL);
     rig_pump(&w);
@@ -420,13 +495,14 @@ static void test_unknown_answers_are_ignored(void **state)
 {
     static const struct {
         uint32_t step, index, attempt;
-    } wrong[] = {{0, INDEX_NONE, 2}, {0, INDEX_NONE, 0}, {0, 0, 1},    {1, INDEX_NONE, 1},
+    } wrong[] = {{0, INDEX_NONE, 2}, {0, INDEX_NONE, 0}, {0, 0, 1}, {1, INDEX_NONE, 1},
                  {1, 7, 1},          {2, INDEX_NONE, 1}, {9, 9, 9}, {INDEX_NONE, INDEX_NONE, 1}};
     rig w;
 
     (void)state;
-    rig_open(&w, HEAD STEP("a", "") "," STEP("b", ",'for_each':'${input.l}','depends_on':['a']")
-                   "]}", NULL);
+    rig_open(&w,
+             HEAD STEP("a", "") "," STEP("b", ",'for_each':'${input.l}','depends_on':['a']") "]}",
+             NULL);
     rig_pump(&w);
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         run_result result = {.output = bytes_new("1", 1), .error = bytes_new("{}", 2)};
@@ -472,13 +548,25 @@ static void test_a_run_that_only_waits_says_so(void **state)
 
 /* ---- Cancel and deadline, at each moment ----------------------------------------------------- */
 
-static const char busy[] = HEAD STEP("a", "") "," STEP("w", ",'when':'input.w'") ","
-                           "{'id':'s','executor':'wait','with':{'duration':'1s'}},"
-                           STEP("r", ",'retry':{'max_attempts':3,'initial_interval':'10ms'}") ","
-                           STEP("f", ",'for_each':'${input.l}','max_parallel':2,"
-                                     "'depends_on':['a']") ","
-                           STEP("z", ",'run_if':'all_done','depends_on':['f','s','r','w']") "],"
-                           "'output':'${steps.z.output}'}";
+static const char
+    busy
+        [] =
+            HEAD
+                STEP("a", "") "," STEP(
+                    "w",
+                    ",'when':'input.w'") ","
+                                         "{'id':'s','executor':'wait','with':{'duration':'1s'}}"
+                                         "," STEP("r", ",'retry':{'max_attempts':3,'initial_"
+                                                       "interval':'10ms'}") "," STEP(
+                                             "f",
+                                             ",'for_each':'${input.l}','max_parallel':2,"
+                                             "'depends_on':['a']") "," STEP("z",
+                                                                            ",'run_if':'all_done','"
+                                                                            "depends_on':['f','s','"
+                                                                            "r','w']") "],"
+                                                                                       "'output':'$"
+                                                                                       "{steps.z."
+                                                                                       "output}'}";
 
 static void answer_first(rig *w)
 {
@@ -488,9 +576,8 @@ static void answer_first(rig *w)
     if (o->kind == RUN_EVALUATE)
         rig_answer(w, o, a);
     else
-        rig_end_with(w, o,
-                       o->step == rig_number(w, "r") && o->attempt == 1 ? ORCH_E_ABORTED : 0,
-                       NULL, false);
+        rig_end_with(w, o, o->step == rig_number(w, "r") && o->attempt == 1 ? ORCH_E_ABORTED : 0,
+                     NULL, false);
 }
 
 /* One event of the scenario, whatever is next. False if it ended. */
@@ -576,8 +663,9 @@ static void test_attempts_after_a_cancel_end_as_they_ended(void **state)
     rig w;
 
     (void)state;
-    rig_open(&w, HEAD STEP("a", "") "," STEP("b", "") ","
-                   STEP("c", ",'retry':{'max_attempts':5}") "]}", NULL);
+    rig_open(&w,
+             HEAD STEP("a", "") "," STEP("b", "") "," STEP("c", ",'retry':{'max_attempts':5}") "]}",
+             NULL);
     rig_pump(&w);
     run_cancel(w.run, NULL, w.now_ms);
     rig_end(&w, "a", INDEX_NONE, 0); /* before it was told to stop */

@@ -10,7 +10,7 @@
 #include "base/digest.h"
 #include "support/run_rig.h"
 
-#define HEAD "{'id':'w','version':'1.0.0','steps':["
+#define HEAD           "{'id':'w','version':'1.0.0','steps':["
 #define STEP(id, more) "{'id':'" id "','executor':'noop'" more "}"
 #define EACH(id, more) STEP(id, ",'for_each':'${input.list}'" more)
 
@@ -45,8 +45,10 @@ static void test_items_start_in_order_within_the_bound(void **state)
     run_value v;
 
     (void)state;
-    rig_open(&w, HEAD EACH("a", ",'max_parallel':2,'when':'input.x'") ","
-                   STEP("b", ",'depends_on':['a']") "]}", NULL);
+    rig_open(&w,
+             HEAD EACH("a", ",'max_parallel':2,'when':'input.x'") "," STEP(
+                 "b", ",'depends_on':['a']") "]}",
+             NULL);
     rig_pump(&w);
     rig_answer(&w, &w.out[0], (run_answer){.truth = true});
     rig_pump(&w);
@@ -120,13 +122,14 @@ static void test_the_first_failure_stops_new_items_and_waiting_retries(void **st
     rig w;
 
     (void)state;
-    rig_open(&w, HEAD EACH("a", ",'max_parallel':4,'retry':{'max_attempts':2,"
-                                  "'initial_interval':'1s','non_retryable':['NOT_FOUND']}") "]}",
-               NULL);
+    rig_open(&w,
+             HEAD EACH("a", ",'max_parallel':4,'retry':{'max_attempts':2,"
+                            "'initial_interval':'1s','non_retryable':['NOT_FOUND']}") "]}",
+             NULL);
     rig_pump(&w);
     list(&w, "a", 6, "x");
-    end_item(&w, "a", 1, ORCH_E_INTERNAL);  /* waits for its retry */
-    rig_end(&w, "a", 3, ORCH_E_INTERNAL); /* its retry is not stored */
+    end_item(&w, "a", 1, ORCH_E_INTERNAL); /* waits for its retry */
+    rig_end(&w, "a", 3, ORCH_E_INTERNAL);  /* its retry is not stored */
     rig_pump(&w);
     assert_string_equal(rig_doing(&w), "a[0],a[2]"); /* those that wait count as in flight */
     end_item(&w, "a", 2, ORCH_E_NOT_FOUND);
@@ -135,8 +138,7 @@ static void test_the_first_failure_stops_new_items_and_waiting_retries(void **st
     end_item(&w, "a", 0, ORCH_E_INTERNAL); /* no retry any more */
     assert_true(run_get_value(w.run, 0, &v));
     assert_int_equal(v.kind, CHECKPOINT_FAILED);
-    assert_string_equal(v.error->data,
-                        "{\"code\":\"NOT_FOUND\",\"message\":\"item 2: as told\"}");
+    assert_string_equal(v.error->data, "{\"code\":\"NOT_FOUND\",\"message\":\"item 2: as told\"}");
     assert_string_equal(w.error->data,
                         "{\"code\":\"NOT_FOUND\",\"message\":\"item 2: as told\",\"step\":\"a\"}");
     assert_over(&w, RUN_FAILED, "E a, R a[1], R a[3], F a[2], F a[0], F a");
@@ -170,14 +172,16 @@ static void test_waits_as_items(void **state)
     rig w;
 
     (void)state;
-    rig_open(&w, HEAD "{'id':'a','executor':'wait','with':{'duration':'1s'},"
-                        "'for_each':'${input.list}','max_parallel':2}]}", NULL);
+    rig_open(&w,
+             HEAD "{'id':'a','executor':'wait','with':{'duration':'1s'},"
+                  "'for_each':'${input.list}','max_parallel':2}]}",
+             NULL);
     rig_pump(&w);
     list(&w, "a", 3, "x");
     assert_string_equal(rig_doing(&w), "?a[0],?a[1]");
     for (uint32_t i = 0; i < 2; i++)
         rig_answer(&w, rig_find(&w, RUN_EVALUATE, "a", i),
-                     (run_answer){.due_ms = w.now_ms + 20 - i});
+                   (run_answer){.due_ms = w.now_ms + 20 - i});
     rig_pump(&w);
     rig_store(&w);
     rig_restart(&w, ANY);
@@ -205,10 +209,12 @@ static void test_after_a_restart_the_list_must_be_the_same(void **state)
         uint64_t count;
         const char *items, *error;
     } cases[] = {
-        {3, "y", "{\"code\":\"DATA_LOSS\",\"message\":\"for_each: the list is not what it was "
-                 "before the restart: 3 items, were 3, others\",\"step\":\"a\"}"},
-        {4, "x", "{\"code\":\"DATA_LOSS\",\"message\":\"for_each: the list is not what it was "
-                 "before the restart: 4 items, were 3\",\"step\":\"a\"}"},
+        {3, "y",
+         "{\"code\":\"DATA_LOSS\",\"message\":\"for_each: the list is not what it was "
+         "before the restart: 3 items, were 3, others\",\"step\":\"a\"}"},
+        {4, "x",
+         "{\"code\":\"DATA_LOSS\",\"message\":\"for_each: the list is not what it was "
+         "before the restart: 4 items, were 3\",\"step\":\"a\"}"},
     };
 
     (void)state;

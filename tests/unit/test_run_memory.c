@@ -31,8 +31,7 @@ static void answer_first(rig *w)
         rig_answer(w, o, (run_answer){.truth = true, .count = 9, .due_ms = w->now_ms + 500});
     else if (o->step == rig_number(w, "c") && o->attempt == 1 && !o->stopped)
         rig_sleep(w);
-    else if (o->step == rig_number(w, "e") ||
-             (o->step != rig_number(w, "a") && o->attempt == 1))
+    else if (o->step == rig_number(w, "e") || (o->step != rig_number(w, "a") && o->attempt == 1))
         rig_end_with(w, o, ORCH_E_UNAVAILABLE, NULL, false);
     else
         rig_end_with(w, o, 0, "{}", false);

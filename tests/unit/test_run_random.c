@@ -284,14 +284,13 @@ static void answer(game *g, outstanding *o)
     bool is_output = o->kind == RUN_EVALUATE && o->what == RUN_OUTPUT;
 
     if (o->kind == RUN_EVALUATE)
-        rig_answer(
-            &g->w, o,
-            (run_answer){.truth = fate_of_when(g, step),
-                         .count = fate(g, step, 0, 4, 5),
-                         .due_ms = 1000000 + fate(g, step, o->index, 5, 500),
-                         .code = !is_output && fate(g, step, o->index, 6 + o->what, 25) == 0
-                                     ? ORCH_E_INVALID_ARGUMENT
-                                     : 0});
+        rig_answer(&g->w, o,
+                   (run_answer){.truth = fate_of_when(g, step),
+                                .count = fate(g, step, 0, 4, 5),
+                                .due_ms = 1000000 + fate(g, step, o->index, 5, 500),
+                                .code = !is_output && fate(g, step, o->index, 6 + o->what, 25) == 0
+                                            ? ORCH_E_INVALID_ARGUMENT
+                                            : 0});
     else if (o->stopped)
         rig_end_with(&g->w, o, chance(g, 20) ? 0 : o->stopped, NULL, chance(g, 50));
     else if (!hangs(g, o))

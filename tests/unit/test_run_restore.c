@@ -185,8 +185,8 @@ static void answer_first(rig *w)
         rig_answer(w, o, (run_answer){.truth = true, .count = 3, .due_ms = w->now_ms + 50});
     else
         rig_end_with(w, o,
-                       o->attempt == 1 && o->step >= EACH && o->step != PURE ? ORCH_E_ABORTED : 0,
-                       NULL, false);
+                     o->attempt == 1 && o->step >= EACH && o->step != PURE ? ORCH_E_ABORTED : 0,
+                     NULL, false);
 }
 
 static void finish(rig *w)

@@ -10,9 +10,9 @@
 #include "support/run_rig.h"
 #include "workflow/run_impl.h"
 
-#define HEAD "{'id':'w','version':'1.0.0','steps':["
+#define HEAD           "{'id':'w','version':'1.0.0','steps':["
 #define STEP(id, more) "{'id':'" id "','executor':'noop'" more "}"
-#define YEAR_MS (INT64_C(365) * 24 * 3600 * 1000)
+#define YEAR_MS        (INT64_C(365) * 24 * 3600 * 1000)
 
 static uint64_t lowest(void *ctx)
 {
@@ -28,8 +28,10 @@ static uint64_t highest(void *ctx)
 
 /* ---- When ------------------------------------------------------------------------------------ */
 
-#define POLICY(attempts, initial, max, elapsed, factor, jitter, mask) \
-    {(attempts), (initial), (max), (elapsed), (factor), (jitter), (mask)}
+#define POLICY(attempts, initial, max, elapsed, factor, jitter, mask)       \
+    {                                                                       \
+        (attempts), (initial), (max), (elapsed), (factor), (jitter), (mask) \
+    }
 
 static void test_table_of_times(void **state)
 {
@@ -123,8 +125,10 @@ static void test_the_next_attempt_waits_for_store_and_time(void **state)
     rig w;
 
     (void)state;
-    rig_open(&w, HEAD STEP("a", ",'retry':{'max_attempts':3,'initial_interval':'100ms',"
-                                  "'backoff':2,'jitter':0}") "]}", NULL);
+    rig_open(&w,
+             HEAD STEP("a", ",'retry':{'max_attempts':3,'initial_interval':'100ms',"
+                            "'backoff':2,'jitter':0}") "]}",
+             NULL);
     rig_pump(&w);
     w.now_ms += 7;
     rig_end(&w, "a", INDEX_NONE, ORCH_E_UNAVAILABLE);
@@ -157,9 +161,9 @@ static void test_the_next_attempt_waits_for_store_and_time(void **state)
 
 static void test_some_failures_are_not_retried(void **state)
 {
-    static const char json[] = HEAD STEP("a", ",'retry':{'max_attempts':3,'initial_interval':'0',"
-                                              "'max_elapsed':'1s','non_retryable':['NOT_FOUND']}")
-        "]}";
+    static const char json[] = HEAD STEP("a",
+                                         ",'retry':{'max_attempts':3,'initial_interval':'0',"
+                                         "'max_elapsed':'1s','non_retryable':['NOT_FOUND']}") "]}";
     rig w;
 
     (void)state;
@@ -208,9 +212,9 @@ static void test_a_retry_goes_on_while_the_run_is_failing(void **state)
 
 /* ---- Timeouts -------------------------------------------------------------------------------- */
 
-static const char timed[] = HEAD STEP("a", ",'timeout':'500ms','retry':{'max_attempts':2,"
-                                           "'initial_interval':'0','non_retryable':['ABORTED']}")
-    "]}";
+static const char timed[] = HEAD STEP("a",
+                                      ",'timeout':'500ms','retry':{'max_attempts':2,"
+                                      "'initial_interval':'0','non_retryable':['ABORTED']}") "]}";
 
 static void test_a_timeout_stops_the_attempt_and_counts_as_its_failure(void **state)
 {
@@ -327,9 +331,9 @@ static void test_a_wait_whose_duration_is_wrong_fails(void **state)
     (void)state;
     rig_open(&w, HEAD "{'id':'a','executor':'wait','with':{'duration':'1s'}}]}", NULL);
     rig_pump(&w);
-    rig_answer(&w, &w.out[0],
-                 (run_answer){.code = ORCH_E_INVALID_ARGUMENT,
-                              .error = bytes_new(error, sizeof error - 1)});
+    rig_answer(
+        &w, &w.out[0],
+        (run_answer){.code = ORCH_E_INVALID_ARGUMENT, .error = bytes_new(error, sizeof error - 1)});
     assert_failed(&w, "{\"code\":\"ABORTED\",\"message\":\"m\",\"step\":\"a\","
                       "\"data\":{\"x\":[1]}}");
 }

@@ -42,7 +42,7 @@ static void memory_flush(void *self)
     for (store_unit *u = s->submitted; u; u = u->next) {
         u->result = memory_apply(s, u);
         s->stats.units++;
-    atomic_fetch_add_explicit(&s->queued, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&s->queued, 1, memory_order_relaxed);
     }
     s->stats.batches++;
     pthread_mutex_unlock(&s->lock);

@@ -94,7 +94,7 @@ typedef struct memory_store {
     heap wakes;  /* SUSPENDED with wake_ms */
     uint64_t not_ended;
     uint64_t last_execution; /* highest key */
-    store_stats stats; /* but for `queued` */
+    store_stats stats;       /* but for `queued` */
     atomic_uint_least64_t queued;
 } memory_store;
 
