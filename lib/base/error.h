@@ -20,7 +20,7 @@ static inline int32_t error_is(int32_t code)
 }
 
 void error_set_va(orch_error **out, int32_t code, const char *about, const char *format,
-                  va_list args);
+                  va_list args) __attribute__((format(printf, 4, 0)));
 void error_set_no_memory(orch_error **out);
 /* The usual answer to a failed allocation. */
 static inline int32_t error_no_memory(orch_error **out)

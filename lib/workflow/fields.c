@@ -82,7 +82,8 @@ static int32_t fail(reader *r, int32_t code, const char *below, const char *mess
     return code;
 }
 
-static int32_t fail_with(reader *r, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static int32_t fail_with(reader *r, const char *format,
+                                                               va_list args)
 {
     orch_error *told = NULL;
     int32_t code = ORCH_E_INVALID_ARGUMENT;

@@ -92,8 +92,8 @@ static const char *const invalid[] = {
     "+justmeta",
     "9.8.7+meta+meta",
     "9.8.7-whatever+meta+meta",
-    "99999999999999999999999.999999999999999999.99999999999999999----RC-SNAPSHOT.12.09.1--------"
-    "------------------------..12",
+    ("99999999999999999999999.999999999999999999.99999999999999999----RC-SNAPSHOT.12.09.1--------"
+     "------------------------..12"),
     /* Ours. The first stands among the valid ones there: it does not fit 64 bits, which is an
      * error here. */
     "99999999999999999999999.999999999999999999.99999999999999999",
