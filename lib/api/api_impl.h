@@ -59,6 +59,8 @@ void orch_unref(orch_v2 *o);
 /* ---- check.c: arguments. Each answers INVALID_ARGUMENT with the argument's name ---------------------------- */
 
 int32_t check_not_null(const void *p, const char *name, orch_error **err);
+/* The same for a function, which C does not let pass as a `void *`. */
+int32_t check_given(bool given, const char *name, orch_error **err);
 /* Not NULL, and this is the process that made it: else FAILED_PRECONDITION. */
 int32_t check_orch(const orch_v2 *o, orch_error **err);
 /* The same, and not after stop. */

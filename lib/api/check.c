@@ -5,9 +5,14 @@
 #include "api/api_impl.h"
 #include "base/text.h"
 
+int32_t check_given(bool given, const char *name, orch_error **err)
+{
+    return given ? 0 : error_set(err, ORCH_E_INVALID_ARGUMENT, name, "%s must not be NULL", name);
+}
+
 int32_t check_not_null(const void *p, const char *name, orch_error **err)
 {
-    return p ? 0 : error_set(err, ORCH_E_INVALID_ARGUMENT, name, "%s must not be NULL", name);
+    return check_given(p != NULL, name, err);
 }
 
 int32_t check_orch(const orch_v2 *o, orch_error **err)

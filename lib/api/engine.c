@@ -69,7 +69,7 @@ int32_t orch_engine_register_executor(orch_engine *engine, const char *name, orc
     executor x;
 
     if (!rc)
-        rc = check_not_null((const void *)(uintptr_t)fn, "fn", err);
+        rc = check_given(fn != NULL, "fn", err);
     if (!rc)
         rc = check_running(engine->orch, err);
     if (!rc)

@@ -319,7 +319,7 @@ int32_t orch_execution_on_end(orch_execution *execution, orch_execution_fn fn, v
     int32_t rc = check_not_null(execution, "execution", err);
 
     if (!rc)
-        rc = check_not_null((const void *)(uintptr_t)fn, "fn", err);
+        rc = check_given(fn != NULL, "fn", err);
     if (!rc)
         rc = check_orch(execution->orch, err);
     if (!rc)

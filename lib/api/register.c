@@ -97,7 +97,7 @@ int32_t orch_v2_register_workflow(orch_v2 *orch, const char *id, const char *ver
     if (!rc)
         rc = check_version(version, err);
     if (!rc)
-        rc = check_not_null((const void *)(uintptr_t)builder, "builder", err);
+        rc = check_given(builder != NULL, "builder", err);
     if (!rc)
         rc = check_json(metadata_json, metadata_len, "metadata_json", METADATA_MAX_BYTES, false,
                         &metadata, err);
