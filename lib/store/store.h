@@ -209,9 +209,9 @@ typedef struct store_ops {
     /* Take all shards for `owner`: raises and commits the term. Blocking; before the first submit. */
     int32_t (*lease)(void *self, const char *owner, int64_t now_ms, uint64_t *out_term,
                      orch_error **err);
-    /* Any thread. `definition` 0 = all. `texts`: with text. */
-    int32_t (*load_definitions)(void *self, uint64_t definition, bool texts, definition_page *out,
-                                orch_error **err);
+    /* Any thread. `definition` 0 = all. `with_texts`: each with its text. */
+    int32_t (*load_definitions)(void *self, uint64_t definition, bool with_texts,
+                                definition_page *out, orch_error **err);
     /* By key, or by id where id is not NULL. NOT_FOUND. */
     int32_t (*load_execution)(void *self, uint64_t key, const char *id, execution_row *out,
                               orch_error **err);

@@ -103,8 +103,8 @@ int32_t memory_apply(memory_store *s, store_unit *u); /* apply.c: all of the uni
 
 /* ---- read.c: the slots of store_ops ---------------------------------------------------------- */
 
-int32_t memory_load_definitions(void *self, uint64_t definition, bool texts, definition_page *out,
-                                orch_error **err);
+int32_t memory_load_definitions(void *self, uint64_t definition, bool with_texts,
+                                definition_page *out, orch_error **err);
 int32_t memory_load_execution(void *self, uint64_t key, const char *id, execution_row *out,
                               orch_error **err);
 int32_t memory_list_executions(void *self, const execution_filter *f, execution_page *out,

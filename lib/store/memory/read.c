@@ -46,15 +46,15 @@ static int32_t copy_definitions(memory_store *s, uint64_t definition, bool texts
     return 0;
 }
 
-int32_t memory_load_definitions(void *self, uint64_t definition, bool texts, definition_page *out,
-                                orch_error **err)
+int32_t memory_load_definitions(void *self, uint64_t definition, bool with_texts,
+                                definition_page *out, orch_error **err)
 {
     memory_store *s = self;
     definition_page page = {0};
     int32_t rc;
 
     pthread_mutex_lock(&s->lock);
-    rc = copy_definitions(s, definition, texts, &page);
+    rc = copy_definitions(s, definition, with_texts, &page);
     pthread_mutex_unlock(&s->lock);
     if (rc == 0) {
         *out = page;

@@ -205,8 +205,8 @@ bool commit_quitting(sqlite_store *s);
 
 int32_t sqlite_marks(void *self, uint64_t *out_execution_key, uint64_t *out_definition_key,
                      orch_error **err);
-int32_t sqlite_load_definitions(void *self, uint64_t definition, bool texts, definition_page *out,
-                                orch_error **err);
+int32_t sqlite_load_definitions(void *self, uint64_t definition, bool with_texts,
+                                definition_page *out, orch_error **err);
 int32_t sqlite_load_execution(void *self, uint64_t key, const char *id, execution_row *out,
                               orch_error **err);
 int32_t sqlite_list_executions(void *self, const execution_filter *f, execution_page *out,
