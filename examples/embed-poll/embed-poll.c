@@ -60,7 +60,7 @@ static char *make_input(const char *line)
         else
             *p++ = *line;
     }
-    strcpy(p, "\"}");
+    memcpy(p, "\"}", sizeof "\"}");
     return json;
 }
 

@@ -8,8 +8,6 @@
 #include "base/error.h"
 #include "base/mem.h"
 
-extern char **environ;
-
 struct orch_config {
     char *values[KEY_COUNT]; /* what was set; NULL = the default */
     char engine_id[256];     /* defaults that depend on the machine */

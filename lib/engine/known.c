@@ -71,6 +71,6 @@ void known_release(engine *e, known_definition *k)
 
 void known_free_all(engine *e)
 {
-    while (!list_empty(&e->known_lru))
-        forget(e, LIST_ENTRY(e->known_lru.next, known_definition, lru));
+    while (e->known)
+        forget(e, e->known);
 }

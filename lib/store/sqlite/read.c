@@ -188,7 +188,7 @@ int32_t sqlite_load_execution(void *self, uint64_t key, const char *id, executio
     sqlite_store *s = self;
     char made[EXECUTION_ID_LEN + 1];
     bool is_made = id && execution_id_parse(id, &key);
-    execution_row row;
+    execution_row row = {0};
     reader *r;
     int rc;
     int32_t result = reader_take(s, &r, err);
