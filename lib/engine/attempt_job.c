@@ -61,7 +61,7 @@ static void tell_run(slot *s, uint32_t step, uint32_t index, uint32_t number, in
 
     if (r->code && !r->error)
         result.error = error_json(r->code, orch_code_name(r->code), NULL);
-    run_attempt_ended(s->run, step, index, number, &result, s->engine->now_ms);
+    run_attempt_ended(s->run, ROLE_STEP, step, index, number, &result, s->engine->now_ms);
 }
 
 void attempt_finished(attempt_job *j)

@@ -310,7 +310,7 @@ static void keep_inbox(slot *s, inbox_note *n)
     }
     s->start->inbox = grown;
     grown[s->start->inbox_count++] = *n;
-    n->payload = NULL;
+    *n = (inbox_note){0};
 }
 
 static void on_definition(slot *s, message *m)

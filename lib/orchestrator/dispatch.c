@@ -46,8 +46,17 @@ static bool take_inbox(message_start *s, inbox_page *inbox)
     for (size_t i = 0; i < inbox->count; i++) {
         inbox_item *item = &inbox->rows[i];
 
-        s->inbox[i] = (inbox_note){item->seq, item->kind, item->payload};
-        item->payload = NULL;
+        s->inbox[i] = (inbox_note){.seq = item->seq,
+                                   .kind = item->kind,
+                                   .state = item->state,
+                                   .step = item->step,
+                                   .index = item->index,
+                                   .attempt = item->attempt,
+                                   .name = item->name,
+                                   .correlation = item->correlation,
+                                   .payload = item->payload};
+        item->name = NULL;
+        item->correlation = item->payload = NULL;
     }
     s->inbox_count = (uint32_t)inbox->count;
     return true;
@@ -208,7 +217,7 @@ void dispatch_inbox(live *l, uint64_t seq, uint8_t kind, bytes *payload)
         dispatch_again(l); /* the next hand-over brings the whole inbox */
         return;
     }
-    m->inbox = (inbox_note){seq, kind, bytes_ref(payload)};
+    m->inbox = (inbox_note){.seq = seq, .kind = kind, .payload = bytes_ref(payload)};
     channel_send(l->channel, m);
 }
 

@@ -300,7 +300,7 @@ static void read_page(read_job *r)
 {
     store *s = &r->o->ports.store;
 
-    r->code = s->ops->load_runnable(s->self, r->key, r->limit, &r->page, &r->error);
+    r->code = s->ops->load_runnable(s->self, 5, NULL, r->key, r->limit, &r->page, &r->error);
 }
 
 static void page_back(read_job *r)

@@ -75,39 +75,125 @@ typedef struct execution_row {
     uint32_t run;        /* 1, 2, … */
     uint8_t state;       /* enum execution_state */
     bool paused;
+    uint8_t priority; /* 0 to 9; higher ones are handed over first */
+    bool abandoned;   /* it goes on when its parent is cancelled */
+    uint32_t depth;   /* parents above it */
+    uint64_t parent;  /* key of the parent; 0 = none. The rest of it says whose child it is */
+    uint32_t parent_run, parent_step, parent_index,
+        parent_attempt; /* parent_step STEP_NONE: started by a task, told nothing */
+    char *limit_key;    /* concurrency and rate limits of that name hold for it; NULL = none */
+    char *affinity;     /* what balancers hash; NULL = the workflow's id */
+    bytes *
+        attributes; /* JSON object of texts, numbers and booleans: the caller's, for lists; NULL = {} */
     int64_t accepted_ms;
     int64_t deadline_ms; /* 0 = none */
-    int64_t wake_ms;     /* SUSPENDED: when to wake it; 0 = only its inbox can */
-    int64_t ended_ms;    /* 0 = not ended */
-    uint64_t inbox_seq;  /* of the newest inbox item that was put; 0 = none yet */
-    bytes *input;        /* JSON, NULL = {} */
-    bytes *output;       /* JSON, NULL = null */
-    bytes *error;        /* JSON {"code","message",…}, NULL = none */
+    int64_t
+        wake_ms; /* SUSPENDED: when to wake it (also of a delayed start); 0 = only its inbox can */
+    uint64_t
+        wake_inbox; /* SUSPENDED: the inbox_seq from which on a COUNTED item wakes it; WAKE_NEVER: of items only a FORCED one
+                          * does (a delayed start) */
+    int64_t ended_ms;   /* 0 = not ended */
+    uint64_t inbox_seq; /* of the newest inbox item that was put; 0 = none yet */
+    bytes *input;       /* JSON, NULL = {} */
+    bytes *output;      /* JSON, NULL = null */
+    bytes *error;       /* JSON {"code","message",…}, NULL = none */
 } execution_row;
 
-enum inbox_kind { INBOX_CANCEL = 1, INBOX_SIGNAL = 2, INBOX_CHILD_ENDED = 3, INBOX_PAUSE = 4 };
+enum inbox_kind {
+    INBOX_CANCEL = 1,
+    INBOX_SIGNAL = 2,
+    INBOX_CHILD_ENDED = 3,
+    INBOX_WAKE =
+        4, /* says nothing: something about the execution itself has changed (pause, priority) */
+};
 
+/* Whether an item wakes a suspended execution, that is makes it OPEN in the same transaction. */
+enum inbox_urgency {
+    INBOX_COUNTED, /* if its seq is at least the row's wake_inbox: children that succeeded */
+    INBOX_URGENT,  /* unless wake_inbox is WAKE_NEVER: signals, children that did not */
+    INBOX_FORCED,  /* always: cancels */
+};
+#define WAKE_NEVER INT64_MAX
+
+/* As inbox_note of the transport. */
 typedef struct inbox_item {
     uint64_t seq; /* 1, 2, … within the execution */
     uint8_t kind; /* enum inbox_kind */
+    uint8_t state;
+    uint32_t step, index, attempt;
     int64_t at_ms;
+    char *name;
+    bytes *correlation;
     bytes *payload; /* JSON, NULL = null */
 } inbox_item;
+
+/* What was done to an execution from outside, and by whom: cancel, pause, retry, … */
+typedef struct control_row {
+    uint64_t seq;       /* 1, 2, … within the execution */
+    uint64_t execution; /* 0: of a workflow or of everything */
+    int64_t at_ms;
+    char *
+        action; /* "cancel", "terminate", "pause", "resume", "retry", "rerun", "fork", "signal", "set_priority", "set_limit" */
+    char *who;  /* NULL = not said */
+    char *why;  /* NULL = not said */
+    char *detail; /* of what: a step, a version, a workflow; NULL */
+} control_row;
+
+/* How an earlier run of an execution ended, once a retry or rerun has started the next. */
+typedef struct run_row {
+    uint32_t run;
+    uint8_t state;
+    int64_t ended_ms;
+    bytes *output, *error;
+} run_row;
+
+/* Whether a start with a key that was used before does something. */
+enum start_key_policy {
+    START_KEY_RETURN, /* the existing execution is the answer */
+    START_KEY_REFUSE, /* ALREADY_EXISTS */
+    START_KEY_ANEW,   /* if the existing one has ended, else as RETURN */
+};
+
+typedef struct start_key {
+    char *workflow; /* keys of different workflows do not meet */
+    char *key;
+    uint8_t policy; /* enum start_key_policy */
+    int64_t
+        expires_ms; /* from then on as if it had not been used; 0 = while its execution is in the store */
+    int64_t now_ms;
+    uint64_t existing; /* out: the execution that has it; 0 = this one */
+} start_key;
+
+/* A named value of the orchestrator's own that must survive: limits, what is paused. */
+typedef struct setting_row {
+    char *name;   /* "limit/KEY", "pause/WORKFLOW", "pause/" (everything) */
+    bytes *value; /* JSON; NULL deletes it */
+} setting_row;
 
 void definition_row_clear(definition_row *row);
 void execution_row_clear(execution_row *row);
 void inbox_item_clear(inbox_item *item);
+void control_row_clear(control_row *row);
+void run_row_clear(run_row *row);
+void setting_row_clear(setting_row *row);
 
 /* ---- writing --------------------------------------------------------------------------------------------- */
 
 /* What changes of an execution's row. */
 typedef struct execution_update {
     uint8_t state;
-    int64_t ended_ms; /* set with an end */
-    int64_t wake_ms;  /* set with SUSPENDED */
+    int64_t ended_ms;    /* set with an end */
+    int64_t wake_ms;     /* set with SUSPENDED */
+    uint64_t wake_inbox; /* set with SUSPENDED */
     bytes *output;
     bytes *error;
 } execution_update;
+
+/* What changes of it beside its state. */
+typedef struct execution_setting {
+    int8_t paused;   /* 0, 1; -1 = as it is */
+    int8_t priority; /* 0 to 9; -1 = as it is */
+} execution_setting;
 
 /* Owned by the submitter, borrowed by the adapter from submit until reap gives it back; so are the things it points
  * to (an adapter that keeps bytes takes references). Operations run in the order of the members; each is optional. */
@@ -121,21 +207,46 @@ typedef struct store_unit {
     bool must_be_open; /* the execution `key` exists and has no end: else FAILED_PRECONDITION */
     bool check_inbox;  /* its inbox_seq is `inbox_seen`: else ABORTED */
     uint64_t inbox_seen;
+    bool
+        must_have_ended; /* the execution `key` exists (else NOT_FOUND) and has ended with run `run` - 1 (else
+                           * FAILED_PRECONDITION) */
+    uint32_t
+        inbox_limit; /* with inbox_put: at most so many items of its kind are there already, else RESOURCE_EXHAUSTED; 0 = any
+                           * number */
 
     /* Operations. */
     definition_row *definition; /* insert; ALREADY_EXISTS if (workflow, version) or key is there */
     execution_row *accept;      /* insert; ALREADY_EXISTS if the id or key is there */
+    start_key *
+        start_key; /* with accept: if the key is taken nothing takes place, start_key.existing is set, and the result is
+                                 * ALREADY_EXISTS */
     uint64_t
         key; /* the execution that the rest is about; it must exist (else NOT_FOUND, except that a
                                   * bare append of checkpoints without must_be_open may not look) */
     uint32_t run;
-    checkpoint
-        *checkpoints; /* append; one that is there already (same run and seq) is passed over */
+    checkpoint *
+        checkpoints; /* append; one that is there already (same run and seq) is passed over. One with `inbox` deletes
+                       * that item */
     uint32_t checkpoint_count;
     inbox_item *inbox_put;   /* append one; the adapter gives it its seq (row.inbox_seq + 1) */
+    uint8_t inbox_urgency;   /* enum inbox_urgency: whether it makes a SUSPENDED execution OPEN */
     uint64_t inbox_consumed; /* delete items with seq <= this; 0 = none */
-    execution_update
-        *update; /* also raises the row's run to `run` where that is higher (a retry) */
+    execution_update *
+        update; /* also raises the row's run to `run` where that is higher (a retry): then the end that the row holds is kept
+                  * as a run_row */
+    execution_setting *setting;
+    /* Append `notify` to the inbox of another execution, if that has not ended and is in that run; else that is passed over
+     * without a word: notify->seq is 0 then. notify_woke: it was SUSPENDED and is OPEN now. */
+    inbox_item *notify;
+    uint64_t notify_key;
+    uint32_t notify_run;
+    uint8_t notify_urgency;
+    bool notify_woke; /* out */
+    control_row
+        *control; /* append; the adapter gives it its seq. control->execution is `key`, or 0 */
+    setting_row *put_setting;
+    bool
+        purge; /* the execution `key` and all that belongs to it is deleted, if it has ended (else FAILED_PRECONDITION) */
 
     int32_t result;                     /* out: 0 or a negative code */
     void *owner;                        /* the submitter's */
@@ -151,8 +262,15 @@ typedef struct execution_filter { /* zero members do not filter */
     const char *workflow;
     const char *version;
     int64_t accepted_from_ms, accepted_to_ms; /* half open */
-    uint32_t limit;                           /* rows; 0 = 100 */
-    bool payloads;                            /* with input, output, error */
+    int64_t ended_from_ms,
+        ended_to_ms;       /* half open; with either, those that have not ended do not pass */
+    uint64_t parent;       /* children of that one */
+    const char *start_key; /* started with that key; with workflow */
+    const char *limit_key;
+    const char *attribute, *attribute_value; /* that attribute has that value; JSON text */
+    int8_t paused;                           /* 1: only paused ones; 2: only others */
+    uint32_t limit;                          /* rows; 0 = 100 */
+    bool payloads;                           /* with input, output, error */
 } execution_filter;
 
 typedef struct execution_page {
@@ -173,6 +291,21 @@ typedef struct inbox_page {
     size_t count;
 } inbox_page;
 
+typedef struct control_page {
+    control_row *rows;
+    size_t count;
+} control_page;
+
+typedef struct run_page {
+    run_row *rows;
+    size_t count;
+} run_page;
+
+typedef struct setting_page {
+    setting_row *rows;
+    size_t count;
+} setting_page;
+
 typedef struct definition_page {
     definition_row *rows;
     size_t count;
@@ -182,6 +315,9 @@ void execution_page_clear(execution_page *p);
 void checkpoint_page_clear(checkpoint_page *p);
 void inbox_page_clear(inbox_page *p);
 void definition_page_clear(definition_page *p);
+void control_page_clear(control_page *p);
+void run_page_clear(run_page *p);
+void setting_page_clear(setting_page *p);
 
 /* ---- the port -------------------------------------------------------------------------------------------- */
 
@@ -221,14 +357,27 @@ typedef struct store_ops {
     int32_t (*load_checkpoints)(void *self, uint64_t key, uint32_t run, uint64_t after_seq,
                                 uint32_t limit, checkpoint_page *out, orch_error **err);
     int32_t (*load_inbox)(void *self, uint64_t key, inbox_page *out, orch_error **err);
-    /* Executions that can run whatever the time is: OPEN, or SUSPENDED with something in the inbox; oldest first. */
-    int32_t (*load_runnable)(void *self, uint64_t after_key, uint32_t limit, execution_page *out,
+    /* Executions of a priority that can run whatever the time is: OPEN and not paused; oldest first. `limit_key` NULL = all. */
+    int32_t (*load_runnable)(void *self, uint8_t priority, const char *limit_key,
+                             uint64_t after_key, uint32_t limit, execution_page *out,
                              orch_error **err);
-    /* At most `limit` of the suspended executions whose wake_ms is at most wake_by_ms; more may be left. */
+    /* At most `limit` of the suspended executions, not paused, whose wake_ms is at most wake_by_ms; more may be left. */
     int32_t (*load_due)(void *self, int64_t wake_by_ms, uint32_t limit, execution_page *out,
                         orch_error **err);
-    /* The earliest wake_ms of a suspended execution; INT64_MAX = none. */
+    /* The earliest wake_ms of a suspended execution that is not paused; INT64_MAX = none. */
     int32_t (*next_wake)(void *self, int64_t *out_ms, orch_error **err);
+    /* What was done to an execution (0: to workflows and everything), in order of seq, from after_seq on. */
+    int32_t (*load_controls)(void *self, uint64_t key, uint64_t after_seq, uint32_t limit,
+                             control_page *out, orch_error **err);
+    /* How its earlier runs ended, oldest first. */
+    int32_t (*load_runs)(void *self, uint64_t key, run_page *out, orch_error **err);
+    /* Settings whose name begins with `prefix`. */
+    int32_t (*load_settings)(void *self, const char *prefix, setting_page *out, orch_error **err);
+    /* Ended executions for purging, oldest end first: keys of those that ended before `ended_before_ms`, and of those beyond the
+     * `keep` newest (0 = all are kept); not a child whose parent is still open. At most `limit`; the adapter bounds the rows it
+     * looks at. */
+    int32_t (*load_expired)(void *self, int64_t ended_before_ms, uint64_t keep, uint32_t limit,
+                            uint64_t *out_keys, uint32_t *out_count, orch_error **err);
     /* How many executions are not ended. */
     int32_t (*count_open)(void *self, uint64_t *out, orch_error **err);
     void (*get_stats)(void *self, store_stats *out); /* any thread */

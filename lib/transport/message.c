@@ -23,6 +23,15 @@ static void checkpoints_clear(checkpoint *rows, uint32_t count)
         checkpoint_clear(&rows[i]);
 }
 
+void inbox_note_clear(inbox_note *n)
+{
+    mem_free(n->name);
+    bytes_unref(n->correlation);
+    bytes_unref(n->payload);
+    n->name = NULL;
+    n->correlation = n->payload = NULL;
+}
+
 void message_start_free(message_start *s)
 {
     if (!s)
@@ -30,7 +39,7 @@ void message_start_free(message_start *s)
     checkpoints_clear(s->checkpoints, s->checkpoint_count);
     mem_free(s->checkpoints);
     for (uint32_t i = 0; i < s->inbox_count; i++)
-        bytes_unref(s->inbox[i].payload);
+        inbox_note_clear(&s->inbox[i]);
     mem_free(s->inbox);
     bytes_unref(s->input);
     mem_free(s->execution);
@@ -45,7 +54,7 @@ static void clear(message *m)
         bytes_unref(m->definition.text);
         definition_unref(m->definition.parsed);
         break;
-    case MESSAGE_INBOX: bytes_unref(m->inbox.payload); break;
+    case MESSAGE_INBOX: inbox_note_clear(&m->inbox); break;
     case MESSAGE_REFUSED: bytes_unref(m->refused.message); break;
     case MESSAGE_REPORT:
         checkpoints_clear(m->rows, m->report.count);

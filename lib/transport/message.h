@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/digest.h"
 #include "workflow/checkpoint.h"
+#include "workflow/child.h"
 #include "workflow/definition.h"
 
 /* A hand-over's number. A higher one overrules; engines and the orchestrator refuse what comes from a lower one. */
@@ -27,18 +28,22 @@ static inline int epoch_compare(epoch a, epoch b)
 
 enum message_kind {
     /* Orchestrator to engine. */
-    MESSAGE_START,      /* take this execution */
-    MESSAGE_ATTACH,     /* go on after a broken channel */
-    MESSAGE_DEFINITION, /* the answer to NEED_DEFINITION */
-    MESSAGE_ACK,        /* stored up to seq */
-    MESSAGE_INBOX,      /* something to be told to the execution */
-    MESSAGE_STOP,       /* your epoch is old: drop it, tell nobody */
+    MESSAGE_START,         /* take this execution */
+    MESSAGE_ATTACH,        /* go on after a broken channel */
+    MESSAGE_DEFINITION,    /* the answer to NEED_DEFINITION */
+    MESSAGE_ACK,           /* stored up to seq */
+    MESSAGE_INBOX,         /* something to be told to the execution */
+    MESSAGE_STOP,          /* your epoch is old: drop it, tell nobody */
+    MESSAGE_CHILD_REFUSED, /* the answer to START_CHILD, if it could not be started */
+    MESSAGE_PAUSE,         /* start nothing more, or go on */
     /* Engine to orchestrator. */
     MESSAGE_ACCEPTED,        /* answer to START and ATTACH: instance, last_seq it has made */
     MESSAGE_REFUSED,         /* answer to START and ATTACH: code and message */
     MESSAGE_NEED_DEFINITION, /* by digest */
     MESSAGE_STEP_STARTED,    /* an attempt that did not end at once runs; not stored */
     MESSAGE_REPORT, /* checkpoints, in order of seq; with `end` or `suspend`, the last ones */
+    MESSAGE_START_CHILD, /* start the child of a step, whose CHECKPOINT_CHILD is stored; again does nothing */
+    MESSAGE_CANCEL_CHILD, /* put a cancel into its inbox */
 };
 
 enum report_end { REPORT_GOES_ON, REPORT_COMPLETED, REPORT_SUSPENDED };
@@ -55,13 +60,33 @@ typedef struct message_start {
     uint32_t inbox_count;
     int64_t accepted_ms;
     int64_t deadline_ms; /* 0 = none */
+    bool paused;
+    char *parent; /* id of the parent execution; NULL = none */
 } message_start;
 
+/* Something from the inbox. The numbers of `kind` are those of the store's enum inbox_kind, and the protocol's. */
 typedef struct inbox_note {
     uint64_t seq;
-    uint8_t kind; /* enum inbox_kind of the store; numbers are the protocol's */
-    bytes *payload;
+    uint8_t kind;
+    uint8_t state;                 /* CHILD_ENDED: enum execution_state of the store */
+    uint32_t step, index, attempt; /* CHILD_ENDED: whose child */
+    char *name;                    /* SIGNAL */
+    bytes *correlation;            /* SIGNAL: JSON; NULL = none */
+    bytes *
+        payload; /* SIGNAL: JSON; CANCEL: the reason, a JSON string; CHILD_ENDED: output, or error if it did not succeed */
 } inbox_note;
+void inbox_note_clear(inbox_note *n);
+
+/* About the child execution of (step, index, attempt). */
+typedef struct message_child {
+    uint32_t step, index, attempt;
+    char *id;        /* of the child: child_id */
+    child_spec spec; /* START_CHILD */
+    int32_t code;    /* CHILD_REFUSED */
+    bool no_retry;   /* CHILD_REFUSED */
+    bytes *error;    /* CHILD_REFUSED: JSON; CANCEL_CHILD: the reason, a JSON string */
+} message_child;
+void message_child_free(message_child *c); /* NULL is harmless */
 
 typedef struct message {
     struct message *next;
@@ -98,12 +123,19 @@ typedef struct message {
             uint32_t step, index, attempt;
             int64_t at_ms;
         } step_started;
+        struct message_child *child; /* START_CHILD, CANCEL_CHILD, CHILD_REFUSED */
         struct {
-            uint8_t end;           /* enum report_end */
-            uint8_t state;         /* COMPLETED: enum run_state */
-            uint32_t count;        /* checkpoints, in `rows` */
-            uint64_t inbox_seen;   /* newest inbox item that the run has acted upon */
-            int64_t wake_ms;       /* SUSPENDED */
+            bool paused;
+        } pause;
+        struct {
+            uint8_t end;         /* enum report_end */
+            uint8_t state;       /* COMPLETED: enum run_state */
+            uint32_t count;      /* checkpoints, in `rows` */
+            uint64_t inbox_seen; /* newest inbox item that the run has acted upon */
+            int64_t wake_ms;     /* SUSPENDED: INT64_MAX = only its inbox wakes it */
+            uint32_t
+                wake_children; /* SUSPENDED: that many children must have succeeded before it is woken for one; 0 = at once */
+            bool children;         /* COMPLETED: it may have left children behind */
             bytes *output, *error; /* COMPLETED */
         } report;
     };

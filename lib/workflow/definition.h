@@ -32,12 +32,44 @@ typedef struct retry_policy {
     uint32_t non_retryable; /* bit n: canonical code n ends the step at once */
 } retry_policy;
 
+/* What is done about a step or a workflow that failed: `compensate`, `on_failure`. */
+typedef struct handler {
+    template *with;     /* NULL = no input */
+    int64_t timeout_ms; /* per attempt; 0 = none */
+    retry_policy retry;
+    uint16_t executor; /* index into definition.executors; of a task, not wait or workflow */
+    bool when_failed;  /* compensate: also if the step failed or was cancelled, so that what it did
+                        * is not known */
+} handler;
+
+/* A declared input or output. */
+enum field_type {
+    FIELD_ANY,
+    FIELD_STRING,
+    FIELD_INTEGER,
+    FIELD_NUMBER, /* an integer too */
+    FIELD_BOOLEAN,
+    FIELD_OBJECT,
+    FIELD_ARRAY,
+};
+
+typedef struct declared {
+    const char *name;
+    uint8_t type;     /* enum field_type */
+    bool optional;    /* `required: false`, or has a default */
+    json_t *fallback; /* of an input: the default; NULL = none. Never changed, read by any thread */
+} declared;
+
 /* What most steps do not have. */
 typedef struct step_extra {
-    template *when;        /* NULL = always */
-    template *for_each;    /* NULL = once */
-    uint32_t max_parallel; /* of a for_each; 0 = no limit of its own */
-    int64_t timeout_ms;    /* per attempt; 0 = none */
+    template *when;            /* NULL = always */
+    template *for_each;        /* NULL = once */
+    uint32_t max_parallel;     /* of a for_each; 0 = no limit of its own */
+    int64_t timeout_ms;        /* per attempt; 0 = none */
+    int64_t heartbeat_ms;      /* an attempt that says nothing for so long has failed; 0 = none */
+    const handler *compensate; /* NULL = none */
+    bool
+        continue_on_failure; /* its failure neither fails the run nor holds back what depends on it */
     retry_policy retry;
 } step_extra;
 
@@ -60,10 +92,15 @@ typedef struct definition {
     const char *id;
     const char *version;
     semver semver;
-    digest digest;      /* of `text` */
-    bytes *text;        /* canonical JSON of what was written */
-    int64_t timeout_ms; /* of an execution, from its acceptance; 0 = none */
-    template *output;   /* NULL: the output is null */
+    digest digest;                    /* of `text` */
+    bytes *text;                      /* canonical JSON of what was written */
+    int64_t timeout_ms;               /* of an execution, from its acceptance; 0 = none */
+    template *output;                 /* NULL: the output is null */
+    const handler *on_failure;        /* NULL = none */
+    const declared *inputs, *outputs; /* sorted by name */
+    uint32_t input_count, output_count;
+    bool has_inputs, has_outputs; /* declared, be it as {}: others are refused then */
+    bool compensates;             /* some step has `compensate` */
     const step *steps;
     uint32_t step_count;
     uint32_t edge_count; /* dependencies in all; edges holds twice as many entries */
@@ -90,6 +127,15 @@ int32_t definition_from_json(json_t *tree, const definition_limits *limits, defi
                              orch_error **err);
 definition *definition_ref(definition *d);
 void definition_unref(definition *d);
+
+/* Whether a value is what the definition declares: every required name there, no name but the declared
+ * ones, each of its type. NULL stands for {}. INVALID_ARGUMENT names the workflow, the name, what it
+ * is and what is allowed. Any thread. */
+int32_t definition_check_inputs(const definition *d, const json_t *input, orch_error **err);
+int32_t definition_check_outputs(const definition *d, const json_t *output, orch_error **err);
+/* The input with defaults for what it leaves out: a new reference, maybe to `input` itself. NULL if
+ * there is no memory. */
+json_t *definition_fill_inputs(const definition *d, json_t *input);
 
 /* The number of a step by its id. False if there is none. */
 bool definition_find_step(const definition *d, const char *id, size_t len, uint32_t *out);

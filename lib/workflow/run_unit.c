@@ -142,9 +142,10 @@ static node *find_attempt(run *r, place at, uint32_t attempt)
     return n;
 }
 
-void run_attempt_ended(run *r, uint32_t number, uint32_t index, uint32_t attempt,
-                       run_result *result, int64_t now_ms)
+void run_attempt_ended(run *r, enum run_role role, uint32_t number, uint32_t index,
+                       uint32_t attempt, run_result *result, int64_t now_ms)
 {
+    (void)role;
     place at = {number, index};
     node *n = find_attempt(r, at, attempt);
 

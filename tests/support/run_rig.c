@@ -302,7 +302,7 @@ void rig_end_with(rig *w, outstanding *o, int32_t code, const char *output, bool
         result.error = text_bytes(error);
     else
         result.output = text_bytes(output);
-    run_attempt_ended(w->run, was.step, was.index, was.attempt, &result, w->now_ms);
+    run_attempt_ended(w->run, ROLE_STEP, was.step, was.index, was.attempt, &result, w->now_ms);
 }
 
 void rig_end(rig *w, const char *step, uint32_t index, int32_t code)

@@ -227,7 +227,7 @@ static void dump_runnable(buf *b, store *s)
 
     buf_puts(b, "runnable");
     do {
-        assert_int_equal(s->ops->load_runnable(s->self, after, 7, &page, NULL), 0);
+        assert_int_equal(s->ops->load_runnable(s->self, 5, NULL, after, 7, &page, NULL), 0);
         for (size_t i = 0; i < page.count; i++)
             buf_printf(b, " %llu", (unsigned long long)page.rows[i].key);
         after = page.next_after;

@@ -427,7 +427,7 @@ static int32_t read_all(store_fixture *f, uint64_t key, int which)
 
     switch (which) {
     case 0: rc = f->s.ops->list_executions(f->s.self, &filter, &executions, NULL); break;
-    case 1: rc = f->s.ops->load_runnable(f->s.self, 0, 0, &executions, NULL); break;
+    case 1: rc = f->s.ops->load_runnable(f->s.self, 5, NULL, 0, 0, &executions, NULL); break;
     case 2: rc = f->s.ops->load_checkpoints(f->s.self, key, 1, 0, 0, &checkpoints, NULL); break;
     case 3: rc = f->s.ops->load_definitions(f->s.self, 0, true, &definitions, NULL); break;
     case 4: rc = f->s.ops->load_inbox(f->s.self, key, &inbox, NULL); break;

@@ -426,7 +426,7 @@ static void assert_runnable(store_fixture *f, const uint64_t *keys, size_t n)
     size_t seen = 0;
 
     do {
-        assert_int_equal(f->s.ops->load_runnable(f->s.self, after, 3, &page, NULL), 0);
+        assert_int_equal(f->s.ops->load_runnable(f->s.self, 5, NULL, after, 3, &page, NULL), 0);
         assert_true(page.count <= 3);
         for (size_t i = 0; i < page.count; i++) {
             assert_true(seen < n);

@@ -112,7 +112,8 @@ int32_t memory_list_executions(void *self, const execution_filter *f, execution_
 int32_t memory_load_checkpoints(void *self, uint64_t key, uint32_t run, uint64_t after_seq,
                                 uint32_t limit, checkpoint_page *out, orch_error **err);
 int32_t memory_load_inbox(void *self, uint64_t key, inbox_page *out, orch_error **err);
-int32_t memory_load_runnable(void *self, uint64_t after_key, uint32_t limit, execution_page *out,
+int32_t memory_load_runnable(void *self, uint8_t priority, const char *limit_key,
+                             uint64_t after_key, uint32_t limit, execution_page *out,
                              orch_error **err);
 int32_t memory_load_due(void *self, int64_t wake_by_ms, uint32_t limit, execution_page *out,
                         orch_error **err);

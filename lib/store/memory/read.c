@@ -367,9 +367,14 @@ static int32_t load_lowest(memory_store *s, lowest l, void (*offer_all)(memory_s
     return error_no_memory(err);
 }
 
-int32_t memory_load_runnable(void *self, uint64_t after_key, uint32_t limit, execution_page *out,
+int32_t memory_load_runnable(void *self, uint8_t priority, const char *limit_key,
+                             uint64_t after_key, uint32_t limit, execution_page *out,
                              orch_error **err)
 {
+    if (priority != 5 || limit_key) {
+        *out = (execution_page){0};
+        return 0;
+    }
     return load_lowest(self, (lowest){.after_key = after_key, .limit = limit}, offer_runnable, out,
                        err);
 }

@@ -303,9 +303,14 @@ static int32_t load_by_keys(sqlite_store *s, int n, int64_t argument, uint32_t l
     return finish_page(s, r, rc, &page, out, err);
 }
 
-int32_t sqlite_load_runnable(void *self, uint64_t after_key, uint32_t limit, execution_page *out,
+int32_t sqlite_load_runnable(void *self, uint8_t priority, const char *limit_key,
+                             uint64_t after_key, uint32_t limit, execution_page *out,
                              orch_error **err)
 {
+    if (priority != 5 || limit_key) {
+        *out = (execution_page){0};
+        return 0;
+    }
     return load_by_keys(self, R_RUNNABLE, (int64_t)after_key, limit, out, err);
 }
 
