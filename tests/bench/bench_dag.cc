@@ -1,6 +1,7 @@
 // What a step costs when nothing is stored on a disk and the step itself does nothing: graphs of no-op steps, registered
 // and executed through the public API on the store `memory:`. Beside them in the same run: oneTBB's flow graph on one
-// thread, and a bare loop over counters, on the same graphs; jansson's bare parse of the same text.
+// thread, and a bare loop over counters, on the same graphs; jansson's bare parse of the same text. Chains with Lua in each step
+// are registered only.
 //
 // Knobs: N (steps; 100000), REPEAT (executions after the first; 5), LARGE (0.5 = leave the graph of 10 N steps out).
 #include <jansson.h>
@@ -133,29 +134,49 @@ double parse_with_jansson(const char *text, size_t len)
     return double(bench_now_ns() - from);
 }
 
-timings measure_orch(const graph &g, int repeat)
+// Returns what a step took, in ns.
+double measure_register(orch_v2 *orch, const graph &g)
 {
     size_t len = 0;
     char *text = graph_definition(&g, "bench", &len);
     double jansson_ns = parse_with_jansson(text, len);
-    orch_v2 *orch = open_orchestrator();
     orch_error *error = nullptr;
-    timings t;
 
     malloc_trim(0);
     size_t before = bench_heap_bytes();
     int64_t from = bench_now_ns();
     if (orch_v2_register_definition(orch, text, len, &error))
         bench_fail("orch_v2_register_definition", error);
-    t.build_ns = double(bench_now_ns() - from) / g.nodes;
+    double ns = double(bench_now_ns() - from) / g.nodes;
     print(g.name, "definition", double(bench_heap_bytes() - before) / g.nodes, "bytes/step");
     jansson_ns = std::min(jansson_ns, parse_with_jansson(text, len)) / g.nodes;
     print(g.name, "text", double(len) / g.nodes, "bytes/step");
     free(text);
-    print(g.name, "register", t.build_ns, "ns/step");
+    print(g.name, "register", ns, "ns/step");
     print(std::string(g.name) + "/jansson", "parse", jansson_ns, "ns/step");
-    print(g.name, "register_to_jansson", t.build_ns / jansson_ns, "ratio");
+    print(g.name, "register_to_jansson", ns / jansson_ns, "ratio");
+    return ns;
+}
 
+// Steps with Lua are registered only: what they cost when they run is Lua's.
+void measure_lua(const char *name, graph_work work, uint32_t n)
+{
+    orch_v2 *orch = open_orchestrator();
+    graph g = graph_chain(n);
+
+    g.work = work;
+    snprintf(g.name, sizeof g.name, "%s/%u", name, n);
+    measure_register(orch, g);
+    graph_free(&g);
+    orch_v2_free(orch);
+}
+
+timings measure_orch(const graph &g, int repeat)
+{
+    orch_v2 *orch = open_orchestrator();
+    timings t;
+
+    t.build_ns = measure_register(orch, g);
     measure(g, repeat, t, [&] { execute(orch); });
     print(g.name, t);
     measure_memory(orch, g);
@@ -262,6 +283,9 @@ int main()
 
     measure_all(graph_fan(n), repeat);
     measure_all(graph_layered(n / 100 ? n / 100 : 1, 100), repeat);
+    measure_lua("when", GRAPH_WHEN, n / 10);
+    measure_lua("code", GRAPH_CODE, n / 10);
+    measure_lua("lua", GRAPH_LUA, n / 10);
     if (bench_knob("LARGE", 1) >= 1) {
         timings large = measure_all(graph_chain(10 * n), repeat < 3 ? repeat : 3);
 

@@ -101,6 +101,31 @@ void graph_free(graph *g)
     free(g->dependencies);
 }
 
+/* A step that computes: a condition, an input from the step before, and code, no two of them alike. */
+static void put_lua(FILE *f, const graph *g, uint32_t i)
+{
+    fprintf(f, "\"lua\",\"when\":\"input.total > %u\",\"with\":{\"code\":", i);
+    fprintf(f, "\"return { risk = input.sum / %u }\",\"input\":{\"sum\":\"${", i + 1);
+    if (g->first[i] < g->first[i + 1])
+        fprintf(f, "steps.s%u.output.risk", g->dependencies[g->first[i]]);
+    else
+        fputs("input.total", f);
+    fprintf(f, " + %u}\"}}", i);
+}
+
+static void put_work(FILE *f, const graph *g, uint32_t i)
+{
+    switch (g->work) {
+    case GRAPH_NOOP: fputs("\"noop\"", f); return;
+    case GRAPH_WHEN: fprintf(f, "\"noop\",\"when\":\"input.total > %u\"", i); return;
+    case GRAPH_CODE:
+        fputs("\"lua\",\"with\":{\"code\":", f);
+        fprintf(f, "\"return { risk = input.total / %u }\"}", i + 1);
+        return;
+    case GRAPH_LUA: put_lua(f, g, i); return;
+    }
+}
+
 char *graph_definition(const graph *g, const char *id, size_t *out_len)
 {
     char *text = NULL;
@@ -110,7 +135,8 @@ char *graph_definition(const graph *g, const char *id, size_t *out_len)
         bench_fail("a definition", NULL);
     fprintf(f, "{\"id\":\"%s\",\"version\":\"1.0.0\",\"steps\":[", id);
     for (uint32_t i = 0; i < g->nodes; i++) {
-        fprintf(f, "%s{\"id\":\"s%u\",\"executor\":\"noop\"", i ? "," : "", i);
+        fprintf(f, "%s{\"id\":\"s%u\",\"executor\":", i ? "," : "", i);
+        put_work(f, g, i);
         for (uint32_t d = g->first[i]; d < g->first[i + 1]; d++)
             fprintf(f, "%s\"s%u\"", d == g->first[i] ? ",\"depends_on\":[" : ",",
                     g->dependencies[d]);
