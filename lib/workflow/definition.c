@@ -103,6 +103,7 @@ static int32_t from_tree(json_t *tree, const definition_limits *limits, bool che
         return error_no_memory(err);
     rc = build(&b, tree, check_utf8);
     names_free(&b.executor_names);
+    sandbox_checker_close(&b.checker);
     mem_free(b.builtins);
     mem_free(b.drafts);
     mem_free(b.marks);

@@ -56,7 +56,7 @@ typedef struct builder {
     uint8_t *builtins; /* by executor number */
     size_t builtins_cap;
     const step_extra *last_extra; /* alike ones are shared */
-    const char *last_code;        /* of lua, that was found to be good */
+    sandbox_checker checker;
 
     bool forward;        /* a step depends on one that is written after it */
     uint32_t *marks;     /* by step: scratch of the linking and of the reference checks */

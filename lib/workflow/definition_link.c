@@ -120,7 +120,7 @@ typedef struct scope_rules {
 
 static int32_t compile(builder *b, json_t *value, scope_rules rules, template **out)
 {
-    const template_names lookup = {b, find_step};
+    const template_names lookup = {b, find_step, &b->checker};
     int32_t rc = template_compile(value, &lookup, out, b->r.err);
 
     if (rc)
@@ -132,7 +132,7 @@ static int32_t compile(builder *b, json_t *value, scope_rules rules, template **
 
 static int32_t compile_when(builder *b, const step_draft *d, template **out)
 {
-    const template_names lookup = {b, find_step};
+    const template_names lookup = {b, find_step, &b->checker};
     int32_t rc = template_compile_expression(d->when, &lookup, out, b->r.err);
     const json_t *constant;
 

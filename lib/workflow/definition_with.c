@@ -145,20 +145,16 @@ static int32_t read_pairs(reader *r, json_t *value)
 
 /* ---- lua ------------------------------------------------------------------------------------- */
 
-/* Many steps often share one code, one after the other: it is looked at once. */
 static int32_t read_code(reader *r, void *into, json_t *value)
 {
     builder *b = into;
     const char *code;
     int32_t rc = read_text(r, value, "a string with Lua code", &code);
 
-    if (rc || (b->last_code && !strcmp(b->last_code, code)))
-        return rc;
-    rc = sandbox_check(code, strlen(code), false, r->err);
     if (rc)
-        return reader_pass_on(r, rc, false);
-    b->last_code = code;
-    return 0;
+        return rc;
+    rc = sandbox_check(&b->checker, code, strlen(code), false, NULL, r->err);
+    return rc ? reader_pass_on(r, rc, false) : 0;
 }
 
 static const field lua_rows[] = {

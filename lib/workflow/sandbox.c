@@ -10,7 +10,6 @@
 #define DEFAULT_INSTRUCTIONS UINT64_C(100000000)
 #define DEFAULT_MEMORY_BYTES (UINT64_C(64) << 20)
 #define GARBAGE_KEPT_BYTES   ((size_t)256 << 10) /* more than this is collected between runs */
-#define CHECK_MEMORY_BYTES   (UINT64_C(64) << 20)
 
 int32_t sandbox_new(const sandbox_limits *limits, sandbox **out, orch_error **err)
 {
@@ -48,59 +47,6 @@ void sandbox_free(sandbox *s)
     buf_free(&s->scratch);
     freelocale(s->locale);
     mem_free(s);
-}
-
-/* ---- checking ------------------------------------------------------------------------------------------ */
-
-static int32_t check_syntax(sandbox *s, const char *code, size_t len, bool expression,
-                            orch_error **err)
-{
-    lua_State *L = lua_newstate(budget_alloc, s);
-    int32_t status = 0;
-    int got;
-
-    if (!L)
-        return error_no_memory(err);
-    s->L = L;
-    got = state_load(L, code, len, expression);
-    if (got == LUA_ERRMEM)
-        status = s->refused == END_NO_MEMORY
-                     ? error_no_memory(err)
-                     : error_set(err, ORCH_E_RESOURCE_EXHAUSTED, "memory",
-                                 "the code takes more than %llu bytes to compile",
-                                 (unsigned long long)CHECK_MEMORY_BYTES);
-    else if (got != LUA_OK)
-        status = error_set(err, ORCH_E_INVALID_ARGUMENT, NULL, "%s",
-                           lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "syntax error");
-    s->L = NULL;
-    lua_close(L);
-    return status;
-}
-
-int32_t sandbox_check(const char *code, size_t len, bool expression, orch_error **err)
-{
-    sandbox s = {.allowed_bytes = CHECK_MEMORY_BYTES, .left = INT64_MAX, .weight = 1};
-    const char *wrong;
-    locale_t before;
-    int32_t status;
-    scan sc;
-
-    if (len > CODE_MAX_BYTES)
-        return error_set(err, ORCH_E_INVALID_ARGUMENT, NULL, "code is longer than 1 MiB");
-    if (!scan_code(&sc, code, len))
-        return error_no_memory(err);
-    wrong = state_objection(&sc, expression);
-    scan_free(&sc);
-    if (wrong)
-        return error_set(err, ORCH_E_INVALID_ARGUMENT, NULL, "%s", wrong);
-    s.locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-    if (!s.locale)
-        return error_no_memory(err);
-    before = uselocale(s.locale);
-    status = check_syntax(&s, code, len, expression, err);
-    uselocale(before);
-    freelocale(s.locale);
-    return status;
 }
 
 /* ---- running ------------------------------------------------------------------------------------------- */

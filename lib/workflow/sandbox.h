@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "workflow/sandbox_scan.h"
 #include "workflow/scope.h"
 
 typedef struct sandbox sandbox;
@@ -36,8 +37,17 @@ typedef struct sandbox_names { /* how steps are called, to make the global `step
 int32_t sandbox_new(const sandbox_limits *limits, sandbox **out, orch_error **err);
 void sandbox_free(sandbox *s);
 
-/* Check the syntax. `expression`: one expression (as in ${…}); else a chunk (as in `with: {code}`). */
-int32_t sandbox_check(const char *code, size_t len, bool expression, orch_error **err);
+/* Checks the syntax of many texts in one Lua state, made on first use. Begins as zeroes. One thread at a time. */
+typedef struct sandbox_checker {
+    struct sandbox_check_state *state;
+} sandbox_checker;
+
+void sandbox_checker_close(sandbox_checker *c);
+
+/* Check the syntax. `expression`: one expression (as in ${…}); else a chunk (as in `with: {code}`). *out_names,
+ * which may be NULL, gets the names that it mentions: the caller's, to be freed by scan_free. */
+int32_t sandbox_check(sandbox_checker *c, const char *code, size_t len, bool expression,
+                      scan *out_names, orch_error **err);
 
 /* Run. Globals besides the library: input, steps, item, index, execution, secrets (looked up when used).
  * The value of the expression, or what the chunk returns, as JSON in *out (nothing returned is null). Errors:

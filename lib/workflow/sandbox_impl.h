@@ -173,6 +173,11 @@ void math_open(lua_State *L);
 void utf8_open(lua_State *L);
 void json_open(lua_State *L);
 
+/* ---- sandbox_simple.c ---------------------------------------------------------------------------------- */
+
+/* True: Lua takes it as an expression. False: who knows. */
+bool simple_expression(const char *code, size_t len);
+
 /* ---- sandbox_state.c ----------------------------------------------------------------------------------- */
 
 int32_t state_open(sandbox *s, orch_error **err);

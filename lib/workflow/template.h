@@ -18,10 +18,12 @@
 
 typedef struct template template;
 
-/* How `steps.NAME` becomes a number: 0 and *out, or an error code with *err (unknown step). */
+/* What compiling asks: how `steps.NAME` becomes a number (0 and *out, or an error code with *err: unknown step), and
+ * whether Lua is well written. */
 typedef struct template_names {
     void *ctx;
     int32_t (*step)(void *ctx, const char *name, size_t len, uint32_t *out, orch_error **err);
+    sandbox_checker *checker;
 } template_names;
 
 /* Compile a value. Lua expressions are compiled once here to find syntax errors. `value` is shared (increfs).

@@ -82,16 +82,14 @@ static int32_t compile_lua(template *t, const template_names *names, expression 
                            orch_error **err)
 {
     orch_error *wrong = NULL;
-    int32_t rc = sandbox_check(e->text, e->len, true, &wrong);
     scan sc;
+    int32_t rc = sandbox_check(names->checker, e->text, e->len, true, &sc, &wrong);
 
     if (rc) {
         rc = place_error(at, rc, e->text, e->len, orch_error_message(wrong), err);
         orch_error_free(wrong);
         return rc;
     }
-    if (!scan_code(&sc, e->text, e->len))
-        return error_no_memory(err);
     t->uses_lua = true;
     t->uses_secrets |= sc.used[ROOT_SECRETS];
     e->dynamic_steps = sc.whole[ROOT_STEPS];

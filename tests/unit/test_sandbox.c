@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "workflow/sandbox.h"
+#include "workflow/sandbox_impl.h"
 #include "workflow/sandbox_scan.h"
 
 #define SMALL_INSTRUCTIONS 1000000
@@ -718,37 +719,225 @@ static void test_pcall(void **state)
            "\"deep\"");
 }
 
+/* ---- checking ------------------------------------------------------------------------------------------ */
+
+static int32_t check(sandbox_checker *c, const char *code, bool expression, orch_error **err)
+{
+    return sandbox_check(c, code, strlen(code), expression, NULL, err);
+}
+
 static void test_check(void **state)
 {
+    sandbox_checker c = {NULL};
     orch_error *err = NULL;
 
     (void)state;
-    assert_int_equal(sandbox_check("input.a > 1", 11, true, NULL), 0);
-    assert_int_equal(sandbox_check("return 1", 8, false, NULL), 0);
-    assert_int_equal(sandbox_check("return 1", 8, true, &err), ORCH_E_INVALID_ARGUMENT);
-    assert_int_equal(sandbox_check("a b", 3, true, &err), ORCH_E_INVALID_ARGUMENT);
+    assert_int_equal(check(&c, "input.a > 1", true, NULL), 0);
+    assert_int_equal(check(&c, "return 1", false, NULL), 0);
+    assert_int_equal(check(&c, "return 1", true, &err), ORCH_E_INVALID_ARGUMENT);
+    assert_int_equal(check(&c, "a b", true, &err), ORCH_E_INVALID_ARGUMENT);
     assert_non_null(strstr(orch_error_message(err), "expression:1:"));
-    assert_int_equal(sandbox_check("1) + (1", 7, true, &err), ORCH_E_INVALID_ARGUMENT);
-    assert_int_equal(sandbox_check("_ENV", 4, true, &err), ORCH_E_INVALID_ARGUMENT);
-    assert_int_equal(sandbox_check("", 0, true, &err), ORCH_E_INVALID_ARGUMENT);
-    assert_int_equal(sandbox_check("\x1bLuaT", 5, false, &err), ORCH_E_INVALID_ARGUMENT);
+    assert_int_equal(check(&c, "1) + (1", true, &err), ORCH_E_INVALID_ARGUMENT);
+    assert_int_equal(check(&c, "_ENV", true, &err), ORCH_E_INVALID_ARGUMENT);
+    assert_int_equal(check(&c, "", true, &err), ORCH_E_INVALID_ARGUMENT);
+    assert_int_equal(check(&c, "\x1bLuaT", false, &err), ORCH_E_INVALID_ARGUMENT);
+    assert_int_equal(check(&c, "input.a > 1", true, NULL), 0);
     orch_error_free(err);
+    sandbox_checker_close(&c);
+    sandbox_checker_close(&c);
+}
+
+static void test_check_gives_the_names(void **state)
+{
+    static const char code[] = "steps.a.output.n + input.b";
+    sandbox_checker c = {NULL};
+    scan names;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) { /* a text that is known has them too */
+        assert_int_equal(sandbox_check(&c, code, sizeof code - 1, true, &names, NULL), 0);
+        assert_int_equal(names.count, 2);
+        assert_string_equal(names.members[0].name, "a");
+        assert_false(names.used[ROOT_SECRETS]);
+        scan_free(&names);
+    }
+    sandbox_checker_close(&c);
 }
 
 static void test_deep_source_is_an_error(void **state)
 {
     static char code[200000];
+    sandbox_checker c = {NULL};
 
     (void)state;
     memset(code, '(', sizeof code);
-    assert_int_equal(sandbox_check(code, sizeof code, true, NULL), ORCH_E_INVALID_ARGUMENT);
+    assert_int_equal(sandbox_check(&c, code, sizeof code, true, NULL, NULL),
+                     ORCH_E_INVALID_ARGUMENT);
     memset(code, '{', sizeof code);
-    assert_int_equal(sandbox_check(code, sizeof code, true, NULL), ORCH_E_INVALID_ARGUMENT);
+    assert_int_equal(sandbox_check(&c, code, sizeof code, true, NULL, NULL),
+                     ORCH_E_INVALID_ARGUMENT);
     memset(code, '-', sizeof code);
     for (size_t i = 1; i < sizeof code; i += 2)
         code[i] = ' ';
-    assert_int_equal(sandbox_check(code, sizeof code, true, NULL), ORCH_E_INVALID_ARGUMENT);
-    assert_int_equal(sandbox_check(code, (size_t)2 << 20, true, NULL), ORCH_E_INVALID_ARGUMENT);
+    assert_int_equal(sandbox_check(&c, code, sizeof code, true, NULL, NULL),
+                     ORCH_E_INVALID_ARGUMENT);
+    assert_int_equal(sandbox_check(&c, code, (size_t)2 << 20, true, NULL, NULL),
+                     ORCH_E_INVALID_ARGUMENT);
+    assert_int_equal(check(&c, "input.a", true, NULL), 0); /* and it is as good as before */
+    sandbox_checker_close(&c);
+}
+
+static void test_a_known_text_is_not_compiled_again(void **state)
+{
+    sandbox_checker c = {NULL};
+    char other[32];
+    long first, again;
+
+    (void)state;
+    assert_int_equal(check(&c, "f(input.a, 1)", true, NULL), 0);
+    mem_fail_at(0, 0);
+    assert_int_equal(check(&c, "f(input.a, 2)", true, NULL), 0);
+    first = mem_count();
+    mem_fail_at(0, 0);
+    assert_int_equal(check(&c, "f(input.a, 2)", true, NULL), 0);
+    again = mem_count();
+    assert_true(again < first);
+    assert_int_equal(check(&c, "f(input.a, 2) == 1", false, NULL), ORCH_E_INVALID_ARGUMENT);
+    for (int i = 0; i < 1000; i++) { /* many more than are kept */
+        snprintf(other, sizeof other, "f(input.a, %d)", i);
+        assert_int_equal(check(&c, other, true, NULL), 0);
+        snprintf(other, sizeof other, "f(input.a, %d))", i);
+        assert_int_equal(check(&c, other, true, NULL), ORCH_E_INVALID_ARGUMENT);
+    }
+    sandbox_checker_close(&c);
+}
+
+/* ---- what is seen to be good without Lua ---------------------------------------------------------------- */
+
+static bool is_simple(const char *code)
+{
+    return simple_expression(code, strlen(code));
+}
+
+static void test_simple_expressions(void **state)
+{
+    static const char *const simple[] = {"input.total > 100",
+                                         "a",
+                                         "a.b[1]['c d'].e ~= nil and not (x or y)",
+                                         "-a.b // 2.5 .. 'x'",
+                                         "((1 + 2) * #\"abc\")",
+                                         " a ",
+                                         "not not a",
+                                         "a - -b",
+                                         "a ..b",
+                                         "1 .. 2"};
+    static const char *const other[] = {"",      " ",      "a b",       "1..2",
+                                        "a...b", "f(x)",   "f'x'",      "a --b",
+                                        "1e5",   "0x1f",   "'a\\n'",    "a.end",
+                                        "end",   "()",     "(a",        "a)",
+                                        "'a",    "a[b]",   "a['b'",     "a[1",
+                                        "a.1",   "'a'.b",  "a = b",     "{1}",
+                                        "a\nb",  "a << 1", "~a",        "a == ",
+                                        "== a",  "a and",  "nil.x",     "a[[b]]",
+                                        "(a).b", "1and 2", "a or or b", "...",
+                                        "a.",    ".a",     "1.",        "a\t+ b",
+                                        "not",   "a:b()",  "goto",      "12345678901234567890"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof simple / sizeof *simple; i++)
+        if (!is_simple(simple[i]))
+            fail_msg("%s is not simple", simple[i]);
+    for (size_t i = 0; i < sizeof other / sizeof *other; i++)
+        if (is_simple(other[i]))
+            fail_msg("%s is simple", other[i]);
+}
+
+/* With a comment behind it nothing is simple, so Lua judges. */
+static bool lua_takes(sandbox_checker *c, const char *code)
+{
+    char text[2048];
+
+    snprintf(text, sizeof text, "%s --", code);
+    assert_false(is_simple(text));
+    return !check(c, text, true, NULL);
+}
+
+static void test_what_is_simple_is_good_lua(void **state)
+{
+    static const char *const pieces[] = {"a",     "input", ".b", "[1]", "['x']", "1", "2.5",
+                                         "'s'",   "nil",   "(",  ")",   "(",     ")", "-",
+                                         "not",   "#",     "+",  "..",  "==",    "<", "//",
+                                         " and ", " or ",  " ",  "end", "~",     "."};
+    sandbox_checker c = {NULL};
+    uint32_t random = 1, taken = 0;
+    char text[256];
+
+    (void)state;
+    for (int round = 0; round < 300000; round++) {
+        char *end = text;
+
+        *end = '\0';
+        for (uint32_t n = 1 + round % 9; n > 0; n--) {
+            random = random * 1664525u + 1013904223u;
+            end = stpcpy(end, pieces[(random >> 8) % (sizeof pieces / sizeof *pieces)]);
+        }
+        if (!is_simple(text))
+            continue;
+        taken++;
+        if (!lua_takes(&c, text))
+            fail_msg("Lua does not take %s", text);
+    }
+    assert_true(taken > 1000);
+    sandbox_checker_close(&c);
+}
+
+/* As deep and as long as is still simple, Lua's parser is far from its limits. */
+static void test_the_longest_that_is_simple(void **state)
+{
+    static const struct {
+        const char *before, *operand, *after;
+    } shapes[] = {
+        {"(", "a", ")"}, {"-(", "a", ")"}, {"a^", "a", ""}, {"not ", "a", ""}, {"a..(", "a", ")"}};
+    sandbox_checker c = {NULL};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        bool simple = true;
+
+        for (int n = 1; simple; n++) {
+            char text[1024], *end = text;
+
+            assert_true(n < 100);
+            for (int k = 0; k < n; k++)
+                end = stpcpy(end, shapes[i].before);
+            end = stpcpy(end, shapes[i].operand);
+            for (int k = 0; k < n; k++)
+                end = stpcpy(end, shapes[i].after);
+            simple = is_simple(text);
+            assert_true(lua_takes(&c, text));
+        }
+    }
+    sandbox_checker_close(&c);
+}
+
+/* Some 17 MB each, of a budget of 64. */
+static void test_each_checked_text_has_the_whole_budget(void **state)
+{
+    enum { PIECE = 14, PIECES = 70000 };
+    char *code = malloc((size_t)PIECE * PIECES + 32), *end = code;
+    sandbox_checker c = {NULL};
+
+    (void)state;
+    assert_non_null(code);
+    end += sprintf(end, "return {");
+    for (int i = 0; i < PIECES; i++)
+        end += sprintf(end, "function()end,");
+    for (int i = 0; i < 10; i++) {
+        sprintf(end, "%d}", i);
+        assert_int_equal(check(&c, code, false, NULL), 0);
+    }
+    sandbox_checker_close(&c);
+    free(code);
 }
 
 /* ---- the same everywhere ------------------------------------------------------------------------------- */
@@ -1054,6 +1243,7 @@ static int32_t everything(orch_error **err)
                                "json.encode(input) t[#t + 1] = ('abc'):gsub('b', '%0%0') "
                                "return {t, steps, ok = nil}";
     scope sc = make_scope("{\"a\":[1,2,{}]}");
+    sandbox_checker c = {NULL};
     sandbox *s = NULL;
     json_t *out = NULL;
     int32_t rc = sandbox_new(NULL, &s, err);
@@ -1064,7 +1254,12 @@ static int32_t everything(orch_error **err)
         out = NULL;
     }
     if (!rc)
-        rc = sandbox_check("input.a == 1", 12, true, err);
+        rc = check(&c, "f(input.a) == 1", true, err);
+    if (rc && c.state) { /* what failed for lack of memory is found to be good later */
+        mem_fail_at(0, 0);
+        assert_int_equal(check(&c, "f(input.a) == 1", true, NULL), 0);
+    }
+    sandbox_checker_close(&c);
     sandbox_free(s);
     drop_scope(&sc);
     return rc;
@@ -1183,6 +1378,12 @@ int main(void)
         TEST(test_errors_say_what_and_where),
         TEST(test_pcall),
         TEST(test_check),
+        TEST(test_check_gives_the_names),
+        TEST(test_simple_expressions),
+        TEST(test_what_is_simple_is_good_lua),
+        TEST(test_the_longest_that_is_simple),
+        TEST(test_a_known_text_is_not_compiled_again),
+        TEST(test_each_checked_text_has_the_whole_budget),
         TEST(test_deep_source_is_an_error),
         TEST(test_walks_are_in_order),
         TEST(test_walks_survive_changes),

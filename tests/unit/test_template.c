@@ -31,7 +31,8 @@ static int32_t find_step(void *ctx, const char *name, size_t len, uint32_t *out,
     return error_set(err, ORCH_E_INVALID_ARGUMENT, NULL, "there is no step '%.*s'", (int)len, name);
 }
 
-static const template_names names = {NULL, find_step};
+static sandbox_checker checker;
+static const template_names names = {NULL, find_step, &checker};
 
 static json_t *step_value(void *ctx, uint32_t step)
 {
@@ -92,6 +93,7 @@ static int tear_down(void **state)
     json_decref(the_scope.execution);
     json_decref(the_scope.item);
     sandbox_free(lua);
+    sandbox_checker_close(&checker);
     return 0;
 }
 
@@ -498,6 +500,7 @@ static int32_t everything(orch_error **err)
     json_decref(out);
     json_decref(value);
     template_free(t);
+    sandbox_checker_close(&checker);
     return rc;
 }
 
