@@ -39,6 +39,9 @@ typedef struct orchestrator_options {
     int64_t
         attach_grace_ms; /* how long a broken channel may take to come back; 0 = 15,000 (longer than the engine's grace) */
     definition_limits limits;
+    uint32_t max_signals;     /* that wait in one execution's inbox; 0 = 10,000 */
+    int64_t retention_age_ms; /* ended executions are deleted after it; 0 = never */
+    uint64_t retention_count; /* so many ended ones are kept; 0 = all */
 } orchestrator_options;
 
 /* Reads marks and registered workflows from the store (blocks), begins recovery. Takes over balancer, borrows the rest. */
@@ -86,8 +89,18 @@ typedef struct start_request {
     char *workflow;      /* owned by the request, like all else in it */
     semver_range *range; /* NULL = newest */
     char *id;            /* NULL = make one */
-    bytes *input;        /* JSON object, checked; NULL = {} */
-    int64_t timeout_ms;  /* 0 = the definition's */
+    bytes *input;        /* JSON object, as it is stored; NULL = {} */
+    bytes *
+        plain_input; /* the same before a codec; NULL = `input` is plain. Checked against what the definition declares */
+    int64_t timeout_ms;       /* 0 = the definition's; from the acceptance, or from start_at_ms */
+    int64_t start_at_ms;      /* not handed over before; 0 = at once */
+    int8_t priority;          /* 0 to 9; -1 = 5 */
+    char *affinity;           /* NULL = the workflow's id */
+    char *limit_key;          /* NULL = none */
+    bytes *attributes;        /* JSON object, checked; NULL = {} */
+    char *start_key;          /* NULL = none */
+    uint8_t start_key_policy; /* enum start_key_policy */
+    int64_t start_key_ttl_ms; /* 0 = as long as its execution is in the store */
     end_waiter *
         waiter; /* NULL, or registered in the same turn as the acceptance is decided, so that no end is missed; if the
                          * start is refused, its done is not called */
@@ -95,6 +108,7 @@ typedef struct start_request {
     int32_t code;
     orch_error *error; /* owned by the request */
     uint64_t key;
+    bool existed; /* the start key was taken: `key` is of the execution that has it */
     void (*done)(struct start_request *r); /* once; the request is the callee's again */
     list link;                             /* the orchestrator's */
 } start_request;
@@ -119,6 +133,65 @@ typedef struct cancel_request {
     list link;
 } cancel_request;
 void orchestrator_cancel(orchestrator *o, cancel_request *r);
+
+/* ---- control: each leaves a control_row with who and why, in the unit that does it ---------------------------- */
+
+enum control_action {
+    CONTROL_CANCEL,
+    CONTROL_TERMINATE,
+    CONTROL_SIGNAL,
+    CONTROL_PAUSE,
+    CONTROL_RESUME,
+    CONTROL_PRIORITY,
+    CONTROL_RETRY, /* a new run, from what failed */
+    CONTROL_RERUN, /* a new run, from `step` on */
+    CONTROL_FORK,  /* a new execution, from what `id` has done */
+};
+
+/* All texts and bytes are owned by the request; those that an action does not use are NULL. */
+typedef struct control_request {
+    /* in */
+    uint8_t action;
+    char *id;
+    char *who, *why;              /* NULL = not said */
+    char *name;                   /* SIGNAL */
+    bytes *correlation, *payload; /* SIGNAL */
+    uint8_t priority;             /* PRIORITY */
+    char *step;                   /* RERUN, FORK (NULL: all that was done is taken over) */
+    char *new_id;                 /* FORK; NULL = make one */
+    semver_range *range;          /* FORK: onto the newest version in it; NULL = the same version */
+    /* out */
+    int32_t code;
+    orch_error *error;
+    uint64_t key; /* FORK: of the new execution */
+    void (*done)(struct control_request *r);
+    list link;
+} control_request;
+/* Errors: NOT_FOUND; FAILED_PRECONDITION where the state of the execution does not allow it (the message says which state it is in);
+ * RESOURCE_EXHAUSTED (signals that wait, store full); ABORTED if another orchestrator has the store. Repeating one that
+ * holds already (pausing what is paused) succeeds. */
+void orchestrator_control(orchestrator *o, control_request *r);
+
+/* Settings that hold for many executions, durable, in force once answered. */
+typedef struct limit {
+    uint32_t concurrency; /* executions of the key that engines have at a time; 0 = no limit */
+    uint32_t rate;        /* hand-overs … */
+    int64_t per_ms;       /* … in each such time; 0 = no limit */
+    uint32_t burst;       /* at most so many at once; 0 = rate */
+} limit;
+
+typedef struct setting_request {
+    char *workflow;  /* pause or resume: its id, or NULL with no `limit_key` = everything */
+    char *limit_key; /* set a limit */
+    bool paused;
+    limit limit;
+    char *who, *why;
+    int32_t code;
+    orch_error *error;
+    void (*done)(struct setting_request *r);
+    list link;
+} setting_request;
+void orchestrator_set(orchestrator *o, setting_request *r);
 
 /* Wait for the end of an execution that was accepted before; one that has ended already is read from the store. */
 void orchestrator_wait(orchestrator *o, uint64_t key, end_waiter *w);
