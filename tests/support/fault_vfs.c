@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 typedef struct shim_file {
@@ -250,11 +251,12 @@ void fault_vfs_hook(vfs_hook hook_)
 
 static struct {
     pthread_mutex_t lock;
+    pthread_cond_t hit;
     enum vfs_op op;
     const char *suffix; /* NULL = nothing fails */
     long n, times, calls, hits;
     int code;
-} fault = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} fault = {.lock = PTHREAD_MUTEX_INITIALIZER, .hit = PTHREAD_COND_INITIALIZER};
 
 void fault_set(enum vfs_op op, const char *suffix, long n, long times, int code)
 {
@@ -273,6 +275,24 @@ void fault_clear(void)
     pthread_mutex_lock(&fault.lock);
     fault.suffix = NULL;
     pthread_mutex_unlock(&fault.lock);
+}
+
+bool fault_wait_hit(int timeout_ms)
+{
+    struct timespec until;
+    bool hit;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += timeout_ms / 1000;
+    until.tv_nsec += timeout_ms % 1000 * 1000000L;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&fault.lock);
+    while (!fault.hits && pthread_cond_timedwait(&fault.hit, &fault.lock, &until) == 0)
+        ;
+    hit = fault.hits > 0;
+    pthread_mutex_unlock(&fault.lock);
+    return hit;
 }
 
 long fault_hits(void)
@@ -312,6 +332,7 @@ static int by_number(const vfs_event *e)
         if (fault.calls >= fault.n && (fault.times < 0 || fault.hits < fault.times)) {
             fault.hits++;
             rc = fault.code;
+            pthread_cond_broadcast(&fault.hit);
         }
     }
     pthread_mutex_unlock(&fault.lock);

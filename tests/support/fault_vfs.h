@@ -34,7 +34,8 @@ void fault_vfs_hook(vfs_hook hook); /* NULL = its own */
  * that fails has written half. */
 void fault_set(enum vfs_op op, const char *suffix, long n, long times, int code);
 void fault_clear(void);
-long fault_hits(void);  /* calls that failed since fault_set */
-long fault_calls(void); /* calls that matched since fault_set */
+bool fault_wait_hit(int timeout_ms); /* until one failed since fault_set; false if none did */
+long fault_hits(void);               /* calls that failed since fault_set */
+long fault_calls(void);              /* calls that matched since fault_set */
 
 #endif
