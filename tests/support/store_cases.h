@@ -12,6 +12,7 @@ extern const conformance_target *case_target;
 
 int store_writing(const char *name); /* store_writing.c: runs its group */
 int store_reading(const char *name); /* store_reading.c */
+int store_surviving(const char *name);
 
 int case_set_up(void **state); /* *state is a store_fixture, open and empty */
 int case_tear_down(void **state);

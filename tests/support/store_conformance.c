@@ -168,5 +168,9 @@ int store_conformance(const conformance_target *target)
     snprintf(name, sizeof name, "%s: writing", target->name);
     failed = store_writing(name);
     snprintf(name, sizeof name, "%s: reading", target->name);
-    return failed + store_reading(name);
+    failed += store_reading(name);
+    if (!target->survives)
+        return failed;
+    snprintf(name, sizeof name, "%s: surviving", target->name);
+    return failed + store_surviving(name);
 }
