@@ -63,7 +63,7 @@ NEED_BUILD := cmd:$(firstword $(CC))=$(CC_PACKAGE) hdr:stdio.h=libc6-dev cmd:$(P
     pc:lua5.4=liblua5.4-dev pc:libcrypto=libssl-dev hdr:uthash.h=uthash-dev \
     $(if $(filter libcurl,$(DEPS_HEADERS)),pc:libcurl=libcurl4-openssl-dev) \
     $(if $(filter yaml-0.1,$(DEPS_HEADERS)),pc:yaml-0.1=libyaml-dev)
-NEED_CHECK := $(NEED_BUILD) pc:cmocka=libcmocka-dev
+NEED_CHECK := $(NEED_BUILD) pc:cmocka=libcmocka-dev cmd:localedef=libc-bin cmd:openssl=openssl
 NEED_CXX   := cmd:$(firstword $(CXX))=$(if $(findstring clang,$(CXX)),clang,g++)
 NEED_BENCH := $(NEED_BUILD) $(NEED_CXX) pc:tbb=libtbb-dev
 NEED_LINT  := cmd:clang-tidy=clang-tidy cmd:clang-format=clang-format cmd:cppcheck=cppcheck

@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "support/executor_harness.h"
 #include "support/http_server.h"
+#include "support/skip.h"
 
 static http_server *server;
 
@@ -851,12 +852,10 @@ static void test_tls(void **state)
     pid_t pid;
 
     (void)state;
-    if (!run("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "
-             "/CN=test"
-             " -addext subjectAltName=IP:127.0.0.1 -keyout '%s/key.pem' -out '%s/cert.pem' "
-             "2>/dev/null",
-             folder, folder))
-        skip();
+    assert_true(run("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
+                    " -subj /CN=test -addext subjectAltName=IP:127.0.0.1"
+                    " -keyout '%s/key.pem' -out '%s/cert.pem' 2>/dev/null",
+                    folder, folder));
     pid = start_tls_server(&port);
     assert_true(port > 0);
     snprintf(ca, sizeof ca, ", 'tls': {'ca': '%s/cert.pem'}", folder);
@@ -893,17 +892,6 @@ static int tear_down(void **state)
     return run("rm -rf '%s'", folder) ? 0 : -1;
 }
 
-static int skip_all(void)
-{
-    orch_error *err = NULL;
-    int32_t rc = executor_http_check(&err);
-
-    if (rc)
-        printf("skipped: %s\n", orch_error_message(err));
-    orch_error_free(err);
-    return rc != 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -933,6 +921,13 @@ int main(void)
         cmocka_unit_test(test_lack_of_memory),
         cmocka_unit_test(test_tls),
     };
+    orch_error *err = NULL;
 
-    return skip_all() ? 0 : cmocka_run_group_tests(tests, set_up, tear_down);
+    if (executor_http_check(&err)) {
+        int failed = skip_program(orch_error_message(err));
+
+        orch_error_free(err);
+        return failed;
+    }
+    return cmocka_run_group_tests(tests, set_up, tear_down);
 }
