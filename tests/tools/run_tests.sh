@@ -61,6 +61,7 @@ run_one() {
         [ "$failed" -eq 0 ] || [ -n "$RT_VERBOSE" ] || cat "$log.log"
         printf '  %-4s %-44s %3d.%03d s  %s%s\n' "$([ "$failed" -eq 0 ] && echo ok || echo FAIL)" "$name" \
             $((millis / 1000)) $((millis % 1000)) "$note" "$why"
+        [ "$skipped" -eq 0 ] || sed -n 's/^skipped: /       skipped: /p' "$log.log"
     } 9>"$RT_DIR/lock"
 }
 

@@ -780,9 +780,10 @@ static void test_cut_at_every_byte(void **state)
     globfree(&found);
 }
 
-/* Any byte changed: refused or not, but in order. */
+/* Any byte changed: refused or not, but in order. Without its first brace it is YAML. */
 static void test_every_byte_changed(void **state)
 {
+    const int32_t first = orch_has_feature("yaml") ? ORCH_E_INVALID_ARGUMENT : ORCH_E_UNIMPLEMENTED;
     size_t len;
     char *text = file_text(SAMPLES "every-key.json", &len);
 
@@ -796,7 +797,7 @@ static void test_every_byte_changed(void **state)
 
             text[i] = *other;
             rc = definition_parse(text, len, NULL, &d, &err);
-            assert_true(rc == 0 || rc == ORCH_E_INVALID_ARGUMENT);
+            assert_true(rc == 0 || rc == (i ? ORCH_E_INVALID_ARGUMENT : first));
             assert_true((rc == 0) == (d != NULL) && (rc != 0) == (err != NULL));
             definition_unref(d);
             orch_error_free(err);
