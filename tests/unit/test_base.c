@@ -48,6 +48,103 @@ static void test_durations(void **state)
     }
 }
 
+static void test_times(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t ms;
+    } good[] = {
+        {"1970-01-01T00:00:00Z", 0},
+        {"1970-01-01T00:00:00.001Z", 1},
+        {"1969-12-31T23:59:59.999Z", -1},
+        {"2024-02-29T12:30:45Z", 1709209845000},
+        {"2000-02-29T00:00:00Z", 951782400000},
+        {"2023-11-14T22:13:20+00:00", 1700000000000},
+        {"2023-11-14T22:13:20-00:00", 1700000000000}, /* of a place that is not told */
+        {"2023-11-15T00:13:20+02:00", 1700000000000},
+        {"2023-11-14T16:43:20-05:30", 1700000000000},
+        {"2023-11-14t22:13:20.25z", 1700000000250},
+        {"2023-11-14T22:13:20.123999999999Z", 1700000000123},
+        {"1990-12-31T23:59:60Z", 662688000000}, /* the three of RFC 3339, section 5.8 */
+        {"1990-12-31T15:59:60-08:00", 662688000000},
+        {"1937-01-01T12:00:27.87+00:20", -1041337172130},
+        {"9999-12-31T23:59:59.999Z", 253402300799999},
+        {"0001-01-01T00:00:00Z", -62135596800000},
+    };
+    static const char *const bad[] = {
+        "",
+        "2023-11-14",
+        "2023-11-14T22:13:20",
+        "2023-11-14 22:13:20Z",
+        "2023-11-14T22:13Z",
+        "2023-11-14T22:13:20.Z",
+        "2023-11-14T22:13:20,5Z",
+        "2023-11-14T22:13:20Z ",
+        " 2023-11-14T22:13:20Z",
+        "2023-11-14T22:13:20+01",
+        "2023-11-14T22:13:20+0100",
+        "2023-11-14T22:13:20+24:00",
+        "2023-11-14T22:13:20+01:60",
+        "2023-11-14T24:00:00Z",
+        "2023-11-14T22:60:00Z",
+        "2023-11-14T22:13:60Z", /* no leap second there */
+        "1990-12-31T23:59:60-08:00",
+        "2023-11-14T22:13:61Z",
+        "2023-02-29T00:00:00Z",
+        "1900-02-29T00:00:00Z",
+        "2023-04-31T00:00:00Z",
+        "2023-13-01T00:00:00Z",
+        "2023-00-01T00:00:00Z",
+        "2023-01-00T00:00:00Z",
+        "0000-01-01T00:00:00Z",
+        "23-11-14T22:13:20Z",
+        "12023-11-14T22:13:20Z",
+        "-023-11-14T22:13:20Z",
+        "2023-1-14T22:13:20Z",
+        "20231114T221320Z",
+        "1700000000000",
+        "tomorrow",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        int64_t ms = -7;
+
+        if (!text_time_ms(good[i].text, &ms) || ms != good[i].ms)
+            fail_msg("%s: %lld", good[i].text, (long long)ms);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        int64_t ms = -7;
+
+        if (text_time_ms(bad[i], &ms) || ms != -7)
+            fail_msg("'%s' was taken", bad[i]);
+    }
+}
+
+/* Every day of four centuries, which is where the calendar begins anew, follows the one before. */
+static void test_times_follow_the_calendar(void **state)
+{
+    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    int64_t expected = 946684800000; /* 2000-01-01 */
+
+    (void)state;
+    for (int year = 2000; year < 2400; year++) {
+        bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+
+        for (int month = 1; month <= 12; month++) {
+            for (int day = 1; day <= days[month - 1] + (leap && month == 2); day++) {
+                char text[32];
+                int64_t ms = -1;
+
+                snprintf(text, sizeof text, "%04d-%02d-%02dT00:00:00Z", year, month, day);
+                assert_true(text_time_ms(text, &ms));
+                assert_int_equal(ms, expected);
+                expected += 86400000;
+            }
+        }
+    }
+}
+
 static void test_utf8(void **state)
 {
     static const char *const good[] = {"",
@@ -370,6 +467,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_durations),
+        cmocka_unit_test(test_times),
+        cmocka_unit_test(test_times_follow_the_calendar),
         cmocka_unit_test(test_utf8),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_hash_spreads_its_low_bits),
