@@ -31,7 +31,8 @@ enum run_action_kind {
     RUN_CHECKPOINT, /* store it; answer with run_stored. The taker owns the checkpoint's bytes */
     RUN_CHILD, /* start the child execution that `spec` describes; answer with run_child_refused,
                      * or with run_child_ended one day */
-    RUN_STOP_CHILD, /* cancel it (code as for RUN_STOP); its run_child_ended is still awaited */
+    RUN_STOP_CHILD, /* cancel it (code as for RUN_STOP); its run_child_ended is still awaited. After a
+                     * restart it may be one that was never started: then run_child_refused */
     RUN_END,        /* the last action: state, output, error */
 };
 
@@ -67,7 +68,9 @@ typedef struct run_action {
     bytes *spec; /* RUN_CHILD: borrowed until the next call */
     checkpoint checkpoint;
     bytes *output; /* RUN_END: owned by the taker */
-    bytes *error;  /* RUN_END: {"code","message","step"?,"data"?}, owned by the taker */
+    /* RUN_END: {"code","message","step"?,"data"?}, owned by the taker; with what could not be compensated, up to 100 of
+     * it: "compensation_failed":[{"step","index"?,"error"}], and "compensation_failed_more":N for the rest */
+    bytes *error;
 } run_action;
 
 /* Whether a step's value can be asked for: run_value. */
@@ -133,13 +136,15 @@ void run_heartbeat(run *r, uint32_t number, uint32_t index, uint32_t attempt, by
 /* ---- What an execution is told: items of its inbox, in order of `seq`, before run_start or later. Each is consumed by the
  * checkpoint that acts on it, which carries its seq. Bytes are taken over. ------------------------------------ */
 
-/* A signal waits for a `wait` of that name and, if that gives one, correlation (JSON text; NULL = none). */
+/* A signal waits for a `wait` of that name and, if that gives one, correlation (JSON text; NULL = none). Of several
+ * that wait, one that gives the correlation has it before one that gives none, and then the first; of several
+ * signals a `wait` has the oldest. Said twice (by its seq) it counts once. */
 void run_signal(run *r, uint64_t seq, const char *name, bytes *correlation, bytes *payload,
                 int64_t now_ms);
 /* A child ended. result->code 0: output. One that nobody awaits any more is ignored. */
 void run_child_ended(run *r, uint64_t seq, uint32_t number, uint32_t index, uint32_t attempt,
                      run_result *result, int64_t now_ms);
-/* It could not be started; no inbox item. */
+/* It could not be started, or is to be stopped and is not there; no inbox item. */
 void run_child_refused(run *r, uint32_t number, uint32_t index, uint32_t attempt,
                        run_result *result, int64_t now_ms);
 /* While paused nothing starts; what runs, finishes; waits and children go on; a cancel and the deadline still end it. */
