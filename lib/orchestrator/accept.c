@@ -91,6 +91,7 @@ static void fill_row(accept_job *a)
         .definition = l->version->key,
         .run = 1,
         .state = EXECUTION_OPEN,
+        .priority = PRIORITY_DEFAULT,
         .accepted_ms = l->accepted_ms,
         .deadline_ms = l->deadline_ms,
         .input = l->input,

@@ -20,6 +20,9 @@ void definition_row_clear(definition_row *row)
 void execution_row_clear(execution_row *row)
 {
     mem_free(row->id);
+    mem_free(row->limit_key);
+    mem_free(row->affinity);
+    bytes_unref(row->attributes);
     bytes_unref(row->input);
     bytes_unref(row->output);
     bytes_unref(row->error);
@@ -28,8 +31,33 @@ void execution_row_clear(execution_row *row)
 
 void inbox_item_clear(inbox_item *item)
 {
+    mem_free(item->name);
+    bytes_unref(item->correlation);
     bytes_unref(item->payload);
     memset(item, 0, sizeof *item);
+}
+
+void control_row_clear(control_row *row)
+{
+    mem_free(row->action);
+    mem_free(row->who);
+    mem_free(row->why);
+    mem_free(row->detail);
+    memset(row, 0, sizeof *row);
+}
+
+void run_row_clear(run_row *row)
+{
+    bytes_unref(row->output);
+    bytes_unref(row->error);
+    memset(row, 0, sizeof *row);
+}
+
+void setting_row_clear(setting_row *row)
+{
+    mem_free(row->name);
+    bytes_unref(row->value);
+    memset(row, 0, sizeof *row);
 }
 
 void execution_page_clear(execution_page *p)
@@ -60,6 +88,30 @@ void definition_page_clear(definition_page *p)
 {
     for (size_t i = 0; i < p->count; i++)
         definition_row_clear(&p->rows[i]);
+    mem_free(p->rows);
+    memset(p, 0, sizeof *p);
+}
+
+void control_page_clear(control_page *p)
+{
+    for (size_t i = 0; i < p->count; i++)
+        control_row_clear(&p->rows[i]);
+    mem_free(p->rows);
+    memset(p, 0, sizeof *p);
+}
+
+void run_page_clear(run_page *p)
+{
+    for (size_t i = 0; i < p->count; i++)
+        run_row_clear(&p->rows[i]);
+    mem_free(p->rows);
+    memset(p, 0, sizeof *p);
+}
+
+void setting_page_clear(setting_page *p)
+{
+    for (size_t i = 0; i < p->count; i++)
+        setting_row_clear(&p->rows[i]);
     mem_free(p->rows);
     memset(p, 0, sizeof *p);
 }

@@ -58,6 +58,9 @@ enum execution_state {
 };
 #define EXECUTION_STATE_IS_END(state) ((state) >= EXECUTION_SUCCEEDED)
 
+#define PRIORITIES       10 /* 0 to 9; higher ones are handed over first */
+#define PRIORITY_DEFAULT 5
+
 typedef struct definition_row {
     uint64_t key; /* 1, 2, …; given by the orchestrator */
     char *workflow;
@@ -75,23 +78,23 @@ typedef struct execution_row {
     uint32_t run;        /* 1, 2, … */
     uint8_t state;       /* enum execution_state */
     bool paused;
-    uint8_t priority; /* 0 to 9; higher ones are handed over first */
-    bool abandoned;   /* it goes on when its parent is cancelled */
-    uint32_t depth;   /* parents above it */
-    uint64_t parent;  /* key of the parent; 0 = none. The rest of it says whose child it is */
-    uint32_t parent_run, parent_step, parent_index,
-        parent_attempt; /* parent_step STEP_NONE: started by a task, told nothing */
-    char *limit_key;    /* concurrency and rate limits of that name hold for it; NULL = none */
-    char *affinity;     /* what balancers hash; NULL = the workflow's id */
-    bytes *
-        attributes; /* JSON object of texts, numbers and booleans: the caller's, for lists; NULL = {} */
+    uint8_t priority;
+    bool abandoned;  /* it goes on when its parent is cancelled */
+    uint32_t depth;  /* parents above it */
+    uint64_t parent; /* key of the parent; 0 = none. The rest of it says whose child it is */
+    /* parent_step STEP_NONE: started by a task, told nothing */
+    uint32_t parent_run, parent_step, parent_index, parent_attempt;
+    char *limit_key; /* concurrency and rate limits of that name hold for it; NULL = none */
+    char *affinity;  /* what balancers hash; NULL = the workflow's id */
+    /* JSON object of texts, numbers and booleans: the caller's, for lists; NULL = {} */
+    bytes *attributes;
     int64_t accepted_ms;
     int64_t deadline_ms; /* 0 = none */
-    int64_t
-        wake_ms; /* SUSPENDED: when to wake it (also of a delayed start); 0 = only its inbox can */
-    uint64_t
-        wake_inbox; /* SUSPENDED: the inbox_seq from which on a COUNTED item wakes it; WAKE_NEVER: of items only a FORCED one
-                          * does (a delayed start) */
+    /* SUSPENDED: when to wake it (also of a delayed start); 0 = only its inbox can */
+    int64_t wake_ms;
+    /* SUSPENDED: the inbox_seq from which on a COUNTED item wakes it; WAKE_NEVER: of items only a
+     * FORCED one does (a delayed start) */
+    uint64_t wake_inbox;
     int64_t ended_ms;   /* 0 = not ended */
     uint64_t inbox_seq; /* of the newest inbox item that was put; 0 = none yet */
     bytes *input;       /* JSON, NULL = {} */
@@ -103,8 +106,7 @@ enum inbox_kind {
     INBOX_CANCEL = 1,
     INBOX_SIGNAL = 2,
     INBOX_CHILD_ENDED = 3,
-    INBOX_WAKE =
-        4, /* says nothing: something about the execution itself has changed (pause, priority) */
+    INBOX_WAKE = 4, /* says nothing: something about the execution itself has changed (pause, …) */
 };
 
 /* Whether an item wakes a suspended execution, that is makes it OPEN in the same transaction. */
@@ -127,15 +129,18 @@ typedef struct inbox_item {
     bytes *payload; /* JSON, NULL = null */
 } inbox_item;
 
+#define CONTROLS_KEPT 10000
+
 /* What was done to an execution from outside, and by whom: cancel, pause, retry, … */
 typedef struct control_row {
     uint64_t seq;       /* 1, 2, … within the execution */
     uint64_t execution; /* 0: of a workflow or of everything */
     int64_t at_ms;
-    char *
-        action; /* "cancel", "terminate", "pause", "resume", "retry", "rerun", "fork", "signal", "set_priority", "set_limit" */
-    char *who;  /* NULL = not said */
-    char *why;  /* NULL = not said */
+    /* "cancel", "terminate", "pause", "resume", "retry", "rerun", "fork", "signal",
+     * "set_priority", "set_limit" */
+    char *action;
+    char *who;    /* NULL = not said */
+    char *why;    /* NULL = not said */
     char *detail; /* of what: a step, a version, a workflow; NULL */
 } control_row;
 
@@ -158,8 +163,8 @@ typedef struct start_key {
     char *workflow; /* keys of different workflows do not meet */
     char *key;
     uint8_t policy; /* enum start_key_policy */
-    int64_t
-        expires_ms; /* from then on as if it had not been used; 0 = while its execution is in the store */
+    /* from then on as if it had not been used; 0 = while its execution is in the store */
+    int64_t expires_ms;
     int64_t now_ms;
     uint64_t existing; /* out: the execution that has it; 0 = this one */
 } start_key;
@@ -182,6 +187,7 @@ void setting_row_clear(setting_row *row);
 /* What changes of an execution's row. */
 typedef struct execution_update {
     uint8_t state;
+    int64_t deadline_ms; /* set with a new run (store_unit.run above the row's); else not read */
     int64_t ended_ms;    /* set with an end */
     int64_t wake_ms;     /* set with SUSPENDED */
     uint64_t wake_inbox; /* set with SUSPENDED */
@@ -198,8 +204,8 @@ typedef struct execution_setting {
 /* Owned by the submitter, borrowed by the adapter from submit until reap gives it back; so are the things it points
  * to (an adapter that keeps bytes takes references). Operations run in the order of the members; each is optional. */
 typedef struct store_unit {
-    struct store_unit
-        *next; /* the adapter's while it has the unit; then the list that reap returns */
+    /* the adapter's while it has the unit; then the list that reap returns */
+    struct store_unit *next;
 
     /* Guards, checked inside the transaction. */
     uint32_t shard;    /* whose lease must be ours ... */
@@ -207,33 +213,36 @@ typedef struct store_unit {
     bool must_be_open; /* the execution `key` exists and has no end: else FAILED_PRECONDITION */
     bool check_inbox;  /* its inbox_seq is `inbox_seen`: else ABORTED */
     uint64_t inbox_seen;
-    bool
-        must_have_ended; /* the execution `key` exists (else NOT_FOUND) and has ended with run `run` - 1 (else
-                           * FAILED_PRECONDITION) */
-    uint32_t
-        inbox_limit; /* with inbox_put: at most so many items of its kind are there already, else RESOURCE_EXHAUSTED; 0 = any
-                           * number */
+    /* the execution `key` exists (else NOT_FOUND) and has ended with run `run` - 1 (else
+     * FAILED_PRECONDITION) */
+    bool must_have_ended;
+    /* with inbox_put: the inbox holds at most so many items of its kind, this one included, else
+     * RESOURCE_EXHAUSTED; 0 = any number */
+    uint32_t inbox_limit;
 
     /* Operations. */
     definition_row *definition; /* insert; ALREADY_EXISTS if (workflow, version) or key is there */
     execution_row *accept;      /* insert; ALREADY_EXISTS if the id or key is there */
-    start_key *
-        start_key; /* with accept: if the key is taken nothing takes place, start_key.existing is set, and the result is
-                                 * ALREADY_EXISTS */
-    uint64_t
-        key; /* the execution that the rest is about; it must exist (else NOT_FOUND, except that a
-                                  * bare append of checkpoints without must_be_open may not look) */
+    /* with accept: if the key is taken nothing takes place, start_key.existing is set, and the
+     * result is ALREADY_EXISTS (with existing 0: for the id or key of `accept`) */
+    start_key *start_key;
+    /* the execution that the rest is about; it must exist (else NOT_FOUND, except that a bare
+     * append of checkpoints without must_be_open may not look) */
+    uint64_t key;
     uint32_t run;
-    checkpoint *
-        checkpoints; /* append; one that is there already (same run and seq) is passed over. One with `inbox` deletes
-                       * that item */
+    /* append; one that is there already (same run and seq) is passed over. One with `inbox`
+     * deletes that item */
+    checkpoint *checkpoints;
     uint32_t checkpoint_count;
-    inbox_item *inbox_put;   /* append one; the adapter gives it its seq (row.inbox_seq + 1) */
-    uint8_t inbox_urgency;   /* enum inbox_urgency: whether it makes a SUSPENDED execution OPEN */
+    inbox_item *inbox_put; /* append one; the adapter gives it its seq (row.inbox_seq + 1) */
+    /* enum inbox_urgency: whether it makes a SUSPENDED execution OPEN, without wake_ms and
+     * wake_inbox. An `update` in the same unit comes after it */
+    uint8_t inbox_urgency;
+    bool inbox_woke;         /* out: it was SUSPENDED and became OPEN */
     uint64_t inbox_consumed; /* delete items with seq <= this; 0 = none */
-    execution_update *
-        update; /* also raises the row's run to `run` where that is higher (a retry): then the end that the row holds is kept
-                  * as a run_row */
+    /* also raises the row's run to `run` where that is higher (a retry): then the end that the
+     * row holds is kept as a run_row */
+    execution_update *update;
     execution_setting *setting;
     /* Append `notify` to the inbox of another execution, if that has not ended and is in that run; else that is passed over
      * without a word: notify->seq is 0 then. notify_woke: it was SUSPENDED and is OPEN now. */
@@ -242,11 +251,12 @@ typedef struct store_unit {
     uint32_t notify_run;
     uint8_t notify_urgency;
     bool notify_woke; /* out */
-    control_row
-        *control; /* append; the adapter gives it its seq. control->execution is `key`, or 0 */
+    /* append; the adapter gives it its seq. control->execution is `key`, or 0 */
+    control_row *control;
     setting_row *put_setting;
-    bool
-        purge; /* the execution `key` and all that belongs to it is deleted, if it has ended (else FAILED_PRECONDITION) */
+    /* the execution `key` and all that belongs to it is deleted, if it has ended (else
+     * FAILED_PRECONDITION) */
+    bool purge;
 
     int32_t result;                     /* out: 0 or a negative code */
     void *owner;                        /* the submitter's */
@@ -262,8 +272,8 @@ typedef struct execution_filter { /* zero members do not filter */
     const char *workflow;
     const char *version;
     int64_t accepted_from_ms, accepted_to_ms; /* half open */
-    int64_t ended_from_ms,
-        ended_to_ms;       /* half open; with either, those that have not ended do not pass */
+    /* half open; with either, those that have not ended do not pass */
+    int64_t ended_from_ms, ended_to_ms;
     uint64_t parent;       /* children of that one */
     const char *start_key; /* started with that key; with workflow */
     const char *limit_key;
@@ -276,9 +286,9 @@ typedef struct execution_filter { /* zero members do not filter */
 typedef struct execution_page {
     execution_row *rows; /* ends by execution_page_clear */
     size_t count;
-    uint64_t
-        next_after; /* after_key of the next page; 0 = that was the last. A page may be short and have a next: the
-                          * adapter bounds the rows it looks at */
+    /* after_key of the next page; 0 = that was the last. A page may be short and have a next: the
+     * adapter bounds the rows it looks at */
+    uint64_t next_after;
 } execution_page;
 
 typedef struct checkpoint_page {
@@ -361,21 +371,23 @@ typedef struct store_ops {
     int32_t (*load_runnable)(void *self, uint8_t priority, const char *limit_key,
                              uint64_t after_key, uint32_t limit, execution_page *out,
                              orch_error **err);
-    /* At most `limit` of the suspended executions, not paused, whose wake_ms is at most wake_by_ms; more may be left. */
+    /* At most `limit` of the suspended executions whose time has come: wake_ms is at most wake_by_ms, or, of paused ones,
+     * which wake for nothing else, deadline_ms is. More may be left. */
     int32_t (*load_due)(void *self, int64_t wake_by_ms, uint32_t limit, execution_page *out,
                         orch_error **err);
-    /* The earliest wake_ms of a suspended execution that is not paused; INT64_MAX = none. */
+    /* The earliest such time of a suspended execution; INT64_MAX = none. */
     int32_t (*next_wake)(void *self, int64_t *out_ms, orch_error **err);
-    /* What was done to an execution (0: to workflows and everything), in order of seq, from after_seq on. */
+    /* What was done to an execution (0: to workflows and everything), in order of seq, from after_seq (exclusive), at most
+     * limit rows (0 = all). The newest CONTROLS_KEPT of each are kept. */
     int32_t (*load_controls)(void *self, uint64_t key, uint64_t after_seq, uint32_t limit,
                              control_page *out, orch_error **err);
     /* How its earlier runs ended, oldest first. */
     int32_t (*load_runs)(void *self, uint64_t key, run_page *out, orch_error **err);
-    /* Settings whose name begins with `prefix`. */
+    /* Settings whose name begins with `prefix`, in order of their names. */
     int32_t (*load_settings)(void *self, const char *prefix, setting_page *out, orch_error **err);
     /* Ended executions for purging, oldest end first: keys of those that ended before `ended_before_ms`, and of those beyond the
-     * `keep` newest (0 = all are kept); not a child whose parent is still open. At most `limit`; the adapter bounds the rows it
-     * looks at. */
+     * `keep` newest (0 = all are kept); not a child whose parent is still open. At most `limit`, into out_keys; the adapter bounds
+     * the rows it looks at, and goes on behind them in the next call: fewer than `limit` does not mean that there are no more. */
     int32_t (*load_expired)(void *self, int64_t ended_before_ms, uint64_t keep, uint32_t limit,
                             uint64_t *out_keys, uint32_t *out_count, orch_error **err);
     /* How many executions are not ended. */
