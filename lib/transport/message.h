@@ -28,17 +28,18 @@ static inline int epoch_compare(epoch a, epoch b)
 
 enum message_kind {
     /* Orchestrator to engine. */
-    MESSAGE_START,         /* take this execution */
-    MESSAGE_ATTACH,        /* go on after a broken channel */
-    MESSAGE_DEFINITION,    /* the answer to NEED_DEFINITION */
-    MESSAGE_ACK,           /* stored up to seq */
-    MESSAGE_INBOX,         /* something to be told to the execution */
-    MESSAGE_STOP,          /* your epoch is old: drop it, tell nobody */
-    MESSAGE_CHILD_REFUSED, /* the answer to START_CHILD, if it could not be started */
-    MESSAGE_PAUSE,         /* start nothing more, or go on */
+    MESSAGE_START,      /* take this execution */
+    MESSAGE_ATTACH,     /* go on after a broken channel */
+    MESSAGE_DEFINITION, /* the answer to NEED_DEFINITION */
+    MESSAGE_ACK,        /* stored up to seq */
+    MESSAGE_INBOX,      /* something to be told to the execution */
+    MESSAGE_STOP,       /* your epoch is old: drop it, tell nobody */
+    MESSAGE_CHILD_REFUSED, /* the answer to START_CHILD, if it could not be started. It voids a suspension that crosses it,
+                            * which therefore waits until the children of the same channel are accepted */
+    MESSAGE_PAUSE, /* start nothing more, or go on; beside an inbox item WAKE */
     /* Engine to orchestrator. */
-    MESSAGE_ACCEPTED,        /* answer to START and ATTACH: instance, last_seq it has made */
-    MESSAGE_REFUSED,         /* answer to START and ATTACH: code and message */
+    MESSAGE_ACCEPTED, /* answer to START and ATTACH: instance, last_seq it has made, inbox_seen */
+    MESSAGE_REFUSED,  /* answer to START and ATTACH: code and message */
     MESSAGE_NEED_DEFINITION, /* by digest */
     MESSAGE_STEP_STARTED,    /* an attempt that did not end at once runs; not stored */
     MESSAGE_REPORT, /* checkpoints, in order of seq; with `end` or `suspend`, the last ones */
@@ -64,11 +65,26 @@ typedef struct message_start {
     char *parent; /* id of the parent execution; NULL = none */
 } message_start;
 
-/* Something from the inbox. The numbers of `kind` are those of the store's enum inbox_kind, and the protocol's. */
+/* Numbers of the protocol, which the store keeps too (inbox_kind, execution_state): never change one. */
+enum note_kind {
+    NOTE_CANCEL = 1,
+    NOTE_SIGNAL = 2,
+    NOTE_CHILD_ENDED = 3,
+    NOTE_WAKE = 4, /* says nothing: with it, a suspension that crosses a PAUSE is refused */
+};
+enum note_state {
+    NOTE_SUCCEEDED = 3,
+    NOTE_FAILED = 4,
+    NOTE_CANCELLED = 5,
+    NOTE_TIMED_OUT = 6,
+};
+
+/* Something from the inbox. An engine is told in order of seq and each once; what it was told and has not consumed
+ * by a checkpoint comes again with the next START. */
 typedef struct inbox_note {
     uint64_t seq;
-    uint8_t kind;
-    uint8_t state;                 /* CHILD_ENDED: enum execution_state of the store */
+    uint8_t kind;                  /* enum note_kind */
+    uint8_t state;                 /* CHILD_ENDED: enum note_state */
     uint32_t step, index, attempt; /* CHILD_ENDED: whose child */
     char *name;                    /* SIGNAL */
     bytes *correlation;            /* SIGNAL: JSON; NULL = none */
@@ -113,6 +129,7 @@ typedef struct message {
         struct {
             uint64_t instance;
             uint64_t last_seq;
+            uint64_t inbox_seen; /* what is newer in the inbox is to be sent (again) */
         } accepted;
         struct {
             int32_t code;
@@ -121,6 +138,7 @@ typedef struct message {
         } refused;
         struct {
             uint32_t step, index, attempt;
+            uint8_t role; /* enum run_role */
             int64_t at_ms;
         } step_started;
         struct message_child *child; /* START_CHILD, CANCEL_CHILD, CHILD_REFUSED */
@@ -131,7 +149,7 @@ typedef struct message {
             uint8_t end;         /* enum report_end */
             uint8_t state;       /* COMPLETED: enum run_state */
             uint32_t count;      /* checkpoints, in `rows` */
-            uint64_t inbox_seen; /* newest inbox item that the run has acted upon */
+            uint64_t inbox_seen; /* newest inbox item that the run was told */
             int64_t wake_ms;     /* SUSPENDED: INT64_MAX = only its inbox wakes it */
             uint32_t
                 wake_children; /* SUSPENDED: that many children must have succeeded before it is woken for one; 0 = at once */
