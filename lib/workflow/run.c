@@ -420,32 +420,43 @@ uint64_t run_last_seq(const run *r)
     return r->last_seq;
 }
 
-bool run_get_value(const run *r, uint32_t number, run_value *out)
+static bool get_value(const node *n, run_value *out)
 {
-    const node *n;
-    bool is_error;
+    bool is_error = n->end != CHECKPOINT_SUCCEEDED;
 
-    if (number >= r->counts.steps || r->nodes[number].phase != PHASE_ENDED)
+    if (n->phase != PHASE_ENDED)
         return false;
-    n = &r->nodes[number];
-    is_error = n->end != CHECKPOINT_SUCCEEDED;
     *out = (run_value){
         .kind = n->end, .output = is_error ? NULL : n->value, .error = is_error ? n->value : NULL};
+    return true;
+}
+
+bool run_get_value(const run *r, uint32_t number, run_value *out)
+{
+    const node *n = number < r->counts.steps ? &r->nodes[number] : NULL;
+
+    if (!n || !get_value(n, out))
+        return false;
     if (run_has_items(run_step(r, number)) && n->each)
         out->items = n->each->count;
     return true;
 }
 
-bytes *run_item_output(const run *r, uint32_t number, uint32_t index)
+bool run_get_item(const run *r, uint32_t number, uint32_t index, run_value *out)
 {
     const each *e;
 
     if (number >= r->counts.steps || !run_has_items(run_step(r, number)))
-        return NULL;
+        return false;
     e = r->nodes[number].each;
-    if (!e || index >= e->count || e->items[index].end != CHECKPOINT_SUCCEEDED)
-        return NULL;
-    return e->items[index].value;
+    return e && index < e->count && get_value(&e->items[index], out);
+}
+
+bytes *run_item_output(const run *r, uint32_t number, uint32_t index)
+{
+    run_value v;
+
+    return run_get_item(r, number, index, &v) ? v.output : NULL;
 }
 
 run_counts run_get_counts(const run *r)

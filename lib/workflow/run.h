@@ -167,6 +167,8 @@ uint32_t run_wanted_children(const run *r);
 uint64_t run_last_seq(const run *r); /* of the last checkpoint made; 0 = none */
 bool run_get_value(const run *r, uint32_t number,
                    run_value *out); /* false if the step has not ended */
+/* The same of one item of a for_each. */
+bool run_get_item(const run *r, uint32_t number, uint32_t index, run_value *out);
 bytes *run_item_output(const run *r, uint32_t number, uint32_t index); /* borrowed; NULL = null */
 
 /* Why it is ending, while it is being compensated and in on_failure: {"code","message",…}; NULL before. Borrowed. */

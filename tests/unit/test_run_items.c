@@ -73,6 +73,12 @@ static void test_items_start_in_order_within_the_bound(void **state)
     assert_string_equal(run_item_output(w.run, 0, 1)->data, "\"one\"");
     assert_null(run_item_output(w.run, 0, 0));
     assert_null(run_item_output(w.run, 0, 4));
+    assert_true(run_get_item(w.run, 0, 1, &v));
+    assert_int_equal(v.kind, CHECKPOINT_SUCCEEDED);
+    assert_string_equal(v.output->data, "\"one\"");
+    assert_false(run_get_item(w.run, 0, 0, &v));
+    assert_false(run_get_item(w.run, 0, 4, &v));
+    assert_false(run_get_item(w.run, 1, 0, &v));
     end_item(&w, "a", 2, 0);
     end_item(&w, "a", 0, 0);
     assert_false(run_get_value(w.run, 0, &v));
