@@ -2,8 +2,8 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/text.h"
 #include "engine/engine_impl.h"
+#include "workflow/wait.h"
 
 evaluation *evaluation_new(slot *s, const template *t, uint32_t step, uint32_t index)
 {
@@ -99,16 +99,14 @@ static int32_t answer_items(slot *s, uint32_t step, json_t *value, run_answer *a
 
 static int32_t answer_due(slot *s, uint32_t step, json_t *value, run_answer *a, orch_error **err)
 {
-    const char *id = s->known->definition->steps[step].id;
-    const char *text = json_string_value(json_object_get(value, "duration"));
-    int64_t ms;
+    wait_spec w;
+    int32_t rc = wait_spec_read(value, s->known->definition->steps[step].id, s->engine->now_ms, &w,
+                                err);
 
-    if (!text || !text_duration_ms(text, &ms))
-        return error_set(
-            err, ORCH_E_INVALID_ARGUMENT, id,
-            "step '%s': duration is '%s'; it must be like \"200ms\", \"5s\", \"1h30m\"", id,
-            text ? text : "");
-    a->due_ms = s->engine->now_ms + ms;
+    if (rc)
+        return rc;
+    a->due_ms = w.due_ms;
+    a->value = w.signal;
     return 0;
 }
 

@@ -10,7 +10,9 @@
 
 #include "base/bytes.h"
 
-#define CHILD_DEPTH_MAX 32 /* parents above an execution, at most */
+#define CHILD_DEPTH_MAX    32  /* parents above an execution, at most */
+#define CHILD_PRIORITY_MAX 9   /* as of any execution */
+#define CHILD_ID_MAX       128 /* as of any execution */
 
 enum child_on_cancel {
     CHILD_CANCEL,  /* it is cancelled with its parent, who waits for its end */
@@ -26,9 +28,10 @@ typedef struct child_spec {
     int64_t timeout_ms; /* 0 = its definition's */
 } child_spec;
 
-/* Check an evaluated `with` and make the canonical text of it. INVALID_ARGUMENT names the step and the key. */
-int32_t child_spec_check(const json_t *with, const char *step, bytes **out, orch_error **err);
-/* From such a text. */
+/* Check an evaluated `with` (borrowed) and make the canonical text of it; a null counts as left out. INVALID_ARGUMENT names
+ * the step and the key. */
+int32_t child_spec_check(json_t *with, const char *step, bytes **out, orch_error **err);
+/* From such a text. DATA_LOSS if it is none. */
 int32_t child_spec_read(const bytes *text, child_spec *out, orch_error **err);
 void child_spec_clear(child_spec *s);
 

@@ -133,8 +133,8 @@ static int32_t json_syntax_error(const json_error_t *e, orch_error **err)
 {
     char place[64];
 
-    if (json_error_code(e) == json_error_out_of_memory || !*e->text)
-        return error_no_memory(err); /* jansson has words for everything else */
+    if (json_lacked_memory(e))
+        return error_no_memory(err);
     snprintf(place, sizeof place, "line %d column %d", e->line, e->column);
     return error_set(err, ORCH_E_INVALID_ARGUMENT, place, "%s: %.*s", place,
                      wording_clip(e->text, 300), e->text);

@@ -75,8 +75,8 @@ int32_t definition_read(builder *b, json_t *tree);
 /* What can be seen of `with` before it is evaluated. */
 int32_t definition_check_with(builder *b, enum builtin executor, json_t *with);
 enum builtin builtin_by_name(const char *executor);
-bool text_is_template(const char *s);     /* holds a "${" that is not escaped */
-bool text_is_one_template(const char *s); /* is "${…}" and nothing else */
+int32_t wait_check_with(reader *r, json_t *with);  /* wait.c */
+int32_t child_check_with(reader *r, json_t *with); /* child.c */
 /* No template of `value` begins with `item` or `index`, which only a for_each has. What Lua does
  * further in, the run finds out. */
 int32_t definition_check_item(reader *r, json_t *value);

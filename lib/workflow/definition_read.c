@@ -293,25 +293,11 @@ static int32_t read_step_timeout(reader *r, void *into, json_t *value)
 
 static int32_t read_run_if(reader *r, void *into, json_t *value)
 {
-    static const char *const words[] = {"all_succeeded", "all_done", "any_failed", "any_succeeded"};
-    char room[NEAREST_ROOM];
-    const char *text;
-    nearest near;
-    int32_t rc = read_text(r, value, "a string", &text);
+    static const char *const words[] = {"all_succeeded", "all_done", "any_failed", "any_succeeded",
+                                        NULL};
 
-    if (rc)
-        return rc;
-    near = nearest_to(text);
-    for (uint8_t i = 0; i < 4; i++) {
-        if (!strcmp(words[i], text)) {
-            ((step_fields *)into)->s->run_if = i;
-            return 0;
-        }
-        nearest_try(&near, words[i]);
-    }
-    return reader_fail(
-        r, "'%.*s' is unknown%s; allowed are: all_succeeded, all_done, any_failed, any_succeeded",
-        WORDING(text), nearest_words(&near, room));
+    return read_word(r, value, words, "all_succeeded, all_done, any_failed, any_succeeded",
+                     &((step_fields *)into)->s->run_if);
 }
 
 static int32_t read_checkpoint(reader *r, void *into, json_t *value)
@@ -353,9 +339,12 @@ static int32_t check_fields(reader *r, const step_fields *f, enum builtin execut
             "without harm");
     if (!f->s->checkpoint && f->d->for_each)
         return reader_fail_at(r, "checkpoint", "may not be false on a step with for_each");
-    if (executor == BUILTIN_WAIT && (f->has_retry || f->extra.timeout_ms))
-        return reader_fail_at(r, f->has_retry ? "retry" : "timeout",
-                              "has no meaning for a wait: it makes no attempts");
+    if (executor == BUILTIN_WAIT && f->has_retry)
+        return reader_fail_at(r, "retry", "has no meaning for a wait: it makes no attempts");
+    if (executor == BUILTIN_WAIT && f->extra.timeout_ms)
+        return reader_fail_at(r, "timeout",
+                              "has no meaning for a wait: it makes no attempts; how long to wait "
+                              "for a signal is the timeout in `with`");
     return 0;
 }
 

@@ -5,23 +5,7 @@
 
 #include "base/text.h"
 #include "workflow/definition_impl.h"
-#include "workflow/sandbox_scan.h"
 #include "workflow/wording_impl.h"
-
-bool text_is_template(const char *s)
-{
-    for (const char *p = strstr(s, "${"); p; p = strstr(p + 2, "${"))
-        if (p == s || p[-1] != '$')
-            return true;
-    return false;
-}
-
-bool text_is_one_template(const char *s)
-{
-    size_t len = strlen(s);
-
-    return len > 3 && s[0] == '$' && s[1] == '{' && scan_closing_brace(s + 2, len - 2) == len - 3;
-}
 
 /* For the executor to judge once it is there: a template, or a null, which stands for nothing. */
 static bool is_open(const json_t *value)
@@ -53,14 +37,6 @@ static int32_t read_a_boolean(reader *r, void *into, json_t *value)
                                                     : reader_expected(r, value, "true or false");
 }
 
-static int32_t read_a_duration(reader *r, void *into, json_t *value)
-{
-    int64_t ms;
-
-    (void)into;
-    return json_is_string(value) && is_open(value) ? 0 : read_duration(r, value, 0, &ms);
-}
-
 static int32_t read_size(reader *r, void *into, json_t *value)
 {
     int64_t n;
@@ -71,16 +47,9 @@ static int32_t read_size(reader *r, void *into, json_t *value)
 
 static int32_t read_one_of(reader *r, json_t *value, const char *const *words, const char *allowed)
 {
-    const char *s;
-    int32_t rc;
+    uint8_t number;
 
-    if (is_open(value))
-        return 0;
-    rc = read_text(r, value, "a string", &s);
-    for (; !rc && *words; words++)
-        if (!strcmp(*words, s))
-            return 0;
-    return rc ? rc : reader_fail(r, "'%.*s' is unknown; allowed are: %s", WORDING(s), allowed);
+    return is_open(value) ? 0 : read_word(r, value, words, allowed, &number);
 }
 
 static int32_t read_capture(reader *r, void *into, json_t *value)
@@ -333,61 +302,20 @@ static const field http_rows[] = {
     {"tls", read_tls, false},
 };
 
-/* ---- wait and workflow ----------------------------------------------------------------------- */
-
-static const field wait_rows[] = {
-    {"duration", read_a_duration, true},
-};
-
-static int32_t read_workflow(reader *r, void *into, json_t *value)
-{
-    const char *name;
-
-    (void)into;
-    if (json_is_string(value) && is_open(value))
-        return reader_fail(r, "must be a workflow's id, not a template: which workflows call which "
-                              "is known at registration");
-    return read_name(r, value, &name);
-}
-
-static int32_t read_version_range(reader *r, void *into, json_t *value)
-{
-    semver_range *range;
-    const char *s;
-    int32_t rc;
-
-    (void)into;
-    if (is_open(value))
-        return 0;
-    rc = read_text(r, value, "a range of versions such as \"^1.2.0\"", &s);
-    if (rc)
-        return rc;
-    rc = semver_range_parse(s, &range, r->err);
-    if (rc)
-        return reader_pass_on(r, rc, false);
-    semver_range_free(range);
-    return 0;
-}
-
-static const field workflow_rows[] = {
-    {"workflow", read_workflow, true},
-    {"version", read_version_range, false},
-    {"inputs", read_any, false},
-};
-
 /* ---- All of them ----------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;
     bool whole_template; /* `with` itself may be one template */
     shape shape;
+    int32_t (*check)(reader *r, json_t *with); /* instead of a shape */
 } builtins[] = {
-    [BUILTIN_NOOP] = {"noop", true, {NULL, NULL, 0}},
-    [BUILTIN_LUA] = {"lua", false, SHAPE("the `with` of lua", lua_rows)},
-    [BUILTIN_EXEC] = {"exec", true, SHAPE("the `with` of exec", exec_rows)},
-    [BUILTIN_HTTP] = {"http", true, SHAPE("the `with` of http", http_rows)},
-    [BUILTIN_WAIT] = {"wait", false, SHAPE("the `with` of wait", wait_rows)},
-    [BUILTIN_WORKFLOW] = {"workflow", false, SHAPE("the `with` of workflow", workflow_rows)},
+    [BUILTIN_NOOP] = {"noop", true, {NULL, NULL, 0}, NULL},
+    [BUILTIN_LUA] = {"lua", false, SHAPE("the `with` of lua", lua_rows), NULL},
+    [BUILTIN_EXEC] = {"exec", true, SHAPE("the `with` of exec", exec_rows), NULL},
+    [BUILTIN_HTTP] = {"http", true, SHAPE("the `with` of http", http_rows), NULL},
+    [BUILTIN_WAIT] = {"wait", false, {NULL, NULL, 0}, wait_check_with},
+    [BUILTIN_WORKFLOW] = {"workflow", false, {NULL, NULL, 0}, child_check_with},
 };
 
 enum builtin builtin_by_name(const char *executor)
@@ -403,13 +331,14 @@ int32_t definition_check_with(builder *b, enum builtin executor, json_t *with)
     const shape *s = &builtins[executor].shape;
     int32_t rc;
 
-    if (!s->count || (builtins[executor].whole_template && with && is_open(with)))
+    if ((!s->count && !builtins[executor].check) ||
+        (builtins[executor].whole_template && with && is_open(with)))
         return 0;
     if (!with)
         return reader_fail_at(&b->r, "with", "'with' is missing; executor %s needs it",
                               builtins[executor].name);
     place_key(&b->r, "with");
-    rc = shape_read(&b->r, s, with, b);
+    rc = s->count ? shape_read(&b->r, s, with, b) : builtins[executor].check(&b->r, with);
     if (rc)
         return rc;
     place_up(&b->r);

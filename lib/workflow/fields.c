@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "workflow/canonical_impl.h"
 #include "workflow/definition.h"
+#include "workflow/sandbox_scan.h"
 #include "workflow/wording_impl.h"
 
 #define POINTER_SHOWN 256
@@ -187,32 +188,79 @@ static const field *find_field(const shape *s, const char *key)
     return NULL;
 }
 
-int32_t shape_read(reader *r, const shape *s, json_t *object, void *into)
-{
-    uint32_t seen = 0;
+/* What of a shape's members is passed over. */
+enum passing { PASS_NONE, PASS_NULLS, PASS_TEMPLATES_TOO };
 
-    if (!json_is_object(object))
-        return reader_expected(r, object, "an object");
+static bool is_template(const json_t *value)
+{
+    return json_is_string(value) && text_is_template(json_string_value(value));
+}
+
+static int32_t read_members(reader *r, const shape *s, json_t *object, void *into,
+                            enum passing passing, uint32_t *seen)
+{
     for (void *it = json_object_iter(object); it; it = json_object_iter_next(object, it)) {
         const char *key = json_object_iter_key(it);
+        json_t *value = json_object_iter_value(it);
         const field *f = find_field(s, key);
-        int32_t rc;
+        int32_t rc = 0;
 
         place_key(r, key);
-        rc = f ? f->read(r, into, json_object_iter_value(it)) : unknown_key(r, s, key);
+        if (!f)
+            return unknown_key(r, s, key);
+        if (passing != PASS_TEMPLATES_TOO || !is_template(value))
+            rc = passing && json_is_null(value) ? 0 : f->read(r, into, value);
         if (rc)
             return rc;
         place_up(r);
-        seen |= UINT32_C(1) << (f - s->fields);
+        if (!passing || !json_is_null(value))
+            *seen |= UINT32_C(1) << (f - s->fields);
     }
-    for (uint32_t i = 0; i < s->count; i++)
-        if (s->fields[i].required && !(seen & UINT32_C(1) << i))
-            return reader_fail_at(r, s->fields[i].name, "'%s' is missing; %s must have it",
-                                  s->fields[i].name, s->noun);
     return 0;
 }
 
+static int32_t read_shape(reader *r, const shape *s, json_t *object, void *into,
+                          enum passing passing)
+{
+    uint32_t seen = 0;
+    int32_t rc;
+
+    if (!json_is_object(object))
+        return reader_expected(r, object, "an object");
+    rc = read_members(r, s, object, into, passing, &seen);
+    for (uint32_t i = 0; i < s->count && !rc; i++)
+        if (s->fields[i].required && !(seen & UINT32_C(1) << i))
+            rc = reader_fail_at(r, s->fields[i].name, "'%s' is missing; %s must have it",
+                                s->fields[i].name, s->noun);
+    return rc;
+}
+
+int32_t shape_read(reader *r, const shape *s, json_t *object, void *into)
+{
+    return read_shape(r, s, object, into, PASS_NONE);
+}
+
+int32_t shape_read_with(reader *r, const shape *s, json_t *object, void *into, bool templates)
+{
+    return read_shape(r, s, object, into, templates ? PASS_TEMPLATES_TOO : PASS_NULLS);
+}
+
 /* ---- Values ---------------------------------------------------------------------------------- */
+
+bool text_is_template(const char *s)
+{
+    for (const char *p = strstr(s, "${"); p; p = strstr(p + 2, "${"))
+        if (p == s || p[-1] != '$')
+            return true;
+    return false;
+}
+
+bool text_is_one_template(const char *s)
+{
+    size_t len = strlen(s);
+
+    return len > 3 && s[0] == '$' && s[1] == '{' && scan_closing_brace(s + 2, len - 2) == len - 3;
+}
 
 int32_t read_text(reader *r, json_t *value, const char *wanted, const char **out)
 {
@@ -298,4 +346,26 @@ int32_t read_strings(reader *r, json_t *object)
         return reader_expected(r, value, "a string");
     }
     return 0;
+}
+
+int32_t read_word(reader *r, json_t *value, const char *const *words, const char *allowed,
+                  uint8_t *out)
+{
+    char room[NEAREST_ROOM];
+    const char *text = "";
+    nearest near;
+    int32_t rc = read_text(r, value, "a string", &text);
+
+    if (rc)
+        return rc;
+    near = nearest_to(text);
+    for (uint8_t i = 0; words[i]; i++) {
+        if (!strcmp(words[i], text)) {
+            *out = i;
+            return 0;
+        }
+        nearest_try(&near, words[i]);
+    }
+    return reader_fail(r, "'%.*s' is unknown%s; allowed are: %s", WORDING(text),
+                       nearest_words(&near, room), allowed);
 }

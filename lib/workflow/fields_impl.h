@@ -43,6 +43,9 @@ typedef struct shape {
 
 /* Read an object: each member by its field. Unknown keys and missing ones are errors. */
 int32_t shape_read(reader *r, const shape *s, json_t *object, void *into);
+/* The same of an executor's `with`, in which a null counts as left out. `templates`: it is not evaluated yet, so
+ * that members which are templates are passed over. */
+int32_t shape_read_with(reader *r, const shape *s, json_t *object, void *into, bool templates);
 
 void place_key(reader *r, const char *key);
 void place_index(reader *r, uint32_t index);
@@ -57,6 +60,15 @@ int32_t reader_expected(reader *r, const json_t *value, const char *wanted);
  * pointer from here. Lack of memory keeps its code. */
 int32_t reader_pass_on(reader *r, int32_t rc, bool relative);
 
+/* Whether jansson failed for lack of memory: it has words for everything else. */
+static inline bool json_lacked_memory(const json_error_t *e)
+{
+    return json_error_code(e) == json_error_out_of_memory || !*e->text;
+}
+
+bool text_is_template(const char *s);     /* holds a "${" that is not escaped */
+bool text_is_one_template(const char *s); /* is "${…}" and nothing else */
+
 /* Values. Texts are borrowed from the tree and hold no NUL. */
 int32_t read_text(reader *r, json_t *value, const char *wanted, const char **out);
 int32_t read_name(reader *r, json_t *value, const char **out);
@@ -64,5 +76,8 @@ int32_t read_duration(reader *r, json_t *value, int64_t min_ms, int64_t *out_ms)
 int32_t read_integer(reader *r, json_t *value, int64_t min, int64_t max, int64_t *out);
 int32_t read_milli(reader *r, json_t *value, uint32_t min, uint32_t max, uint32_t *out_milli);
 int32_t read_strings(reader *r, json_t *object); /* an object of strings: only checked */
+/* One of `words`, which end with NULL: its number. `allowed`: how the message lists them. */
+int32_t read_word(reader *r, json_t *value, const char *const *words, const char *allowed,
+                  uint8_t *out);
 
 #endif
