@@ -125,7 +125,10 @@ static void start_engine(world *w, uint32_t i, const world_options *o)
 
 static void start_cores(world *w, const world_options *o)
 {
-    orchestrator_options options = {.window = o->window};
+    orchestrator_options options = {.window = o->window,
+                                    .window_bytes = o->window_bytes,
+                                    .max_open = o->max_open,
+                                    .max_accepting = o->max_accepting};
     orchestrator_ports ports = {
         .ctx = w,
         .now_ms = now_ms,

@@ -33,6 +33,8 @@ typedef struct world {
 
 typedef struct world_options {
     uint32_t engines, capacity, credit, window;
+    uint32_t max_accepting;
+    uint64_t max_open, window_bytes;
     const executor_ops *test_executor; /* registered as "test" on each engine, with `test_self` */
     void *test_self;
     /* Instead of engines: the test itself answers at "engine-0". */

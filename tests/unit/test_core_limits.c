@@ -1,0 +1,269 @@
+/* Goal: everything that an orchestrator takes is bounded, and who comes too late, while it stops or after another has taken the
+ * store over, is told so: once, and not inside the call that asks. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+#include "orchestrator/orchestrator_impl.h"
+#include "support/world.h"
+
+/* ---- attempts that stay open ----------------------------------------------------------------------------- */
+
+static attempt *attempts[8];
+static int started;
+
+static bool bench_start(void *self, attempt *a)
+{
+    (void)self;
+    assert_true(started < 8);
+    attempts[started++] = a;
+    return false;
+}
+
+static void bench_stop(void *self, attempt *a)
+{
+    (void)self;
+    (void)a;
+}
+
+static void bench_free(void *self)
+{
+    (void)self;
+}
+
+static const executor_ops test_ops = {
+    .size = sizeof(executor_ops),
+    .name = "test",
+    .start = bench_start,
+    .stop = bench_stop,
+    .free = bench_free,
+};
+
+#define ONE_STEP \
+    "{\"id\":\"one\",\"version\":\"1.0.0\",\"steps\":[{\"id\":\"a\",\"executor\":\"test\"}]}"
+
+static world *begin(world_options o)
+{
+    world *w;
+
+    started = 0;
+    o.test_executor = &test_ops;
+    w = world_new(&o);
+    world_register(w, ONE_STEP);
+    return w;
+}
+
+static void finish(world *w, int i)
+{
+    attempt_complete(attempts[i], (attempt_result){0});
+    world_settle(w);
+}
+
+/* ---- requests that are not waited for -------------------------------------------------------------------- */
+
+typedef struct asked {
+    start_request r;
+    int answers;
+} asked;
+
+static void answered(start_request *r)
+{
+    ((asked *)r)->answers++;
+}
+
+static void ask(world *w, asked *a, const char *input)
+{
+    *a = (asked){.r = {.done = answered, .workflow = mem_strdup("one")}};
+    a->r.input = input ? bytes_new(input, strlen(input)) : NULL;
+    orchestrator_start(w->orchestrator, &a->r);
+    assert_int_equal(a->answers, 0);
+}
+
+static void expect(asked *a, int32_t code, const char *word)
+{
+    assert_int_equal(a->answers, 1);
+    assert_int_equal(a->r.code, code);
+    if (code)
+        assert_non_null(strstr(orch_error_message(a->r.error), word));
+    mem_free(a->r.workflow);
+    bytes_unref(a->r.input);
+    orch_error_free(a->r.error);
+}
+
+/* ---- limits ---------------------------------------------------------------------------------------------- */
+
+static void test_open_executions_are_bounded(void **state)
+{
+    const world_options o = {.max_open = 2, .test_executor = &test_ops};
+    world *w = begin(o);
+    uint64_t key;
+    asked a;
+
+    (void)state;
+    world_start(w, "one", NULL, NULL);
+    world_start(w, "one", NULL, NULL);
+    ask(w, &a, NULL);
+    world_settle(w);
+    expect(&a, ORCH_E_RESOURCE_EXHAUSTED, "2 executions are open");
+    world_restart(w, &o); /* those in the store count */
+    world_settle(w);
+    assert_int_equal(world_start_code(w, "one", NULL, NULL, &key), ORCH_E_RESOURCE_EXHAUSTED);
+    finish(w, 2);
+    assert_int_equal(world_start_code(w, "one", NULL, NULL, &key), 0);
+    assert_int_equal(world_start_code(w, "one", NULL, NULL, &key), ORCH_E_RESOURCE_EXHAUSTED);
+    world_free(w);
+}
+
+static void test_starts_on_their_way_into_the_store_are_bounded(void **state)
+{
+    world *w = begin((world_options){.max_accepting = 2});
+    asked a[3], later;
+
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        ask(w, &a[i], NULL);
+    world_settle(w);
+    expect(&a[0], 0, NULL);
+    expect(&a[1], 0, NULL);
+    expect(&a[2], ORCH_E_RESOURCE_EXHAUSTED, "2 starts are waiting");
+    ask(w, &later, NULL);
+    world_settle(w);
+    expect(&later, 0, NULL);
+    world_free(w);
+}
+
+/* One large input is taken, however large; a second one not while the first is on its way. */
+static void test_inputs_in_memory_are_bounded(void **state)
+{
+    world *w = begin((world_options){.window_bytes = 100});
+    char input[300];
+    asked large, small, later;
+
+    (void)state;
+    snprintf(input, sizeof input, "{\"x\":\"%0250d\"}", 0);
+    ask(w, &large, input);
+    ask(w, &small, NULL);
+    world_settle(w);
+    expect(&large, 0, NULL);
+    expect(&small, ORCH_E_RESOURCE_EXHAUSTED, "bytes are in memory");
+    ask(w, &later, NULL);
+    world_settle(w);
+    expect(&later, 0, NULL);
+    world_free(w);
+}
+
+static void test_an_engine_is_added_once(void **state)
+{
+    world *w = begin((world_options){0});
+    orch_error *err = NULL;
+
+    (void)state;
+    assert_int_equal(
+        orchestrator_add_engine(w->orchestrator, "engine-0", w->transport, "engine-9", 1, &err),
+        ORCH_E_ALREADY_EXISTS);
+    assert_non_null(strstr(orch_error_message(err), "'engine-0'"));
+    orch_error_free(err);
+    world_free(w);
+}
+
+/* ---- too late -------------------------------------------------------------------------------------------- */
+
+static int ends;
+
+static void cancel_answered(cancel_request *r)
+{
+    (void)r;
+    ends++;
+}
+
+static void expect_cancel(world *w, const char *id, int32_t code, const char *word)
+{
+    cancel_request r = {.done = cancel_answered, .id = mem_strdup(id)};
+
+    ends = 0;
+    orchestrator_cancel(w->orchestrator, &r);
+    assert_int_equal(ends, 0);
+    world_settle(w);
+    assert_int_equal(ends, 1);
+    assert_int_equal(r.code, code);
+    assert_non_null(strstr(orch_error_message(r.error), word));
+    orch_error_free(r.error);
+    mem_free(r.id);
+}
+
+static void registered(register_request *r)
+{
+    (void)r;
+    ends++;
+}
+
+static void test_a_stopped_orchestrator_says_so(void **state)
+{
+    world *w = begin((world_options){0});
+    register_request r = {.done = registered};
+    asked a;
+
+    (void)state;
+    assert_int_equal(definition_parse(ONE_STEP, strlen(ONE_STEP), NULL, &r.definition, NULL), 0);
+    orchestrator_stop(w->orchestrator);
+    ask(w, &a, NULL);
+    world_settle(w);
+    expect(&a, ORCH_E_FAILED_PRECONDITION, "stopped");
+    expect_cancel(w, "order-1", ORCH_E_FAILED_PRECONDITION, "stopped");
+    ends = 0;
+    orchestrator_register(w->orchestrator, &r);
+    assert_int_equal(ends, 0);
+    world_settle(w);
+    assert_int_equal(ends, 1);
+    assert_int_equal(r.code, ORCH_E_FAILED_PRECONDITION);
+    assert_non_null(strstr(orch_error_message(r.error), "stopped"));
+    orch_error_free(r.error);
+    definition_unref(r.definition);
+    world_free(w);
+}
+
+/* Its own end of what runs is not recorded any more: whoever has the store now sees to that. */
+static void test_who_has_lost_the_store_records_nothing(void **state)
+{
+    world *w = begin((world_options){0});
+    uint64_t key = world_start(w, "one", "order-1", NULL), term;
+    asked a;
+
+    (void)state;
+    assert_int_equal(w->store.ops->lease(w->store.self, "another", w->now_ms, &term, NULL), 0);
+    expect_cancel(w, "order-1", ORCH_E_ABORTED, "could not be recorded");
+    ask(w, &a, NULL);
+    world_settle(w);
+    expect(&a, ORCH_E_ABORTED, "could not be recorded");
+    finish(w, 0);
+    assert_int_equal(world_state(w, key), EXECUTION_OPEN);
+    assert_int_equal(world_checkpoints(w, key, 0), 0);
+    ask(w, &a, NULL);
+    world_settle(w);
+    expect(&a, ORCH_E_UNAVAILABLE, "taken the store over");
+    world_restart(w, &(world_options){.test_executor = &test_ops}); /* it takes it back */
+    world_settle(w);
+    assert_int_equal(started, 2);
+    finish(w, 1);
+    assert_int_equal(world_state(w, key), EXECUTION_SUCCEEDED);
+    world_free(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_open_executions_are_bounded),
+        cmocka_unit_test(test_starts_on_their_way_into_the_store_are_bounded),
+        cmocka_unit_test(test_inputs_in_memory_are_bounded),
+        cmocka_unit_test(test_an_engine_is_added_once),
+        cmocka_unit_test(test_a_stopped_orchestrator_says_so),
+        cmocka_unit_test(test_who_has_lost_the_store_records_nothing),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
