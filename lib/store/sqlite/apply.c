@@ -301,7 +301,8 @@ static int put(writer *w, store_unit *u, bool guarded)
     found = sqlite3_step(st) == SQLITE_ROW;
     if (found)
         item->seq = (uint64_t)sqlite3_column_int64(st, 0);
-    rc = conn_run(st);
+    /* After an error a further step would run it anew, and perhaps with success: without its row. */
+    rc = found ? conn_run(st) : sqlite3_reset(st);
     if (rc != SQLITE_OK)
         return rc;
     if (!found)
