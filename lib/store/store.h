@@ -9,6 +9,8 @@
  * never reported and never simply tried again; the store is reopened and the batch number, written inside the
  * transaction, says what happened. Only then the units come back or are applied anew. A full disk is waited out:
  * units stay queued, except that units with `accept` fail with RESOURCE_EXHAUSTED.
+ * What an adapter cannot wait out it may refuse with RESOURCE_EXHAUSTED or UNAVAILABLE: nothing of the unit took place,
+ * and it may be submitted again as it is.
  *
  * Reading: `load_*` functions may be called from any thread at any time beside the writer, may block on I/O, see
  * some committed state that holds at least all that was reaped before the call, and return copies. */
@@ -219,6 +221,9 @@ typedef struct store_unit {
     /* with inbox_put: the inbox holds at most so many items of its kind, this one included, else
      * RESOURCE_EXHAUSTED; 0 = any number */
     uint32_t inbox_limit;
+    /* the checkpoint of this seq of `run` is there, else OUT_OF_RANGE; 0 = not looked at. For a
+     * unit that is sent before the results of those before it are known: a history has no gap */
+    uint64_t after_seq;
 
     /* Operations. */
     definition_row *definition; /* insert; ALREADY_EXISTS if (workflow, version) or key is there */

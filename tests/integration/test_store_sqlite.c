@@ -177,6 +177,8 @@ static void random_change(random_unit *r)
         r->u.check_inbox = true;
         r->u.inbox_seen = random_below(3);
     }
+    if (random_below(4) == 0)
+        r->u.after_seq = 1 + random_below(12);
 }
 
 static void random_clear(random_unit *r)

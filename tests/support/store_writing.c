@@ -177,6 +177,53 @@ static void guards_hold_for_each_operation(void **state)
     }
 }
 
+/* Before the row that it goes after is there, after it, and in one batch with it; each operation alone. */
+static void a_unit_that_goes_after_a_refused_one_is_refused(void **state)
+{
+    store_fixture *f = *state;
+    uint64_t key = case_accept(f, 1), other = case_accept(f, 2);
+    checkpoint first = fixture_checkpoint(1), second = fixture_checkpoint(2);
+    store_unit units[3];
+    full_unit full;
+
+    case_append(f, other, 1, &first, 1); /* of another execution, and of another run */
+    case_append(f, key, 2, &first, 1);
+    for (int operation = 0; operation < 5; operation++) {
+        store_unit u = fixture_unit(f, key);
+
+        case_make_full(f, &full, key);
+        u.update = operation == 0 ? &full.update : NULL;
+        u.inbox_put = operation == 1 ? &full.item : NULL;
+        u.checkpoints = operation == 2 ? &second : NULL;
+        u.checkpoint_count = operation == 2;
+        u.inbox_consumed = operation == 3 ? 10 : 0;
+        u.accept = operation == 4 ? &full.child : NULL;
+        u.after_seq = 1;
+        case_assert_refused(f, &u, ORCH_E_OUT_OF_RANGE);
+    }
+    for (int i = 0; i < 3; i++) {
+        units[i] = fixture_unit(f, key);
+        units[i].checkpoints = i ? &second : &first;
+        units[i].checkpoint_count = i < 2;
+        units[i].after_seq = (uint64_t)i;
+    }
+    case_make_full(f, &full, key);
+    full.update.state = EXECUTION_SUCCEEDED;
+    units[2].update = &full.update;
+    units[0].term++; /* the first is refused, and so are all that go after it */
+    for (int again = 0; again < 2; again++) {
+        for (int i = 0; i < 3; i++)
+            fixture_submit(f, &units[i]);
+        fixture_flush(f);
+        fixture_wait(f, 3);
+        assert_int_equal(units[0].result, again ? 0 : ORCH_E_ABORTED);
+        assert_int_equal(units[1].result, again ? 0 : ORCH_E_OUT_OF_RANGE);
+        assert_int_equal(units[2].result, again ? 0 : ORCH_E_OUT_OF_RANGE);
+        assert_int_equal(case_count_checkpoints(f, key, 1), again ? 2 : 0);
+        units[0].term = f->term;
+    }
+}
+
 static void a_fenced_unit_spares_its_neighbours(void **state)
 {
     store_fixture *f = *state;
@@ -520,6 +567,7 @@ int store_writing(const char *name)
         CASE(duplicates_are_refused_alone),
         CASE(a_refused_unit_leaves_nothing),
         CASE(guards_hold_for_each_operation),
+        CASE(a_unit_that_goes_after_a_refused_one_is_refused),
         CASE(a_fenced_unit_spares_its_neighbours),
         CASE(units_come_back_in_order),
         CASE(checkpoints_are_appended_once),

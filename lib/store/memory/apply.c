@@ -14,10 +14,19 @@ typedef struct plan {
     bool run_is_new;
 } plan;
 
+static bool follows(const memory_execution *e, const store_unit *u)
+{
+    const memory_run *run = e ? execution_run(e, u->run) : NULL;
+
+    return run && history_has(&run->history, u->after_seq);
+}
+
 static int32_t check_guards(const memory_store *s, const store_unit *u, const memory_execution *e)
 {
     if (u->shard >= STORE_SHARDS || u->term != s->term)
         return ORCH_E_ABORTED;
+    if (u->after_seq && !follows(e, u))
+        return ORCH_E_OUT_OF_RANGE;
     if (u->must_be_open && (!e || EXECUTION_STATE_IS_END(e->row.state)))
         return ORCH_E_FAILED_PRECONDITION;
     if (u->check_inbox && (!e || e->row.inbox_seq != u->inbox_seen))

@@ -56,7 +56,7 @@ bool history_reserve(history *h, uint32_t count)
     return true;
 }
 
-static bool history_has(const history *h, uint64_t seq)
+bool history_has(const history *h, uint64_t seq)
 {
     for (const history_chunk *chunk = h->last; chunk; chunk = chunk->prev) {
         if (chunk->count == 0 || chunk->rows[0].seq > seq)

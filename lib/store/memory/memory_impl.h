@@ -26,6 +26,7 @@ typedef struct history {
 /* Make room, so that appending `count` rows cannot fail. */
 bool history_reserve(history *h, uint32_t count);
 void history_append(history *h, const checkpoint *c); /* passes over a seq that is there */
+bool history_has(const history *h, uint64_t seq);
 void history_free(history *h);
 /* Copies at most `limit` rows after after_seq; returns how many. */
 uint32_t history_read(const history *h, uint64_t after_seq, checkpoint *out, uint32_t limit);

@@ -1,7 +1,8 @@
 /* Units in a transaction. On the hot path nothing is read before a write: a guard rides on the
  * UPDATE that it guards, a duplicate is an INSERT that changes nothing, and what can fail goes
  * first, so that a unit that fails has left nothing behind. Only a unit with several things that
- * can fail gets a savepoint. */
+ * can fail gets a savepoint, and only one that was sent before the result of the one before it
+ * was known looks for that one's row. */
 #include "store/sqlite/sqlite_impl.h"
 
 #include <string.h>
@@ -15,6 +16,7 @@ enum {
     W_BATCH,
     W_TERM,
     W_GUARD,
+    W_BEFORE,
     W_DEFINE,
     W_ACCEPT,
     W_APPEND,
@@ -37,6 +39,7 @@ static const char *const texts[W_STATEMENTS] = {
     [W_BATCH] = "UPDATE store SET batch = ?1 WHERE id = 1",
     [W_TERM] = "SELECT term FROM shard_lease WHERE shard = ?1",
     [W_GUARD] = "SELECT state, inbox_seq FROM execution WHERE key = ?1",
+    [W_BEFORE] = "SELECT 1 FROM checkpoint WHERE execution = ?1 AND run = ?2 AND seq = ?3",
     [W_DEFINE] = "INSERT INTO definition(key, workflow, version, digest, text, metadata,"
                  " registered_ms) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
     [W_ACCEPT] = "INSERT INTO execution(key, id, definition, run, state, paused, accepted_ms,"
@@ -176,6 +179,21 @@ static int check_execution(writer *w, store_unit *u)
         u->result = ORCH_E_ABORTED;
     else if (!found)
         u->result = ORCH_E_NOT_FOUND;
+    return sqlite3_reset(st);
+}
+
+/* Mostly what the unit before it wrote: the page is at hand. */
+static int check_before(writer *w, store_unit *u)
+{
+    sqlite3_stmt *st = statement(w, W_BEFORE);
+
+    if (!st)
+        return prepare_failed(w);
+    bind_key(st, 1, u->key);
+    sqlite3_bind_int64(st, 2, u->run);
+    bind_key(st, 3, u->after_seq);
+    if (sqlite3_step(st) != SQLITE_ROW)
+        u->result = ORCH_E_OUT_OF_RANGE;
     return sqlite3_reset(st);
 }
 
@@ -413,6 +431,8 @@ static int apply(writer *w, store_unit *u)
     if (u->result != 0)
         return SQLITE_OK;
     rc = check_lease(w, u);
+    if (rc == SQLITE_OK && u->result == 0 && u->after_seq)
+        rc = check_before(w, u);
     if (rc != SQLITE_OK || u->result != 0)
         return rc;
     return can_fail > 1 ? apply_compound(w, u) : apply_simple(w, u);
