@@ -9,54 +9,10 @@
 
 #include "base/mem.h"
 #include "orchestrator/orchestrator_impl.h"
+#include "support/held_attempts.h"
 #include "support/world.h"
 
-#define ATTEMPTS_MAX 256
-
-static struct {
-    attempt *open[ATTEMPTS_MAX];
-    int started;
-} bench;
-
-static bool bench_start(void *self, attempt *a)
-{
-    (void)self;
-    assert_true(bench.started < ATTEMPTS_MAX);
-    bench.open[bench.started++] = a;
-    return false;
-}
-
-static void end_attempt(int i, attempt_result r)
-{
-    attempt *a = bench.open[i];
-
-    bench.open[i] = NULL;
-    attempt_complete(a, r);
-}
-
-static void bench_stop(void *self, attempt *a)
-{
-    (void)self;
-    for (int i = 0; i < bench.started; i++)
-        if (bench.open[i] == a)
-            end_attempt(i, (attempt_result){.code = ORCH_E_CANCELLED});
-}
-
-static void bench_free(void *self)
-{
-    (void)self;
-    memset(bench.open, 0, sizeof bench.open);
-}
-
-static const executor_ops test_ops = {
-    .size = sizeof(executor_ops),
-    .name = "test",
-    .start = bench_start,
-    .stop = bench_stop,
-    .free = bench_free,
-};
-
-static const world_options plain = {.test_executor = &test_ops};
+static const world_options plain = {.test_executor = &held_ops};
 
 #define STEP \
     "{\"id\":\"step\",\"version\":\"1.0.0\",\"steps\":[{\"id\":\"a\",\"executor\":\"test\"}]}"
@@ -70,7 +26,7 @@ static world *begin(const world_options *o)
 {
     world *w;
 
-    memset(&bench, 0, sizeof bench);
+    held_reset();
     w = world_new(o);
     world_register(w, STEP);
     world_register(w, SLEEPER);
@@ -234,7 +190,7 @@ static void test_an_old_row_does_not_revive_what_ended(void **state)
     world_settle(w);
     assert_null(live_find(w->orchestrator, key));
     world_advance(w, HOUR);
-    assert_int_equal(bench.started, 0);
+    assert_int_equal(held.started, 0);
     orchestrator_get_stats(w->orchestrator, &stats);
     assert_int_equal(stats.open, 0);
     assert_int_equal(stats.running, 0);
@@ -248,7 +204,7 @@ static void test_an_old_row_does_not_revive_what_ended(void **state)
 /* As many as wait on an engine that is full, no more. */
 static void test_who_wakes_waits_in_the_store(void **state)
 {
-    world_options small = {.test_executor = &test_ops, .capacity = 2, .window = 4};
+    world_options small = {.test_executor = &held_ops, .capacity = 2, .window = 4};
     world *w = begin(&small);
     uint64_t keys[SLEEPERS];
     size_t most = 0;
@@ -263,9 +219,7 @@ static void test_who_wakes_waits_in_the_store(void **state)
     for (int i = 0; i < SLEEPERS; i++) {
         if (HASH_COUNT(w->orchestrator->lives) > most)
             most = HASH_COUNT(w->orchestrator->lives);
-        for (int k = 0; k < bench.started; k++)
-            if (bench.open[k])
-                end_attempt(k, (attempt_result){0});
+        held_end_all();
         world_settle(w);
     }
     for (int i = 0; i < SLEEPERS; i++)
@@ -277,7 +231,7 @@ static void test_who_wakes_waits_in_the_store(void **state)
 /* Nothing stands before it but a queue that does not move. */
 static void test_a_cancel_overtakes_the_queue(void **state)
 {
-    world_options one = {.test_executor = &test_ops, .capacity = 1};
+    world_options one = {.test_executor = &held_ops, .capacity = 1};
     world *w = begin(&one);
     uint64_t key;
 

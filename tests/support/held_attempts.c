@@ -1,0 +1,62 @@
+#include "support/held_attempts.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+held_attempts held;
+
+void held_reset(void)
+{
+    memset(&held, 0, sizeof held);
+}
+
+static bool held_start(void *self, attempt *a)
+{
+    (void)self;
+    assert_true(held.started < HELD_MAX);
+    held.open[held.started++] = a;
+    return false;
+}
+
+void held_end(int i, attempt_result r)
+{
+    attempt *a = held.open[i];
+
+    assert_non_null(a);
+    held.open[i] = NULL;
+    attempt_complete(a, r);
+}
+
+void held_end_all(void)
+{
+    for (int i = 0; i < held.started; i++)
+        if (held.open[i])
+            held_end(i, (attempt_result){0});
+}
+
+static void held_stop(void *self, attempt *a)
+{
+    (void)self;
+    for (int i = 0; i < held.started; i++)
+        if (held.open[i] == a)
+            held_end(i, (attempt_result){.code = ORCH_E_CANCELLED});
+}
+
+/* What is still out is cut off, as a killed process would. */
+static void held_free(void *self)
+{
+    (void)self;
+    memset(held.open, 0, sizeof held.open);
+}
+
+const executor_ops held_ops = {
+    .size = sizeof(executor_ops),
+    .name = "test",
+    .start = held_start,
+    .stop = held_stop,
+    .free = held_free,
+};

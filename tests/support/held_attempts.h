@@ -1,0 +1,21 @@
+/* The executor "test" of a world: its attempts end when the test says so. */
+#ifndef SUPPORT_HELD_ATTEMPTS_H
+#define SUPPORT_HELD_ATTEMPTS_H
+
+#include "executor/executor.h"
+
+#define HELD_MAX 256
+
+typedef struct held_attempts {
+    attempt *open[HELD_MAX]; /* in the order of their start; NULL: has ended */
+    int started;
+} held_attempts;
+
+extern held_attempts held;
+extern const executor_ops held_ops;
+
+void held_reset(void);
+void held_end(int i, attempt_result r);
+void held_end_all(void); /* well */
+
+#endif
