@@ -182,16 +182,17 @@ void accept_answer_all(orchestrator *o)
     }
 }
 
-void accept_definition_loaded(orchestrator *o, version_entry *v, const orch_error *error)
+void accept_definition_loaded(orchestrator *o, version_entry *v, int32_t code,
+                              const orch_error *error)
 {
     list *node;
 
     while ((node = list_pop(&v->starting))) {
         start_request *r = LIST_ENTRY(node, start_request, link);
 
-        if (error) { /* answered later: this may be inside the call that asks */
+        if (code) { /* answered later: this may be inside the call that asks */
             r->error = error_copy(error);
-            r->code = orch_error_code(error);
+            r->code = code;
             list_push(&o->answered_starts, &r->link);
         } else {
             orchestrator_start(o, r);

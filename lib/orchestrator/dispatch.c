@@ -175,14 +175,18 @@ void dispatch_definition(live *l)
     version_entry *v = l->version;
     message *m;
 
+    if (l->phase != PHASE_HANDED)
+        return;
     if (!v->definition) {
+        list_remove(&l->link);
         list_push(&v->needing, &l->link);
-        reads_definition(l->o, v);
+        if (list_empty(&v->unread)) /* else it is read again when it is time */
+            reads_definition(l->o, v);
         return;
     }
     m = message_new(MESSAGE_DEFINITION, l->epoch);
     if (!m) {
-        dispatch_again(l);
+        dispatch_later(l);
         return;
     }
     m->definition.digest = v->digest;
@@ -197,6 +201,8 @@ void dispatch_refused(live *l, const message *m)
     const char *why = m->refused.message ? m->refused.message->data : "";
     char made[EXECUTION_ID_LEN + 1];
 
+    if (l->phase != PHASE_HANDED && l->phase != PHASE_DETACHED)
+        return; /* it is ending: too late */
     if (m->refused.code == ORCH_E_RESOURCE_EXHAUSTED || m->refused.code == ORCH_E_UNAVAILABLE)
         engines_rest(o, l->engine);
     log_write(o->ports.log, ORCH_LOG_WARNING, "execution %s: engine %s refused it: %s",
@@ -214,7 +220,7 @@ void dispatch_inbox(live *l, uint64_t seq, uint8_t kind, bytes *payload)
     message *m = message_new(MESSAGE_INBOX, l->epoch);
 
     if (!m) {
-        dispatch_again(l); /* the next hand-over brings the whole inbox */
+        dispatch_later(l); /* the next hand-over brings the whole inbox */
         return;
     }
     m->inbox = (inbox_note){.seq = seq, .kind = kind, .payload = bytes_ref(payload)};
@@ -233,6 +239,12 @@ void dispatch_again(live *l)
     heap_remove(&l->o->timers, &l->timer);
     if (!l->units)
         dispatch_settled(l);
+}
+
+void dispatch_later(live *l)
+{
+    engines_rest(l->o, l->engine);
+    dispatch_again(l);
 }
 
 void dispatch_settled(live *l)
@@ -260,7 +272,7 @@ static void attach(live *l)
     if (retry_ms > l->attach_until_ms)
         retry_ms = l->attach_until_ms;
     if (!heap_set(&l->o->timers, &l->timer, retry_ms))
-        dispatch_again(l);
+        dispatch_later(l);
 }
 
 void dispatch_on_lost(live *l, int32_t code)
@@ -272,8 +284,8 @@ void dispatch_on_lost(live *l, int32_t code)
     if (l->phase != PHASE_HANDED && l->phase != PHASE_DETACHED)
         return;
     list_remove(&l->link);
-    if (code == 0) { /* the engine let go of it */
-        dispatch_again(l);
+    if (code == 0) { /* the engine let go of it: it stops, or has no memory */
+        dispatch_later(l);
         return;
     }
     if (l->phase == PHASE_HANDED) {
@@ -283,7 +295,7 @@ void dispatch_on_lost(live *l, int32_t code)
         l->attach_until_ms = l->o->now_ms + l->o->options.attach_grace_ms;
         attach(l);
     } else if (!heap_set(&l->o->timers, &l->timer, l->o->now_ms + ATTACH_RETRY_MS)) {
-        dispatch_again(l);
+        dispatch_later(l);
     }
 }
 

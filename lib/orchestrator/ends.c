@@ -20,6 +20,16 @@ bytes *end_error(int32_t code, const char *message)
     return buf_bytes(&b);
 }
 
+void end_not_recorded(live *l)
+{
+    orchestrator *o = l->o;
+    uint64_t key = l->key;
+
+    live_free(l);
+    if (o->stopping)
+        waiters_tell(o, key, ORCH_E_CANCELLED, NULL);
+}
+
 static void end_done(unit_job *j)
 {
     end_job *e = (end_job *)j;
@@ -28,7 +38,7 @@ static void end_done(unit_job *j)
     if (l && !j->unit.result)
         end_reached(l, e->update.state, e->update.ended_ms, NULL, e->update.error);
     else if (l)
-        live_free(l); /* it had ended, or the store is no longer ours */
+        end_not_recorded(l); /* it had ended, the store is no longer ours, or we stop */
     bytes_unref(e->update.error);
     mem_free(e);
 }
@@ -36,12 +46,12 @@ static void end_done(unit_job *j)
 void end_now(live *l, enum execution_state state, bytes *error)
 {
     orchestrator *o = l->o;
-    end_job *e = mem_zalloc(sizeof *e);
+    end_job *e = error ? mem_zalloc(sizeof *e) : NULL;
 
     live_dequeue(l);
-    if (!e) { /* it stays open in the store, and comes back from there */
+    if (!e) { /* no memory: it stays open in the store, and comes back from there */
         bytes_unref(error);
-        reads_overflow(o, l->key);
+        reads_later(o, l->key);
         live_free(l);
         return;
     }
@@ -52,5 +62,5 @@ void end_now(live *l, enum execution_state state, bytes *error)
     e->job.unit.update = &e->update;
     e->job.unit.run = l->run;
     e->job.unit.inbox_consumed = l->inbox_seq;
-    unit_submit(&e->job);
+    unit_submit_patiently(&e->job, l);
 }

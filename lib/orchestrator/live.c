@@ -66,6 +66,7 @@ void live_free(live *l)
     orchestrator *o = l->o;
 
     HASH_DEL(o->lives, l);
+    units_drop(l);
     live_dequeue(l);
     heap_remove(&o->timers, &l->timer);
     channel_close(l->channel);

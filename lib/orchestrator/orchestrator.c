@@ -47,6 +47,7 @@ int32_t orchestrator_new(const orchestrator_options *options, const orchestrator
     o->balancer = b;
     set_options(o, options);
     list_init(&o->pending);
+    list_init(&o->unread);
     list_init(&o->answered_starts);
     list_init(&o->answered_cancels);
     list_init(&o->answered_registers);
@@ -71,7 +72,7 @@ void orchestrator_stop(orchestrator *o)
     o->stopping = true;
     HASH_ITER(hh, o->lives, l, next)
     {
-        if (!live_has_unit(l) && l->phase != PHASE_LOADING)
+        if (l->kept || (!live_has_unit(l) && l->phase != PHASE_LOADING))
             live_free(l);
     }
     waiters_give_up(o);
@@ -120,6 +121,10 @@ static void set_timer(orchestrator *o)
 
     if (engines_deadline(o) < at)
         at = engines_deadline(o);
+    if (units_deadline(o) < at)
+        at = units_deadline(o);
+    if (reads_definitions_deadline(o) < at)
+        at = reads_definitions_deadline(o);
     if (!o->reading_due && o->wake_ms < at)
         at = o->wake_ms;
     if (o->page_retry_ms > o->now_ms && o->page_retry_ms < at)
@@ -139,8 +144,10 @@ bool orchestrator_pump(orchestrator *o, uint32_t budget)
     cancel_answer_all(o);
     registry_answer_all(o);
     units_reap(o);
+    units_again(o);
     run_timers(o);
     engines_wake(o);
+    reads_definitions_again(o);
     reads_page(o);
     reads_due(o);
     more = dispatch_pending(o, budget);

@@ -26,6 +26,9 @@ typedef struct version_entry {
     list registering; /* register_requests that wait for it to be stored */
     list needing;     /* lives whose engine waits for it, by live.link */
     list starting;    /* start_requests that wait for it to be loaded */
+    list unread;      /* in orchestrator.unread: it could not be read ... */
+    int64_t retry_ms; /* ... and is not, for those of `needing`, before this */
+    uint32_t refusals;
 } version_entry;
 
 typedef struct workflow_entry {
@@ -95,7 +98,8 @@ struct live {
     uint64_t inbox_seq;    /* of the newest item that is stored */
     bytes *cancel;         /* payload of a stored cancel */
     uint64_t cancel_seq;   /* 0 = none */
-    uint32_t units;        /* of it in the store */
+    uint32_t units;        /* of it in the store, or kept to go there again */
+    uint32_t kept;         /* of those, how many are kept */
 };
 
 live *live_new(orchestrator *o, uint64_t key); /* NULL if there is no memory */
@@ -117,24 +121,41 @@ struct unit_job {
     store_unit unit; /* first */
     orchestrator *o;
     void (*done)(unit_job *j); /* owns j */
+    uint32_t refusals;
+    bool patient;
 };
+
+/* How soon after a refusal of the store it is asked again: the pause doubles from one to the other. */
+#define REFUSED_PAUSE_MS      100
+#define REFUSED_PAUSE_MOST_MS 5000
+bool refusal_passes(int32_t code);           /* else asking again does not help */
+int64_t refusal_pause_ms(uint32_t refusals); /* so far, and at least one */
 
 void unit_init(unit_job *j, orchestrator *o, uint64_t key, void (*done)(unit_job *j));
 void unit_submit(unit_job *j);
+/* A unit of l. It goes again for as long as the store refuses it for a reason that passes: `done` hears of that only when
+ * stopping, or when l goes. Whatever goes after an unknown result says so by unit.after_seq. */
+void unit_submit_patiently(unit_job *j, live *l);
 void units_reap(orchestrator *o);
+void units_again(orchestrator *o); /* those that were kept, if it is time */
+int64_t units_deadline(const orchestrator *o);
+void units_drop(live *l); /* those of it that are kept; l is not in the table any more */
 
 /* ---- accept.c, cancel.c, ends.c, waiters.c --------------------------------------------------------------- */
 
 void accept_answer_all(orchestrator *o);
-void accept_definition_loaded(orchestrator *o, version_entry *v, const orch_error *error);
+void accept_definition_loaded(orchestrator *o, version_entry *v, int32_t code,
+                              const orch_error *error);
 void cancel_answer_all(orchestrator *o);
 void registry_answer_all(orchestrator *o);
 
-/* End an execution that no engine has. `error` is JSON, taken over. */
+/* End an execution that no engine has. `error` is JSON, taken over; NULL: there was no memory for it. */
 void end_now(live *l, enum execution_state state, bytes *error);
 /* It is stored: tell who waits, and let go of it. */
 void end_reached(live *l, enum execution_state state, int64_t ended_ms, bytes *output,
                  bytes *error);
+/* It is not, and will not be by us: what is stored of it is for whoever opens the store next. */
+void end_not_recorded(live *l);
 bytes *end_error(int32_t code, const char *message);
 
 void waiters_add(orchestrator *o, uint64_t key, end_waiter *w);
@@ -148,6 +169,7 @@ void waiters_give_up(
 
 bool dispatch_pending(orchestrator *o, uint32_t budget); /* true if there is more to do now */
 void dispatch_again(live *l);                            /* away from its engine, into the queue */
+void dispatch_later(live *l); /* likewise, for want of memory here or there: the engine rests */
 void dispatch_loaded(live *l, checkpoint_page *history, inbox_page *inbox);
 void dispatch_definition(live *l); /* answer NEED_DEFINITION */
 void dispatch_inbox(live *l, uint64_t seq, uint8_t kind, bytes *payload);
@@ -163,6 +185,8 @@ void report_free_spares(orchestrator *o);
 
 void reads_history(live *l);
 void reads_definition(orchestrator *o, version_entry *v);
+void reads_definitions_again(orchestrator *o); /* those that could not be read, if it is time */
+int64_t reads_definitions_deadline(const orchestrator *o);
 void reads_page(
     orchestrator *o); /* the next page of what waits in the store, if there is room for it */
 void reads_due(orchestrator *o); /* suspended executions whose time has come */
@@ -170,7 +194,8 @@ void reads_row(orchestrator *o, uint64_t key, const char *id,
                void (*done)(void *ctx, int32_t code, execution_row *row, orch_error *error),
                void *ctx);
 void reads_overflow(orchestrator *o, uint64_t key); /* this one is in the store only */
-void reads_live(orchestrator *o, uint64_t key);     /* bring it into memory and into the queue */
+void reads_later(orchestrator *o, uint64_t key); /* likewise, and there is no memory for it now */
+void reads_live(orchestrator *o, uint64_t key);  /* bring it into memory and into the queue */
 void reads_sleep(orchestrator *o, int64_t wake_ms); /* a suspended execution wakes then */
 
 /* ---- the whole ------------------------------------------------------------------------------------------- */
@@ -182,6 +207,7 @@ struct orchestrator {
     workflow_entry *workflows;
     version_entry *by_key, *by_digest;
     uint64_t last_definition;
+    list unread; /* version_entries, by .unread */
     engine_entry *engines;
     balancer_engine *views; /* the same places */
     size_t engine_count;
@@ -191,7 +217,9 @@ struct orchestrator {
     uint64_t pending_count;
     uint64_t input_bytes; /* that lives hold */
     struct waiter_entry *waiters;
-    heap timers; /* of lives */
+    heap timers;                  /* of lives */
+    store_unit *kept, **kept_end; /* refused for now: in the order in which they go again ... */
+    int64_t kept_until_ms;        /* ... then, if there are any */
     /* What waits in the store only. */
     bool more_in_store;
     uint64_t behind_key;   /* all of it has higher keys */
@@ -199,6 +227,7 @@ struct orchestrator {
     bool reading_page, reading_due;
     int64_t page_retry_ms; /* a read failed: not before this; 0 = at once */
     uint32_t waking;       /* updates of woken executions in the store */
+    bool wake_failed;      /* for one that is due it could not be made, or was refused */
     int64_t wake_ms;       /* of the next suspended one, as far as known; INT64_MAX = none */
     /* Answers that came at once, until the next pump. */
     list answered_starts, answered_cancels, answered_registers;

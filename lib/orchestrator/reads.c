@@ -57,8 +57,10 @@ static void read_back(work *w)
     read_job *r = LIST_ENTRY(w, read_job, work);
 
     r->o->reads--;
-    if (w->refused)
+    if (w->refused && r->o->stopping)
         r->code = error_set(&r->error, ORCH_E_CANCELLED, NULL, "the orchestrator stops");
+    else if (w->refused)
+        r->code = error_set(&r->error, ORCH_E_UNAVAILABLE, NULL, "the pool gave the read back");
     r->back(r);
 }
 
@@ -115,8 +117,7 @@ static void history_back(read_job *r)
         } else if (r->code) {
             log_write(o->ports.log, ORCH_LOG_ERROR, "reading a history: %s",
                       orch_error_message(r->error));
-            engines_rest(o, l->engine);
-            dispatch_again(l);
+            dispatch_later(l);
         } else {
             l->from_store = false;
             dispatch_loaded(l, &r->history, &r->inbox);
@@ -136,8 +137,7 @@ void reads_history(live *l)
         r->check_row = l->from_store;
     }
     if (!r || !submit(o, r)) {
-        engines_rest(o, l->engine);
-        dispatch_again(l);
+        dispatch_later(l);
     }
 }
 
@@ -158,53 +158,105 @@ static void read_definition(read_job *r)
     definition_page_clear(&page);
 }
 
+/* Those that asked for a start are told; those whose engine waits for it wait on, if that can help. */
+static void definition_failed(orchestrator *o, version_entry *v, int32_t code,
+                              const orch_error *error)
+{
+    list *node;
+
+    accept_definition_loaded(o, v, code, error);
+    if (refusal_passes(code)) {
+        v->retry_ms = o->now_ms + refusal_pause_ms(++v->refusals);
+        list_push(&o->unread, &v->unread);
+        return;
+    }
+    while ((node = list_pop(&v->needing)))
+        live_free(LIST_ENTRY(node, live, link)); /* it stays open in the store */
+}
+
+static void definition_loaded(orchestrator *o, version_entry *v)
+{
+    list *node;
+
+    v->refusals = 0;
+    while ((node = list_pop(&v->needing)))
+        dispatch_definition(LIST_ENTRY(node, live, link));
+    accept_definition_loaded(o, v, 0, NULL);
+}
+
 static void definition_back(read_job *r)
 {
     orchestrator *o = r->o;
     version_entry *v = registry_by_key(o, r->entry);
-    list *node;
 
     v->loading = false;
-    if (r->code)
-        log_write(o->ports.log, ORCH_LOG_CRITICAL, "workflow %s %s: %s", v->workflow, v->version,
-                  orch_error_message(r->error));
-    else if (!v->definition) /* a registration may have brought it meanwhile */
+    if (!v->definition) /* a registration may have brought it meanwhile */
         v->definition = definition_ref(r->definition);
-    while ((node = list_pop(&v->needing))) {
-        live *l = LIST_ENTRY(node, live, link);
-
-        if (r->code)
-            live_free(l); /* it stays open in the store */
-        else
-            dispatch_definition(l);
+    if (v->definition) {
+        definition_loaded(o, v);
+    } else {
+        log_write(o->ports.log, refusal_passes(r->code) ? ORCH_LOG_WARNING : ORCH_LOG_CRITICAL,
+                  "workflow %s %s: %s", v->workflow, v->version, orch_error_message(r->error));
+        definition_failed(o, v, r->code, r->error);
     }
-    accept_definition_loaded(o, v, r->code ? r->error : NULL);
     read_free(r);
-}
-
-static void definition_failed(orchestrator *o, version_entry *v)
-{
-    orch_error *error = NULL;
-
-    v->loading = false;
-    error_no_memory(&error);
-    accept_definition_loaded(o, v, error);
-    while (!list_empty(&v->needing))
-        dispatch_again(LIST_ENTRY(v->needing.next, live, link));
 }
 
 void reads_definition(orchestrator *o, version_entry *v)
 {
+    orch_error *error = NULL;
     read_job *r;
 
     if (v->loading)
         return;
+    list_remove(&v->unread);
     v->loading = true;
     r = read_new(read_definition, definition_back);
     if (r)
         r->entry = v->key;
-    if (!r || !submit(o, r))
-        definition_failed(o, v);
+    if (r && submit(o, r))
+        return;
+    v->loading = false;
+    error_no_memory(&error);
+    definition_failed(o, v, ORCH_E_RESOURCE_EXHAUSTED, error);
+    orch_error_free(error);
+}
+
+void reads_definitions_again(orchestrator *o)
+{
+    list due;
+    list *node;
+
+    list_init(&due);
+    for (list *it = o->unread.next, *next; it != &o->unread; it = next) {
+        next = it->next;
+        if (LIST_ENTRY(it, version_entry, unread)->retry_ms > o->now_ms)
+            continue;
+        list_remove(it);
+        list_push(&due, it);
+    }
+    while ((node = list_pop(&due))) {
+        version_entry *v = LIST_ENTRY(node, version_entry, unread);
+
+        if (v->definition)
+            definition_loaded(o, v);
+        else if (!list_empty(&v->needing))
+            reads_definition(o, v);
+    }
+}
+
+int64_t reads_definitions_deadline(const orchestrator *o)
+{
+    int64_t at = INT64_MAX;
+
+    LIST_EACH(it, &o->unread)
+    {
+        const version_entry *v = LIST_ENTRY(it, version_entry, unread);
+
+        if (v->retry_ms < at)
+            at = v->retry_ms;
+    }
+    return at;
 }
 
 /* ---- one row --------------------------------------------------------------------------------------------- */
@@ -262,9 +314,8 @@ static void bring_in(orchestrator *o, execution_row *row)
     l = live_from_row(o, row);
     if (l) {
         live_enqueue(l, false);
-    } else if (registry_by_key(o, row->definition)) { /* no memory: later */
-        o->page_retry_ms = o->now_ms + READ_RETRY_MS;
-        reads_overflow(o, row->key);
+    } else if (registry_by_key(o, row->definition)) {
+        reads_later(o, row->key);
     }
 }
 
@@ -294,6 +345,12 @@ void reads_overflow(orchestrator *o, uint64_t key)
     if (!o->more_in_store || key <= o->behind_key)
         o->behind_key = key - 1;
     o->more_in_store = true;
+}
+
+void reads_later(orchestrator *o, uint64_t key)
+{
+    o->page_retry_ms = o->now_ms + READ_RETRY_MS;
+    reads_overflow(o, key);
 }
 
 static void read_page(read_job *r)
@@ -377,23 +434,39 @@ static void ask_next_wake(orchestrator *o)
         reads_sleep(o, o->now_ms + READ_RETRY_MS);
 }
 
+/* Those that could not be woken are still suspended in the store, and due. */
+static void due_is_over(orchestrator *o)
+{
+    if (!o->wake_failed) {
+        ask_next_wake(o);
+        return;
+    }
+    o->wake_failed = false;
+    o->reading_due = false;
+    reads_sleep(o, o->now_ms + READ_RETRY_MS);
+}
+
 static void woken(unit_job *j)
 {
     orchestrator *o = j->o;
 
-    if (!j->unit.result && !live_find(o, j->unit.key))
+    if (j->unit.result && j->unit.result != ORCH_E_FAILED_PRECONDITION) /* that: it has ended */
+        o->wake_failed = true;
+    else if (!j->unit.result && !live_find(o, j->unit.key))
         reads_overflow(o, j->unit.key); /* there was no room for it */
     mem_free(j);
     if (--o->waking == 0)
-        ask_next_wake(o);
+        due_is_over(o);
 }
 
 static void wake(orchestrator *o, execution_row *row)
 {
     wake_job *w = mem_zalloc(sizeof *w);
 
-    if (!w)
+    if (!w) {
+        o->wake_failed = true;
         return;
+    }
     w->update.state = EXECUTION_OPEN;
     unit_init(&w->job, o, row->key, woken);
     w->job.unit.must_be_open = true;
@@ -426,7 +499,7 @@ static void due_back(read_job *r)
     for (size_t i = 0; i < r->page.count && !o->stopping; i++)
         wake(o, &r->page.rows[i]);
     if (!o->waking)
-        ask_next_wake(o);
+        due_is_over(o);
     read_free(r);
 }
 

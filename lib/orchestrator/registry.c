@@ -50,6 +50,7 @@ static workflow_entry *workflow_get(orchestrator *o, const char *id)
 
 static void version_free(version_entry *v)
 {
+    list_remove(&v->unread);
     definition_unref(v->definition);
     mem_free(v->workflow);
     mem_free(v->version);
@@ -111,6 +112,7 @@ static version_entry *version_new(orchestrator *o, uint64_t key, const char *wor
     list_init(&v->registering);
     list_init(&v->needing);
     list_init(&v->starting);
+    list_init(&v->unread);
     v->workflow = mem_strdup(workflow);
     v->version = mem_strdup(version);
     if (!v->workflow || !v->version) {

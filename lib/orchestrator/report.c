@@ -112,25 +112,29 @@ static void not_stored(report_job *r, live *l)
     char made[EXECUTION_ID_LEN + 1];
 
     if (code == ORCH_E_ABORTED && l->inbox_seq > r->job.unit.inbox_seen &&
-        r->report->report.end == REPORT_SUSPENDED) {
+        r->report->report.end == REPORT_SUSPENDED && !o->stopping) {
         come_back(l);
         return;
     }
     log_write(o->ports.log, ORCH_LOG_CRITICAL, "execution %s: its report was not stored: %s",
               live_id(l, made), orch_code_name(code));
-    if (code == ORCH_E_RESOURCE_EXHAUSTED) { /* again, from what is stored */
-        dispatch_again(l);
-        return;
-    }
     if (code == ORCH_E_ABORTED)
         o->fenced = true;
-    live_free(l); /* it stays open in the store, for whoever owns that now */
+    end_not_recorded(l);
+}
+
+/* Not where it was forgotten meanwhile, and even came again. */
+static live *live_of(report_job *r)
+{
+    live *l = live_find(r->job.o, r->job.unit.key);
+
+    return l && epoch_compare(l->epoch, r->report->epoch) == 0 ? l : NULL;
 }
 
 static void report_done(unit_job *j)
 {
     report_job *r = (report_job *)j;
-    live *l = live_find(j->o, j->unit.key);
+    live *l = live_of(r);
 
     if (l) {
         l->units--;
@@ -201,7 +205,7 @@ static void on_report(live *l, message *m)
     r = take_job(l->o);
     if (!r) {
         message_free(m);
-        dispatch_again(l);
+        dispatch_later(l);
         return;
     }
     r->report = m;
@@ -209,6 +213,8 @@ static void on_report(live *l, message *m)
     r->job.unit.run = l->run;
     r->job.unit.checkpoints = m->rows + skip;
     r->job.unit.checkpoint_count = m->report.count - skip;
+    if (l->units) /* in the store's queue or kept: no row without those before it */
+        r->job.unit.after_seq = l->received_seq;
     fill_update(l, r);
     if (!r->job.unit.update && !r->job.unit.checkpoint_count) {
         message_free(m);
@@ -217,8 +223,7 @@ static void on_report(live *l, message *m)
     }
     if (m->report.count > skip)
         l->received_seq = m->rows[m->report.count - 1].seq;
-    l->units++;
-    unit_submit(&r->job);
+    unit_submit_patiently(&r->job, l);
 }
 
 static void on_accepted(live *l, const message *m)
