@@ -31,13 +31,16 @@ run *run_new(definition *d, const run_options *options)
     return r;
 }
 
-static void free_node(const step *s, node *n, bool is_item)
+static void free_node(run *r, const step *s, node *n, bool is_item)
 {
     bytes_unref(n->value);
-    if (!is_item && run_has_items(s) && n->each)
-        for (uint32_t i = 0; i < n->each->count; i++)
-            free_node(s, &n->each->items[i], true);
-    mem_free(n->timing); /* or each: one pointer */
+    if (is_item || !run_has_items(s)) {
+        run_timing_free(r, n->timing);
+        return;
+    }
+    for (uint32_t i = 0; n->each && i < n->each->count; i++)
+        free_node(r, s, &n->each->items[i], true);
+    mem_free(n->each);
 }
 
 void run_free(run *r)
@@ -45,7 +48,8 @@ void run_free(run *r)
     if (!r)
         return;
     for (uint32_t i = 0; i < r->counts.steps; i++)
-        free_node(run_step(r, i), &r->nodes[i], false);
+        free_node(r, run_step(r, i), &r->nodes[i], false);
+    run_free_signals(r);
     while (r->made.len)
         checkpoint_clear(ring_pop(&r->made, sizeof(checkpoint)));
     mem_free(r->made.data);

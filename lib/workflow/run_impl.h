@@ -11,7 +11,9 @@
  *
  * run.c         lifecycle, the order in which actions are given, how a run ends
  * run_step.c    the graph: what becomes ready, run_if, `when`, what a stored checkpoint sets free
- * run_unit.c    one unit: attempts, their timeouts, waits
+ * run_unit.c    one unit: attempts, their timeouts
+ * run_wait.c    a unit that waits
+ * run_signal.c  which of those that wait a signal is for
  * run_items.c   for_each
  * run_retry.c   whether and when the next attempt starts
  * run_record.c  checkpoints on their way to the store, and the errors in them
@@ -20,6 +22,8 @@
 #define WORKFLOW_RUN_IMPL_H
 
 #include "base/heap.h"
+#include "base/list.h"
+#include "base/map.h"
 #include "workflow/run.h"
 
 enum phase {
@@ -57,13 +61,28 @@ typedef struct place {
     uint32_t index; /* item, or INDEX_NONE */
 } place;
 
+typedef struct topic topic;
+
+/* A unit that waits for a signal. */
+typedef struct listener {
+    list queue;   /* in its topic */
+    topic *topic; /* NULL: in none, since that it waits is not stored, or it has its signal */
+    place at;
+    bool has_heard;
+    uint64_t seq; /* of its signal, as is the payload */
+    bytes *payload;
+    uint32_t len;
+    char key[]; /* as of the topic, and a NUL behind it */
+} listener;
+
 /* What a unit needs only with a timeout, a retry or a wait. */
 typedef struct timing {
     heap_node timer;
     place at;
-    uint32_t attempt; /* current or, between attempts, the next */
-    int64_t began_ms; /* first attempt, or the wait; 0 = not known */
-    int64_t due_ms;   /* of the wait or the next attempt, while it is not in the heap; 0 = none */
+    uint32_t attempt;   /* current or, between attempts, the next */
+    int64_t began_ms;   /* first attempt, or the wait; 0 = not known */
+    int64_t due_ms;     /* of the wait or the next attempt, while it is not in the heap; 0 = none */
+    listener *listener; /* of a wait for a signal; NULL else */
 } timing;
 
 typedef struct each each;
@@ -133,6 +152,11 @@ struct run {
     uint32_t awaited;  /* attempts and evaluations without an answer */
     uint32_t handlers; /* steps with another run_if than all_succeeded that have not ended */
     run_counts counts;
+    topic *topics;
+    uint64_t *consumed; /* inbox items that the history says were */
+    size_t consumed_len, consumed_cap;
+    uint64_t told_seq; /* of the newest signal */
+    bool consumed_sorted;
     place stopped;         /* CLOSING: how far the search for running attempts has come */
     bytes *output, *error; /* of the end */
     bytes *no_memory;      /* the error for that, made while there was some */
@@ -210,10 +234,26 @@ void run_settle(run *r, place at, enum checkpoint_kind kind);
 timing *run_timing(run *r, place at); /* made if there is none; NULL: no memory, the run closes */
 void run_drop_timing(run *r, node *n);
 bool run_begin_unit(run *r, place at, run_action *out);
+void run_timing_free(run *r, timing *t);
+void run_set_timer(run *r, timing *t);              /* at its due_ms */
+void run_end_unit(run *r, place at, checkpoint *c); /* takes its bytes over */
 bool run_attempt(run *r, place at, run_action *out);
-void run_due(run *r, place at, run_answer *a);
-void run_wake(run *r, place at); /* its timer stands at due_ms from now on */
+void run_resume(run *r, place at); /* the history, or what was just stored, says how far it came */
 void run_timer(run *r, timing *t);
+
+/* run_wait.c */
+void run_due(run *r, place at, run_answer *a);
+void run_sleep(run *r, place at);
+void run_sleep_over(run *r, place at); /* its time has come */
+void run_heard(run *r, place at);
+
+/* run_signal.c */
+/* From {"signal","correlation"?}. INVALID_ARGUMENT if it is not that. */
+int32_t run_listener_new(place at, const bytes *wanted, listener **out);
+void run_listener_free(run *r, listener *l); /* NULL is harmless */
+bool run_listen(run *r, listener *l); /* it has a signal, or is in its topic; false: no memory */
+bool run_note_consumed(run *r, uint64_t seq); /* false if there is no memory */
+void run_free_signals(run *r);
 
 /* run_items.c */
 each *run_each_new(uint32_t count, const digest *d);

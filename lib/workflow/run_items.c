@@ -103,7 +103,7 @@ static void resume(run *r, uint32_t number)
     for (uint32_t i = 0; i < e->count; i++)
         if (e->items[i].flags & NODE_BEGAN && e->items[i].phase == PHASE_WAITING) {
             e->in_flight++;
-            run_wake(r, (place){number, i});
+            run_resume(r, (place){number, i});
         }
     go(r, number);
 }

@@ -117,11 +117,8 @@ static int32_t restore_expanded(const row *w)
 static int32_t restore_times(const row *w)
 {
     place at = {w->c->step, w->c->index};
-    timing *t;
+    timing *t = run_timing(w->run, at);
 
-    if (w->c->due_ms <= 0)
-        return contradicts(w, "it has no due time");
-    t = run_timing(w->run, at);
     if (!t)
         return error_no_memory(w->err);
     if (!t->began_ms)
@@ -132,11 +129,28 @@ static int32_t restore_times(const row *w)
     return ORCH_OK;
 }
 
+/* It listens from now on: who waits first has the first signal, also after a restart. */
+static int32_t restore_listener(const row *w)
+{
+    place at = {w->c->step, w->c->index};
+    listener **l = &w->node->timing->listener;
+    int32_t code = run_listener_new(at, w->c->output, l);
+
+    if (code == ORCH_E_INVALID_ARGUMENT)
+        return contradicts(w, "what it waits for cannot be read");
+    return code || !run_listen(w->run, *l) ? error_no_memory(w->err) : ORCH_OK;
+}
+
 static int32_t restore_waiting(const row *w)
 {
+    int32_t code;
+
     if (w->step->kind != STEP_WAIT || !is_unit(w) || w->node->timing || !is_decided(w))
         return contradicts(w, "a wait where none is due");
-    return restore_times(w);
+    if (w->c->due_ms < 0 || (!w->c->due_ms && !w->c->output))
+        return contradicts(w, "it has no due time");
+    code = restore_times(w);
+    return code || !w->c->output ? code : restore_listener(w);
 }
 
 static int32_t restore_retrying(const row *w)
@@ -147,6 +161,8 @@ static int32_t restore_retrying(const row *w)
         return contradicts(w, "a retry where none is due");
     if (w->c->attempt < next_attempt(w->node) || w->c->attempt >= attempts)
         return contradicts(w, "its attempt is out of order");
+    if (w->c->due_ms <= 0)
+        return contradicts(w, "it has no due time");
     return restore_times(w);
 }
 
@@ -203,6 +219,8 @@ static int32_t restore_end(const row *w)
 
     if (code)
         return code;
+    if (w->c->inbox && w->step->kind == STEP_WAIT && !run_note_consumed(w->run, w->c->inbox))
+        return error_no_memory(w->err);
     if (is_unit(w))
         run_drop_timing(w->run, w->node);
     w->node->phase = PHASE_ENDED;

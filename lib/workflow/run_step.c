@@ -209,7 +209,7 @@ void run_settle(run *r, place at, enum checkpoint_kind kind)
         break;
     case CHECKPOINT_EXPANDED: run_expanded(r, at.step); break;
     case CHECKPOINT_WAITING:
-    case CHECKPOINT_RETRYING: run_wake(r, at); break;
+    case CHECKPOINT_RETRYING: run_resume(r, at); break;
     default:
         if (at.index == INDEX_NONE)
             run_release(r, at.step);

@@ -1,4 +1,4 @@
-/* One unit of work: its attempts and their timeouts, or its wait. */
+/* One unit of work: its attempts and their timeouts. */
 #include "base/mem.h"
 #include "workflow/run_impl.h"
 
@@ -18,16 +18,30 @@ timing *run_timing(run *r, place at)
     return n->timing;
 }
 
+void run_timing_free(run *r, timing *t)
+{
+    if (!t)
+        return;
+    heap_remove(&r->timers, &t->timer);
+    run_listener_free(r, t->listener);
+    mem_free(t);
+}
+
 void run_drop_timing(run *r, node *n)
 {
-    if (!n->timing)
-        return;
-    heap_remove(&r->timers, &n->timing->timer);
-    mem_free(n->timing);
+    run_timing_free(r, n->timing);
     n->timing = NULL;
 }
 
-static void end_unit(run *r, place at, checkpoint *c)
+void run_set_timer(run *r, timing *t)
+{
+    if (heap_set(&r->timers, &t->timer, t->due_ms))
+        t->due_ms = 0;
+    else
+        run_no_memory(r);
+}
+
+void run_end_unit(run *r, place at, checkpoint *c)
 {
     node *n = run_node(r, at);
 
@@ -130,7 +144,7 @@ static void attempt_failed(run *r, place at, bool late, run_result *result, chec
     if (!no_retry && try_again(r, at, code, c))
         return;
     c->kind = !late && was_cancelled(r, code) ? CHECKPOINT_CANCELLED : CHECKPOINT_FAILED;
-    end_unit(r, at, c);
+    run_end_unit(r, at, c);
 }
 
 static node *find_attempt(run *r, place at, uint32_t attempt)
@@ -166,7 +180,7 @@ void run_attempt_ended(run *r, enum run_role role, uint32_t number, uint32_t ind
         } else {
             c.output = result->output;
             result->output = NULL;
-            end_unit(r, at, &c);
+            run_end_unit(r, at, &c);
         }
     }
     bytes_unref(result->output);
@@ -174,14 +188,12 @@ void run_attempt_ended(run *r, enum run_role role, uint32_t number, uint32_t ind
     result->output = result->error = NULL;
 }
 
-/* ---- Waits and timers ------------------------------------------------------------------------ */
+/* ---- What it begins with, and timers --------------------------------------------------------- */
 
 bool run_begin_unit(run *r, place at, run_action *out)
 {
-    node *n = run_node(r, at);
-
-    if (n->timing && n->timing->due_ms) { /* the history says how far it came */
-        run_wake(r, at);
+    if (run_node(r, at)->timing) {
+        run_resume(r, at);
         return false;
     }
     if (run_step(r, at.step)->kind == STEP_WAIT)
@@ -189,42 +201,19 @@ bool run_begin_unit(run *r, place at, run_action *out)
     return run_attempt(r, at, out);
 }
 
-void run_due(run *r, place at, run_answer *a)
-{
-    checkpoint c = {.step = at.step, .index = at.index, .started_ms = r->now_ms};
-    timing *t;
-
-    if (a->code) {
-        c.kind = CHECKPOINT_FAILED;
-        c.error = run_error_wrap(a->error, a->code, "", NULL);
-        if (!c.error)
-            c.error = bytes_ref(r->no_memory);
-        end_unit(r, at, &c);
-        return;
-    }
-    t = run_timing(r, at);
-    if (!t)
-        return;
-    t->began_ms = r->now_ms;
-    t->due_ms = a->due_ms > 0 ? a->due_ms : 1;
-    run_node(r, at)->phase = PHASE_HOLDING;
-    c.kind = CHECKPOINT_WAITING;
-    c.due_ms = t->due_ms;
-    run_record(r, &c);
-}
-
-void run_wake(run *r, place at)
+void run_resume(run *r, place at)
 {
     node *n = run_node(r, at);
 
     /* An item that waited for its retry may have been dropped. */
     if (!n->timing || n->phase == PHASE_ENDED)
         return;
-    n->phase = run_step(r, at.step)->kind == STEP_WAIT ? PHASE_SLEEPING : PHASE_BACKOFF;
-    if (heap_set(&r->timers, &n->timing->timer, n->timing->due_ms))
-        n->timing->due_ms = 0;
-    else
-        run_no_memory(r);
+    if (run_step(r, at.step)->kind == STEP_WAIT) {
+        run_sleep(r, at);
+        return;
+    }
+    n->phase = PHASE_BACKOFF;
+    run_set_timer(r, n->timing);
 }
 
 void run_timer(run *r, timing *t)
@@ -244,11 +233,6 @@ void run_timer(run *r, timing *t)
         n->phase = PHASE_AGAIN;
         run_push(r, t->at);
     } else if (n->phase == PHASE_SLEEPING) {
-        checkpoint c = {.step = t->at.step,
-                        .index = t->at.index,
-                        .kind = CHECKPOINT_SUCCEEDED,
-                        .started_ms = t->began_ms};
-
-        end_unit(r, t->at, &c);
+        run_sleep_over(r, t->at);
     }
 }

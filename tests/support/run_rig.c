@@ -45,6 +45,9 @@ static void drop_history(rig *w, uint32_t from)
     for (uint32_t i = from; i < w->made; i++)
         checkpoint_clear(&w->history[i]);
     w->made = from;
+    for (uint32_t i = 0; i < w->told_count; i++)
+        if (w->inbox[i].consumed_by > from)
+            w->inbox[i].consumed_by = 0;
 }
 
 void rig_close(rig *w)
@@ -53,10 +56,30 @@ void rig_close(rig *w)
     drop_history(w, 0);
     free(w->history);
     free(w->out);
+    for (uint32_t i = 0; i < w->told_count; i++) {
+        free(w->inbox[i].name);
+        bytes_unref(w->inbox[i].correlation);
+        bytes_unref(w->inbox[i].payload);
+    }
+    free(w->inbox);
     bytes_unref(w->output);
     bytes_unref(w->error);
     definition_unref(w->definition);
     *w = (rig){0};
+}
+
+static void tell(rig *w, uint32_t i)
+{
+    const told *t = &w->inbox[i];
+
+    run_signal(w->run, i + 1, t->name, bytes_ref(t->correlation), bytes_ref(t->payload), w->now_ms);
+}
+
+void rig_tell_all(rig *w)
+{
+    for (uint32_t i = 0; i < w->told_count; i++)
+        if (!w->inbox[i].consumed_by)
+            tell(w, i);
 }
 
 void rig_restart(rig *w, uint32_t keep)
@@ -74,6 +97,7 @@ void rig_restart(rig *w, uint32_t keep)
         if (run_restore(w->run, &w->history[i], &err))
             fail_msg("restore %u of %s: %s", i, rig_history(w), orch_error_message(err));
     assert_int_equal(run_last_seq(w->run), w->made);
+    rig_tell_all(w);
     assert_int_equal(run_start(w->run, w->now_ms, &err), 0);
 }
 
@@ -145,6 +169,18 @@ static void check_may_begin(const rig *w, const run_action *a)
         assert_false(w->out[i].step == a->step && w->out[i].index == a->index);
 }
 
+/* Each is consumed once, by the end of a wait that it was for. */
+static void consume(rig *w, const checkpoint *c)
+{
+    told *t = &w->inbox[c->inbox - 1];
+
+    assert_true(c->inbox <= w->told_count);
+    assert_int_equal(t->consumed_by, 0);
+    t->consumed_by = c->seq;
+    assert_int_equal(c->kind, CHECKPOINT_SUCCEEDED);
+    assert_ptr_equal(c->output, t->payload);
+}
+
 static void take_checkpoint(rig *w, const run_action *a)
 {
     const checkpoint *c = &a->checkpoint;
@@ -164,6 +200,8 @@ static void take_checkpoint(rig *w, const run_action *a)
         w->history = realloc(w->history, w->history_max * sizeof *w->history);
     }
     w->history[w->made++] = *c;
+    if (c->inbox)
+        consume(w, c);
 }
 
 static void add_outstanding(rig *w, const run_action *a)
@@ -321,6 +359,19 @@ void rig_answer(rig *w, outstanding *o, run_answer answer)
     assert_non_null(o);
     was = remove_outstanding(w, o);
     run_evaluated(w->run, was.what, was.step, was.index, &answer, w->now_ms);
+}
+
+uint64_t rig_signal(rig *w, const char *name, const char *correlation, const char *payload)
+{
+    if (w->told_count == w->told_max) {
+        w->told_max = w->told_max ? w->told_max * 2 : 16;
+        w->inbox = realloc(w->inbox, w->told_max * sizeof *w->inbox);
+    }
+    w->inbox[w->told_count++] = (told){.name = strdup(name),
+                                       .correlation = text_bytes(correlation),
+                                       .payload = text_bytes(payload)};
+    tell(w, w->told_count - 1);
+    return w->told_count;
 }
 
 void rig_ok(rig *w, const char *step)

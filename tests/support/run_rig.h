@@ -16,6 +16,12 @@ typedef struct outstanding { /* an attempt or evaluation that was not answered *
     int32_t stopped; /* code of its RUN_STOP */
 } outstanding;
 
+typedef struct told { /* an item of the inbox */
+    char *name;       /* of a signal */
+    bytes *correlation, *payload;
+    uint64_t consumed_by; /* seq of the checkpoint that did; 0 = none */
+} told;
+
 typedef struct rig {
     definition *definition;
     run_options options;
@@ -27,6 +33,8 @@ typedef struct rig {
     uint32_t made, history_max;
     uint32_t stored;
     uint32_t starts; /* attempts given in all */
+    told *inbox;     /* item n has seq n + 1 */
+    uint32_t told_count, told_max;
     bool ended;
     uint8_t state; /* of RUN_END */
     bytes *output, *error;
@@ -37,7 +45,8 @@ void rig_open(rig *w, const char *json, const run_options *options);
 void rig_open_definition(rig *w, definition *d,
                          const run_options *options); /* takes the reference */
 void rig_close(rig *w);
-/* The process dies: only what is stored is left, and (if keep is less) not even all of that. */
+/* The process dies: only what is stored is left, and (if keep is less) not even all of that. The
+ * inbox is told again, except for what that has consumed. */
 void rig_restart(rig *w, uint32_t keep);
 
 void rig_pump(rig *w);                     /* take all actions there are */
@@ -55,6 +64,11 @@ void rig_answer(rig *w, outstanding *o, run_answer answer);
 /* Answer, store, pump. */
 void rig_ok(rig *w, const char *step);
 void rig_fail(rig *w, const char *step);
+
+/* Tell a new run what is in the inbox. */
+void rig_tell_all(rig *w);
+/* Put a signal into the inbox and tell of it; its seq. No pump. */
+uint64_t rig_signal(rig *w, const char *name, const char *correlation, const char *payload);
 
 uint32_t rig_number(const rig *w, const char *step);
 /* What is out, oldest first, with commas: attempts as "a" or "a[3]", evaluations as "?a". */
