@@ -21,15 +21,7 @@ bytes *bytes_new(const void *data, size_t len)
     return b;
 }
 
-bytes *bytes_ref(bytes *b)
+void bytes_free(bytes *b)
 {
-    if (b)
-        atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
-    return b;
-}
-
-void bytes_unref(bytes *b)
-{
-    if (b && atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) == 1)
-        mem_free(b);
+    mem_free(b);
 }

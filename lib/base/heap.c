@@ -75,11 +75,6 @@ void heap_remove(heap *h, heap_node *node)
     sift_down(h, last->place - 1, last);
 }
 
-heap_node *heap_first(const heap *h)
-{
-    return h->len ? h->nodes[0] : NULL;
-}
-
 void heap_free(heap *h)
 {
     mem_free(h->nodes);

@@ -27,7 +27,11 @@ typedef struct heap {
 /* Insert, or move a node that is in the heap already. False if there is no memory (node unchanged). */
 bool heap_set(heap *h, heap_node *node, int64_t at);
 void heap_remove(heap *h, heap_node *node); /* harmless if not in the heap */
-heap_node *heap_first(const heap *h);       /* NULL if empty */
 void heap_free(heap *h);                    /* the array only */
+
+static inline heap_node *heap_first(const heap *h) /* NULL if empty */
+{
+    return h->len ? h->nodes[0] : NULL;
+}
 
 #endif

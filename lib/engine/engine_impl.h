@@ -151,7 +151,10 @@ void protocol_refuse(slot *s, const orch_error *error);
 bool protocol_report(
     slot *s, checkpoint *c); /* takes it over; false if there is no memory: still the caller's */
 void protocol_send_report(slot *s, enum report_end end);
-bool protocol_has_credit(const slot *s);
+static inline bool protocol_has_credit(const slot *s)
+{
+    return s->pending.count < s->engine->options.credit;
+}
 void protocol_inbox(slot *s, const inbox_note *n); /* once it has a run */
 void unacknowledged_free(unacknowledged *u);
 

@@ -38,11 +38,6 @@ static bool send_accepted(slot *s)
     return true;
 }
 
-bool protocol_has_credit(const slot *s)
-{
-    return s->pending.count < s->engine->options.credit;
-}
-
 static checkpoint *pending_row(const unacknowledged *u, uint32_t i)
 {
     return &u->rows[(u->first_seq + i) & (u->capacity - 1)];

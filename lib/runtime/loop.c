@@ -9,7 +9,7 @@
 #include "runtime/thread_impl.h"
 
 #define BUDGET     1024U /* of one thing in a turn */
-#define ROUNDS     8U    /* of the cores in a turn */
+#define ROUNDS     32U   /* of the cores in a turn */
 #define POLL_EVERY 4U    /* turns between two looks at libuv while there is work */
 #define RECHECK_MS 3000  /* the wall clock may jump: no timer is set for longer */
 #define CLOSE_MS   10000 /* for executors to end what they have on the loop */
@@ -114,10 +114,11 @@ static bool round_of_cores(runtime *rt)
     return more;
 }
 
-/* Likewise. What waits for the next step of one execution has several in a turn, for one look at the clock and at what
- * other threads want. */
+/* Likewise. What waits for the next step of one execution has many rounds in a turn, for one look at the clock and at
+ * what other threads want; where a round has much to do, few are enough. */
 static bool turn(runtime *rt)
 {
+    uint64_t enough = rt->flushed + BUDGET;
     uint32_t round = 0;
     bool more;
 
@@ -128,7 +129,7 @@ static bool turn(runtime *rt)
     pool_reap(&rt->io);
     do
         more = round_of_cores(rt);
-    while (more && ++round < ROUNDS);
+    while (more && ++round < ROUNDS && rt->flushed < enough);
     callbacks_publish(&rt->callbacks);
     if (rt->stopping)
         tell_quiet(rt);

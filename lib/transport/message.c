@@ -74,6 +74,9 @@ void message_free(message *m)
     mem_free(m);
 }
 
+_Static_assert(sizeof(struct message_report) == sizeof(message) - offsetof(message, report),
+               "what message_reuse clears is all there is");
+
 void message_reuse(message *m, enum message_kind kind, epoch e)
 {
     checkpoint *rows = m->rows;
@@ -85,12 +88,12 @@ void message_reuse(message *m, enum message_kind kind, epoch e)
         rows = NULL;
         capacity = 0;
     }
-    memset(&m->start, 0, sizeof *m - offsetof(message, start)); /* the whole union */
     m->next = NULL;
     m->kind = (uint8_t)kind;
     m->epoch = e;
     m->rows = rows;
     m->row_capacity = capacity;
+    m->report = (struct message_report){0}; /* the largest of the union */
 }
 
 bool message_report_reserve(message *m)

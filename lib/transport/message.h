@@ -145,7 +145,7 @@ typedef struct message {
         struct {
             bool paused;
         } pause;
-        struct {
+        struct message_report {
             uint8_t end;         /* enum report_end */
             uint8_t state;       /* COMPLETED: enum run_state */
             uint32_t count;      /* checkpoints, in `rows` */

@@ -312,31 +312,38 @@ static void give_checkpoint(run *r, run_action *out)
     out->checkpoint.seq = r->last_seq - r->made.len;
 }
 
+/* There is no checkpoint to give, unless one is made here. */
+static bool next_other(run *r, run_action *out)
+{
+    if (r->phase == RUN_GOING) {
+        if (next_going(r, out))
+            return true;
+        if (!r->made.len && all_done(r) && next_done(r, out))
+            return true;
+    }
+    if (r->phase == RUN_CLOSING && next_closing(r, out))
+        return true;
+    if (r->phase == RUN_ENDING && !r->made.len) {
+        give_end(r, out);
+        return true;
+    }
+    return false;
+}
+
 bool run_next(run *r, int64_t now_ms, run_action *out)
 {
     r->now_ms = now_ms;
-    for (;;) {
+    do {
         if (is_due(r, now_ms))
             run_tick(r, now_ms);
         if (r->made.len) {
             give_checkpoint(r, out);
             return true;
         }
-        if (r->phase == RUN_GOING) {
-            if (next_going(r, out))
-                return true;
-            if (!r->made.len && all_done(r) && next_done(r, out))
-                return true;
-        }
-        if (r->phase == RUN_CLOSING && next_closing(r, out))
+        if (next_other(r, out))
             return true;
-        if (r->phase == RUN_ENDING && !r->made.len) {
-            give_end(r, out);
-            return true;
-        }
-        if (!r->made.len && !is_due(r, now_ms))
-            return false;
-    }
+    } while (r->made.len || is_due(r, now_ms));
+    return false;
 }
 
 /* ---- Answers --------------------------------------------------------------------------------- */

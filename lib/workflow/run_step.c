@@ -2,6 +2,8 @@
 #include "base/mem.h"
 #include "workflow/run_impl.h"
 
+#define DEPENDENTS_FETCHED 2
+
 static place whole(uint32_t number)
 {
     return (place){number, INDEX_NONE};
@@ -142,6 +144,18 @@ void run_count_end(run *r, uint32_t number)
         r->handlers--;
 }
 
+/* Looked at once the checkpoint is stored, a round trip from now: in a large graph they come from afar. */
+static void fetch_dependents(const run *r, uint32_t number)
+{
+    const step *s = run_step(r, number);
+    const uint32_t *dependents = r->definition->edges + s->dependents;
+
+    for (uint32_t i = 0; i < s->dependent_count && i < DEPENDENTS_FETCHED; i++) {
+        __builtin_prefetch(&r->nodes[dependents[i]], 1);
+        __builtin_prefetch(run_step(r, dependents[i]));
+    }
+}
+
 /* The checkpoint says how; its bytes are taken over. */
 void run_end_step(run *r, checkpoint *c)
 {
@@ -153,6 +167,7 @@ void run_end_step(run *r, checkpoint *c)
     n->value = bytes_ref(c->kind == CHECKPOINT_SUCCEEDED ? c->output : c->error);
     r->counts.running--;
     run_count_end(r, number);
+    fetch_dependents(r, number);
     if (!run_record(r, c) || n->end != CHECKPOINT_FAILED || r->failed)
         return;
     r->failed = true;

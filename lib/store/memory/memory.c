@@ -33,19 +33,21 @@ static void memory_submit(void *self, store_unit *u)
 static void memory_flush(void *self)
 {
     memory_store *s = self;
+    uint64_t units = 0;
 
     if (!s->submitted)
         return;
     if (s->done && s->wake)
         s->wake(s->wake_ctx);
     pthread_mutex_lock(&s->lock);
-    for (store_unit *u = s->submitted; u; u = u->next) {
+    for (store_unit *u = s->submitted; u; u = u->next, units++)
         u->result = memory_apply(s, u);
-        s->stats.units++;
-        atomic_fetch_add_explicit(&s->queued, 1, memory_order_relaxed);
-    }
+    s->stats.units += units;
     s->stats.batches++;
     pthread_mutex_unlock(&s->lock);
+    /* Only this thread writes it. */
+    units += atomic_load_explicit(&s->queued, memory_order_relaxed);
+    atomic_store_explicit(&s->queued, units, memory_order_relaxed);
     *s->done_end = s->submitted;
     s->done_end = s->submitted_end;
     s->submitted = NULL;

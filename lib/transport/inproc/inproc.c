@@ -240,9 +240,8 @@ static uint32_t deliver(end *e, uint32_t budget)
     return budget;
 }
 
-static bool inproc_pump(void *self, uint32_t budget)
+static void deliver_ready(inproc *t, uint32_t budget)
 {
-    inproc *t = self;
     list *node;
 
     while (budget && (node = list_pop(&t->ready))) {
@@ -253,6 +252,14 @@ static bool inproc_pump(void *self, uint32_t budget)
         budget = deliver(e, budget);
         pair_unref(p);
     }
+}
+
+static bool inproc_pump(void *self, uint32_t budget)
+{
+    inproc *t = self;
+
+    if (budget)
+        deliver_ready(t, budget);
     return !list_empty(&t->ready);
 }
 
