@@ -20,7 +20,7 @@ bytes *end_error(int32_t code, const char *message)
     return buf_bytes(&b);
 }
 
-void end_not_recorded(live *l)
+void end_let_go(live *l)
 {
     orchestrator *o = l->o;
     uint64_t key = l->key;
@@ -28,6 +28,8 @@ void end_not_recorded(live *l)
     live_free(l);
     if (o->stopping)
         waiters_tell(o, key, ORCH_E_CANCELLED, NULL);
+    else
+        waiters_look(o, key);
 }
 
 static void end_done(unit_job *j)
@@ -38,7 +40,7 @@ static void end_done(unit_job *j)
     if (l && !j->unit.result)
         end_reached(l, e->update.state, e->update.ended_ms, NULL, e->update.error);
     else if (l)
-        end_not_recorded(l); /* it had ended, the store is no longer ours, or we stop */
+        end_let_go(l); /* it had ended, the store is no longer ours, or we stop */
     bytes_unref(e->update.error);
     mem_free(e);
 }

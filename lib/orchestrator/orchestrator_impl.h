@@ -154,12 +154,14 @@ void end_now(live *l, enum execution_state state, bytes *error);
 /* It is stored: tell who waits, and let go of it. */
 void end_reached(live *l, enum execution_state state, int64_t ended_ms, bytes *output,
                  bytes *error);
-/* It is not, and will not be by us: what is stored of it is for whoever opens the store next. */
-void end_not_recorded(live *l);
+/* Let go of it without recording an end: it has one, or stays open for whoever opens the store next. Who waits is told of
+ * the one that is stored, or that we stop. */
+void end_let_go(live *l);
 bytes *end_error(int32_t code, const char *message);
 
 void waiters_add(orchestrator *o, uint64_t key, end_waiter *w);
 bool waiters_any(const orchestrator *o, uint64_t key);
+void waiters_look(orchestrator *o, uint64_t key); /* whether the store says that it has ended */
 void waiters_tell(orchestrator *o, uint64_t key, int32_t code, outcome *out);
 void waiters_tell_all(orchestrator *o, int32_t code);
 void waiters_give_up(

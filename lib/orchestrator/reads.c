@@ -113,7 +113,7 @@ static void history_back(read_job *r)
 
     if (l && l->phase == PHASE_LOADING) {
         if (o->stopping || EXECUTION_STATE_IS_END(r->row.state)) {
-            live_free(l);
+            end_let_go(l);
         } else if (r->code) {
             log_write(o->ports.log, ORCH_LOG_ERROR, "reading a history: %s",
                       orch_error_message(r->error));

@@ -120,7 +120,7 @@ static void not_stored(report_job *r, live *l)
               live_id(l, made), orch_code_name(code));
     if (code == ORCH_E_ABORTED)
         o->fenced = true;
-    end_not_recorded(l);
+    end_let_go(l);
 }
 
 /* Not where it was forgotten meanwhile, and even came again. */

@@ -188,13 +188,11 @@ static void late_wait_read(void *ctx, int32_t code, execution_row *row, orch_err
     }
 }
 
-void orchestrator_wait(orchestrator *o, uint64_t key, end_waiter *w)
+void waiters_look(orchestrator *o, uint64_t key)
 {
     late_wait *l;
 
-    list_init(&w->link);
-    waiters_add(o, key, w);
-    if (live_find(o, key))
+    if (!waiters_any(o, key))
         return;
     l = mem_zalloc(sizeof *l);
     if (l) {
@@ -204,4 +202,12 @@ void orchestrator_wait(orchestrator *o, uint64_t key, end_waiter *w)
     } else {
         waiters_tell(o, key, ORCH_E_RESOURCE_EXHAUSTED, NULL);
     }
+}
+
+void orchestrator_wait(orchestrator *o, uint64_t key, end_waiter *w)
+{
+    list_init(&w->link);
+    waiters_add(o, key, w);
+    if (!live_find(o, key))
+        waiters_look(o, key);
 }

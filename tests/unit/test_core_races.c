@@ -165,6 +165,22 @@ static void test_a_cancel_after_the_inbox_was_read_is_told(void **state)
     world_free(w);
 }
 
+typedef struct told {
+    end_waiter waiter;
+    int32_t code;
+    uint8_t state;
+    int times;
+} told;
+
+static void tell(end_waiter *e, int32_t code, outcome *o)
+{
+    told *t = (told *)e;
+
+    t->code = code;
+    t->state = o ? o->state : 0;
+    t->times++;
+}
+
 /* Two cancels bring it in; the second one's row is on its way until it has ended. */
 static void test_an_old_row_does_not_revive_what_ended(void **state)
 {
@@ -172,6 +188,7 @@ static void test_an_old_row_does_not_revive_what_ended(void **state)
     uint64_t key = world_start(w, "sleeper", NULL, NULL);
     char id[EXECUTION_ID_LEN + 1];
     canceller first, second;
+    told late = {.waiter = {.done = tell}};
     orchestrator_stats stats;
     mpsc_node *old;
 
@@ -187,8 +204,13 @@ static void test_an_old_row_does_not_revive_what_ended(void **state)
     world_settle(w);
     assert_int_equal(world_state(w, key), EXECUTION_CANCELLED);
     give_back(old);
+    assert_non_null(live_find(w->orchestrator, key));
+    orchestrator_wait(w->orchestrator, key, &late.waiter); /* it does not wait for nothing */
     world_settle(w);
     assert_null(live_find(w->orchestrator, key));
+    assert_int_equal(late.times, 1);
+    assert_int_equal(late.code, 0);
+    assert_int_equal(late.state, EXECUTION_CANCELLED);
     world_advance(w, HOUR);
     assert_int_equal(held.started, 0);
     orchestrator_get_stats(w->orchestrator, &stats);
