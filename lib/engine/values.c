@@ -39,9 +39,10 @@ static json_t *execution_of(slot *s)
     const definition *d = s->known->definition;
 
     if (!s->execution)
-        s->execution = json_pack("{s:s,s:s,s:s,s:I,s:I}", "id", s->start->execution, "workflow",
-                                 d->id, "version", d->version, "run", (json_int_t)s->start->run,
-                                 "accepted_ms", (json_int_t)s->start->accepted_ms);
+        s->execution = json_pack("{s:s,s:s,s:s,s:I,s:I,s:s*}", "id", s->start->execution,
+                                 "workflow", d->id, "version", d->version, "run",
+                                 (json_int_t)s->start->run, "accepted_ms",
+                                 (json_int_t)s->start->accepted_ms, "parent", s->start->parent);
     return s->execution;
 }
 

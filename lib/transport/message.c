@@ -43,7 +43,18 @@ void message_start_free(message_start *s)
     mem_free(s->inbox);
     bytes_unref(s->input);
     mem_free(s->execution);
+    mem_free(s->parent);
     mem_free(s);
+}
+
+void message_child_free(message_child *c)
+{
+    if (!c)
+        return;
+    mem_free(c->id);
+    child_spec_clear(&c->spec);
+    bytes_unref(c->error);
+    mem_free(c);
 }
 
 static void clear(message *m)
@@ -55,6 +66,9 @@ static void clear(message *m)
         definition_unref(m->definition.parsed);
         break;
     case MESSAGE_INBOX: inbox_note_clear(&m->inbox); break;
+    case MESSAGE_START_CHILD:
+    case MESSAGE_CANCEL_CHILD:
+    case MESSAGE_CHILD_REFUSED: message_child_free(m->child); break;
     case MESSAGE_REFUSED: bytes_unref(m->refused.message); break;
     case MESSAGE_REPORT:
         checkpoints_clear(m->rows, m->report.count);

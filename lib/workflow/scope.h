@@ -9,10 +9,11 @@
 #include <stdint.h>
 
 typedef struct scope {
-    json_t *input;     /* never NULL */
-    json_t *execution; /* {"id","workflow","version","run","accepted_ms"} */
-    json_t *item;      /* NULL outside a for_each */
-    int64_t index;     /* -1 outside a for_each */
+    json_t *input; /* never NULL */
+    json_t *
+        execution; /* {"id","workflow","version","run","accepted_ms","parent"?}, and where it ends "state","error" */
+    json_t *item;  /* NULL outside a for_each */
+    int64_t index; /* -1 outside a for_each */
     void *ctx;
     /* {"status","output","error"} of a step that ended; NULL if it did not. Borrowed. */
     json_t *(*step)(void *ctx, uint32_t step);

@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -11,6 +12,10 @@ held_attempts held;
 
 void held_reset(void)
 {
+    for (int i = 0; i < HELD_MAX; i++) {
+        free(held.keys[i]);
+        free(held.with[i]);
+    }
     memset(&held, 0, sizeof held);
 }
 
@@ -18,6 +23,9 @@ static bool held_start(void *self, attempt *a)
 {
     (void)self;
     assert_true(held.started < HELD_MAX);
+    held.keys[held.started] = strdup(a->idempotency_key);
+    if (a->with)
+        held.with[held.started] = json_dumps(a->with, JSON_COMPACT | JSON_ENCODE_ANY);
     held.open[held.started++] = a;
     return false;
 }
@@ -31,6 +39,16 @@ void held_end(int i, attempt_result r)
     attempt_complete(a, r);
 }
 
+void held_succeed(int i, const char *output)
+{
+    held_end(i, (attempt_result){.output = output ? bytes_new(output, strlen(output)) : NULL});
+}
+
+void held_fail(int i, int32_t code, bool no_retry)
+{
+    held_end(i, (attempt_result){.code = code, .no_retry = no_retry});
+}
+
 void held_end_all(void)
 {
     for (int i = 0; i < held.started; i++)
@@ -41,7 +59,8 @@ void held_end_all(void)
 static void held_stop(void *self, attempt *a)
 {
     (void)self;
-    for (int i = 0; i < held.started; i++)
+    held.stopped++;
+    for (int i = 0; i < held.started && !held.ignores_stop; i++)
         if (held.open[i] == a)
             held_end(i, (attempt_result){.code = ORCH_E_CANCELLED});
 }

@@ -8,7 +8,10 @@
 
 typedef struct held_attempts {
     attempt *open[HELD_MAX]; /* in the order of their start; NULL: has ended */
-    int started;
+    char *keys[HELD_MAX];    /* idempotency keys */
+    char *with[HELD_MAX];    /* JSON; NULL = none */
+    int started, stopped;
+    bool ignores_stop; /* else an attempt that is told to stop ends as cancelled */
 } held_attempts;
 
 extern held_attempts held;
@@ -16,6 +19,8 @@ extern const executor_ops held_ops;
 
 void held_reset(void);
 void held_end(int i, attempt_result r);
+void held_succeed(int i, const char *output); /* NULL = null */
+void held_fail(int i, int32_t code, bool no_retry);
 void held_end_all(void); /* well */
 
 #endif
