@@ -5,6 +5,7 @@
 #ifndef ORCH_ORCH_H
 #define ORCH_ORCH_H
 
+#include <orch/codec.h>
 #include <orch/config.h>
 #include <orch/engine.h>
 #include <orch/error.h>

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/codec.h"
 #include "base/log.h"
 #include "base/work.h"
 #include "executor/executor.h"
@@ -44,6 +45,7 @@ typedef struct engine_options {
     int64_t
         executor_wait_ms; /* how long steps wait for an executor that is not registered yet; 0 = 30,000 */
     uint64_t lua_instructions, lua_memory_bytes; /* 0 = the sandbox's defaults */
+    codec codec; /* of what goes to the orchestrator and comes from there; outlives the engine */
 } engine_options;
 
 int32_t engine_new(const engine_options *o, const engine_ports *p, engine **out, orch_error **err);

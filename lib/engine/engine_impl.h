@@ -141,6 +141,8 @@ int32_t slot_begin(slot *s, known_definition *k, orch_error **err);
 void slot_work(slot *s, uint32_t *budget);
 void slot_on_timer(slot *s);
 void slot_set_timer(slot *s);
+/* The engine cannot go on with it, and no other could: it ends FAILED. Takes the error over. */
+void slot_fail(slot *s, orch_error *error);
 void slot_drop(slot *s);       /* forget it; freed once its work is back */
 void slot_unref_work(slot *s); /* a piece of work came back */
 
@@ -157,6 +159,14 @@ static inline bool protocol_has_credit(const slot *s)
 }
 void protocol_inbox(slot *s, const inbox_note *n); /* once it has a run */
 void unacknowledged_free(unacknowledged *u);
+
+/* ---- payloads.c: encoded outside, plain inside. On failure what was not reached is as it was. --------------- */
+
+int32_t payloads_decode_start(const codec *c, message_start *s, orch_error **err);
+int32_t payloads_decode_note(const codec *c, inbox_note *n, orch_error **err);
+int32_t payloads_encode_row(const codec *c, checkpoint *row, orch_error **err);
+/* What an error says beside code and message is lost rather than told plainly. */
+void payloads_encode_error(slot *s, bytes **error);
 
 /* ---- values.c -------------------------------------------------------------------------------------------- */
 

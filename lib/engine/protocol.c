@@ -92,9 +92,16 @@ static void share(const checkpoint *c)
 
 bool protocol_report(slot *s, checkpoint *c)
 {
+    const codec *codec = &s->engine->options.codec;
     unacknowledged *u = &s->pending;
     message *m = report_of(s);
+    orch_error *error = NULL;
 
+    if (codec->ops && payloads_encode_row(codec, c, &error)) {
+        slot_fail(s, error);
+        checkpoint_clear(c);
+        return true;
+    }
     if (!m || (u->count == u->capacity && !pending_grow(u)) || !message_report_reserve(m))
         return false;
     *pending_row(u, u->count++) = *c;
@@ -116,6 +123,7 @@ void protocol_send_report(slot *s, enum report_end end)
     m->report.inbox_seen = s->inbox_seen;
     if (end == REPORT_COMPLETED) {
         m->report.state = s->end.state;
+        m->report.children = s->end.children;
         m->report.output = bytes_ref(s->end.output);
         m->report.error = bytes_ref(s->end.error);
     } else if (end == REPORT_SUSPENDED) {

@@ -60,6 +60,9 @@ int32_t slot_begin(slot *s, known_definition *k, orch_error **err)
 
     known_use(e, k);
     s->known = k;
+    rc = payloads_decode_start(&e->options.codec, s->start, err);
+    if (rc)
+        return rc;
     s->run = run_new(k->definition, &options);
     if (!s->run)
         return error_no_memory(err);
@@ -134,6 +137,35 @@ void slot_drop(slot *s)
     slot_unref_work(s);
 }
 
+void slot_fail(slot *s, orch_error *error)
+{
+    bytes_unref(s->end.output);
+    bytes_unref(s->end.error);
+    s->end = (run_action){
+        .kind = RUN_END,
+        .state = RUN_FAILED,
+        .children = true, /* it may have */
+        .error = error_json(orch_error_code(error), orch_error_message(error), NULL),
+    };
+    s->end_taken = true;
+    orch_error_free(error);
+    attempt_stop_all(s, ORCH_E_CANCELLED);
+    engine_touch(s);
+}
+
+static void take_end(slot *s, const run_action *a)
+{
+    orch_error *error = NULL;
+
+    s->end = *a;
+    s->end_taken = true;
+    if (!s->engine->options.codec.ops)
+        return;
+    if (codec_encode(&s->engine->options.codec, &s->end.output, &error))
+        slot_fail(s, error);
+    payloads_encode_error(s, &s->end.error);
+}
+
 static void perform(slot *s, run_action *a)
 {
     switch (a->kind) {
@@ -149,17 +181,14 @@ static void perform(slot *s, run_action *a)
                 s); /* the orchestrator finds the channel closed and goes on from what is stored */
         }
         break;
-    default:
-        s->end = *a;
-        s->end_taken = true;
-        break;
+    default: take_end(s, a); break;
     }
 }
 
 void slot_work(slot *s, uint32_t *budget)
 {
     engine *e = s->engine;
-    run_action a;
+    run_action a = {0};
 
     if (s->state != SLOT_RUNNING || !s->channel)
         return;

@@ -97,6 +97,7 @@ static void start_engine(world *w, uint32_t i, const world_options *o)
         .instance = ++w->instance,
         .capacity = o->capacity ? o->capacity : 100,
         .credit = o->credit,
+        .codec = o->codec,
     };
     engine_ports ports = {
         .ctx = we,

@@ -37,6 +37,7 @@ typedef struct world_options {
     uint64_t max_open, window_bytes;
     const executor_ops *test_executor; /* registered as "test" on each engine, with `test_self` */
     void *test_self;
+    codec codec; /* of the engines */
     /* Instead of engines: the test itself answers at "engine-0". */
     void (*raw_accept)(void *ctx, channel *c);
     void *raw_ctx;
