@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "executor/executor_impl.h"
 
@@ -55,7 +56,7 @@ int32_t output_check_json(const char *what, const char *text, size_t len, orch_e
     json_error_t error;
     json_t *value = json_loadb(text, len, JSON_DECODE_ANY, &error);
 
-    if (!value && json_error_code(&error) == json_error_out_of_memory)
+    if (!value && json_lacked_memory(&error))
         return error_no_memory(err);
     if (!value)
         return error_set(err, ORCH_E_INVALID_ARGUMENT, what,

@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/digest.h"
 #include "base/error.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "workflow/canonical_impl.h"
 #include "workflow/checkpoint.h"

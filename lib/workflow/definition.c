@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "workflow/canonical_impl.h"
 #include "workflow/wording_impl.h"

@@ -60,12 +60,6 @@ int32_t reader_expected(reader *r, const json_t *value, const char *wanted);
  * pointer from here. Lack of memory keeps its code. */
 int32_t reader_pass_on(reader *r, int32_t rc, bool relative);
 
-/* Whether jansson failed for lack of memory: it has words for everything else. */
-static inline bool json_lacked_memory(const json_error_t *e)
-{
-    return json_error_code(e) == json_error_out_of_memory || !*e->text;
-}
-
 bool text_is_template(const char *s);     /* holds a "${" that is not escaped */
 bool text_is_one_template(const char *s); /* is "${…}" and nothing else */
 

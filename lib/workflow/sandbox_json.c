@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/text.h"
 #include "workflow/definition.h"
 #include "workflow/sandbox_impl.h"
@@ -338,7 +339,7 @@ static int decode(lua_State *L)
         budget_end(L, END_MEMORY);
     json_decref(s->held);
     s->held = json_loadb(text, len, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &error);
-    if (!s->held && json_error_code(&error) == json_error_out_of_memory)
+    if (!s->held && json_lacked_memory(&error))
         budget_end(L, END_NO_MEMORY);
     if (!s->held)
         return luaL_error(L, "json.decode: line %d column %d: %s", error.line, error.column,

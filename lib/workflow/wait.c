@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "workflow/definition_impl.h"
 #include "workflow/wording_impl.h"

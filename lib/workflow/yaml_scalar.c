@@ -6,6 +6,7 @@
 #    include <string.h>
 
 #    include "base/buf.h"
+#    include "base/json.h"
 
 static bool is_one_of(const char *s, size_t len, const char *const *words)
 {
@@ -158,7 +159,7 @@ static const char *make_real(const char *s, size_t len, json_t **out)
         wrong = "is tagged !!float and is no number";
     } else if (!json.failed) {
         *out = json_loadb(json.data, json.len, JSON_DECODE_ANY, &e);
-        if (!*out && json_error_code(&e) != json_error_out_of_memory)
+        if (!*out && !json_lacked_memory(&e))
             wrong = "is a number out of range";
     }
     buf_free(&json);

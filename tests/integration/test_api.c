@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static const char CHAIN[] =
@@ -489,7 +488,8 @@ static void progress_is_told(void **state)
     static const char WIDE[] =
         "{'id':'wide','version':'1.0.0','steps':[{'id':'first','executor':'noop'},{'id':'g','"
         "executor':"
-        "'gate','depends_on':['first'],'for_each':'${input.items}','with':'${item}'}]}";
+        "'gate','depends_on':['first'],'for_each':'${input.items}','with':'${item}'},"
+        "{'id':'never','executor':'noop','when':'#input.items > 9'}]}";
     latch gate = LATCH_INIT;
     orch_v2 *o = open_with_gate("memory:", &gate);
     orch_start_options *options = orch_start_options_new();
@@ -503,8 +503,10 @@ static void progress_is_told(void **state)
     HOST_OK(orch_v2_start_workflow(o, "wide", "{\"items\":[1,2,3]}", 17, options, &e, &err));
     latch_wait(&gate, 3);
     HOST_OK(orch_v2_get_progress(o, "my-own", &p, &err));
-    assert_int_equal(orch_progress_get(p, "steps"), 2);
-    assert_int_equal(orch_progress_get(p, "ended"), 1);
+    assert_int_equal(orch_progress_get(p, "steps"), 3);
+    assert_int_equal(orch_progress_get(p, "ended"), 2);
+    assert_int_equal(orch_progress_get(p, "running"), 1);
+    assert_int_equal(orch_progress_get(p, "skipped"), 1);
     assert_int_equal(orch_progress_get(p, "items"), 3);
     assert_int_equal(orch_progress_get(p, "items_ended"), 0);
     assert_int_equal(orch_progress_get(p, "failed"), 0);
@@ -691,90 +693,6 @@ static void tasks_are_pulled(void **state)
     HOST_OK(orch_engine_register_executor(engine, "pushed", host_echo, NULL, NULL, &err));
     HOST_FAILS(orch_engine_next_task(engine, "pushed", 0, &t, &err), ORCH_E_ALREADY_EXISTS,
                "pushed");
-    host_close(o);
-}
-
-/* ---- secrets --------------------------------------------------------------------------------------------- */
-
-static int64_t give_secret(void *user_data, const char *name, char *buffer, size_t capacity)
-{
-    size_t len = *(size_t *)user_data;
-
-    if (strcmp(name, "LONG") != 0)
-        return strcmp(name, "BAD") ? ORCH_E_NOT_FOUND : -99;
-    if (len <= capacity)
-        memset(buffer, 'x', len);
-    return (int64_t)len;
-}
-
-static void write_file(const char *dir, const char *name, const char *text)
-{
-    char path[400];
-    FILE *f;
-
-    snprintf(path, sizeof path, "%s/%s", dir, name);
-    f = fopen(path, "w");
-    assert_non_null(f);
-    assert_true(fputs(text, f) >= 0);
-    fclose(f);
-}
-
-static void define_secret(orch_v2 *o, const char *name)
-{
-    char text[300];
-
-    snprintf(
-        text, sizeof text,
-        "{'id':'secret-%s','version':'1.0.0','steps':[{'id':'s','executor':'lua','with':{'code':"
-        "'return #input', 'input':'${secrets.%s}'}}],'output':'${steps.s.output}'}",
-        name, name);
-    host_define(o, text);
-}
-
-static void secrets_come_from_function_and_files(void **state)
-{
-    char room[200], dir[200], output[300], *path;
-    size_t len = 5000;
-    orch_v2 *o;
-
-    (void)state;
-    host_sqlite(room, sizeof room, "secrets"); /* a name in the test's folder */
-    path = room + strlen("sqlite:");
-    snprintf(dir, sizeof dir, "%s", path);
-    assert_int_equal(mkdir(dir, 0700), 0);
-    write_file(dir, "FROM_FILE", "three\n");
-    write_file(dir, "EMPTY", "");
-    write_file(dir, "BINARY", "\xff\xfe");
-    o = host_open("memory:", "SECRETS_DIR", dir, NULL);
-    define_secret(o, "FROM_FILE");
-    define_secret(o, "EMPTY");
-    define_secret(o, "BINARY");
-    define_secret(o, "MISSING");
-    define_secret(o, "LONG");
-    define_secret(o, "BAD");
-    host_execute(o, "secret-FROM_FILE", NULL, output, sizeof output);
-    assert_string_equal(output, "5");
-    host_execute(o, "secret-EMPTY", NULL, output, sizeof output);
-    assert_string_equal(output, "0");
-    assert_string_equal(host_execute(o, "secret-BINARY", NULL, output, sizeof output), "failed");
-    assert_non_null(strstr(output, "not UTF-8"));
-    assert_string_equal(host_execute(o, "secret-MISSING", NULL, output, sizeof output), "failed");
-    assert_non_null(strstr(output, "MISSING"));
-    freed = 0;
-    HOST_OK(orch_engine_set_secrets(orch_v2_local_engine(o), give_secret, &len, count_free, &err));
-    host_execute(o, "secret-FROM_FILE", NULL, output, sizeof output);
-    assert_string_equal(output, "5");
-    host_execute(o, "secret-LONG", NULL, output, sizeof output);
-    assert_string_equal(output, "5000");
-    len = 65537;
-    assert_string_equal(host_execute(o, "secret-LONG", NULL, output, sizeof output), "failed");
-    assert_non_null(strstr(output, "65536 are allowed"));
-    assert_string_equal(host_execute(o, "secret-BAD", NULL, output, sizeof output), "failed");
-    assert_non_null(strstr(output, "answered UNKNOWN"));
-    assert_int_equal(freed, 0);
-    HOST_OK(orch_engine_set_secrets(orch_v2_local_engine(o), NULL, NULL, NULL, &err));
-    assert_int_equal(freed, 1);
-    assert_string_equal(host_execute(o, "secret-LONG", NULL, output, sizeof output), "failed");
     host_close(o);
 }
 
@@ -984,7 +902,6 @@ int main(void)
         BOTH_WAYS(a_refusal_is_told),
         BOTH_WAYS(an_end_is_told_to_who_asks_late),
         cmocka_unit_test(tasks_are_pulled),
-        cmocka_unit_test(secrets_come_from_function_and_files),
         cmocka_unit_test(the_backlog_has_a_limit),
         cmocka_unit_test(calls_that_wait_have_a_limit),
         cmocka_unit_test(exec_can_be_forbidden),

@@ -1,4 +1,5 @@
 /* exec with real processes: what they get, what they give, and that nothing of them stays behind. */
+#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -273,6 +275,70 @@ static void test_programs_that_cannot_run(void **state)
     expect_failure("{'argv': ['no-such-program-here']}", ORCH_E_NOT_FOUND, false,
                    "no program 'no-such-program-here' in PATH");
     expect_failure("{'argv': ['/no/such/program']}", ORCH_E_NOT_FOUND, false, "'/no/such/program'");
+}
+
+/* As after a build that has not closed its output yet: a later attempt may do. */
+static void test_a_program_that_is_being_written(void **state)
+{
+    char path[5000], *with;
+    int fd;
+
+    (void)state;
+    write_file("unfinished", "#!/bin/sh\n", 0755);
+    snprintf(path, sizeof path, "%s/unfinished", folder);
+    fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    with = format("{'argv': ['%s']}", path);
+    expect_failure(with, ORCH_E_UNAVAILABLE, true, "is being written");
+    close(fd);
+    expect(with, "\"\"");
+    free(with);
+}
+
+static int open_descriptors(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    int count = 0;
+
+    assert_non_null(dir);
+    while (readdir(dir))
+        count++;
+    closedir(dir);
+    return count;
+}
+
+/* One descriptor more each time, until it runs: what was opened before the one that was missing is closed, a process that was
+ * started already is ended, and the step may be tried again. */
+static void test_lack_of_descriptors(void **state)
+{
+    harness *h = harness_new(1);
+    executor e = make(h);
+    struct rlimit kept, little;
+    int before, failures = 0;
+    bool ran = false;
+
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &kept), 0);
+    before = open_descriptors();
+    little = kept;
+    for (little.rlim_cur = 3; !ran; little.rlim_cur++) {
+        test_attempt *t = harness_attempt(h, "{'argv': ['true'], 'stdin': 'x'}");
+
+        assert_true(little.rlim_cur < (rlim_t)before + 20);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &little), 0);
+        harness_run(&e, t);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &kept), 0);
+        ran = t->a.result.code == 0;
+        if (!ran) {
+            harness_expect_failure(t, ORCH_E_RESOURCE_EXHAUSTED, true, "");
+            failures++;
+        }
+        harness_attempt_free(t);
+        assert_int_equal(open_descriptors(), before);
+    }
+    assert_true(failures > 3);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* and no process is left */
+    end(h, &e);
 }
 
 static void test_wrong_input(void **state)
@@ -797,6 +863,8 @@ int main(void)
         cmocka_unit_test(test_environment),
         cmocka_unit_test(test_working_folder),
         cmocka_unit_test(test_programs_that_cannot_run),
+        cmocka_unit_test(test_a_program_that_is_being_written),
+        cmocka_unit_test(test_lack_of_descriptors),
         cmocka_unit_test(test_wrong_input),
         cmocka_unit_test(test_arguments_too_long),
         cmocka_unit_test(test_a_clean_start),

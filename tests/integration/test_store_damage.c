@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -207,27 +208,57 @@ static void damage_met_by_a_unit_ends_writing(void **state)
     expect_nothing_is_taken(&f, key);
 }
 
-/* After an I/O error the file is opened anew, and is not what it was. */
-static void damage_met_while_it_reopens_ends_writing(void **state)
+/* ---- between an I/O error and the opening that follows it ------------------------------------------------ */
+
+static struct {
+    atomic_bool failed, held, waits;
+} disk;
+
+/* While it is held the first sync fails, and from then on the file cannot be opened. */
+static int hold_after_sync(const vfs_event *e, bool after)
+{
+    const char *name = strrchr(e->path, '/');
+
+    if (after || !name || !disk.held)
+        return SQLITE_OK;
+    if (e->op == VFS_SYNC && !strcmp(name + 1, WAL) && !atomic_exchange(&disk.failed, true))
+        return SQLITE_IOERR_FSYNC;
+    if (e->op != VFS_OPEN || strcmp(name + 1, DB) != 0 || !disk.failed)
+        return SQLITE_OK;
+    disk.waits = true;
+    return SQLITE_CANTOPEN;
+}
+
+/* A unit whose batch is ambiguous; `meanwhile` takes place while nobody has the file open. */
+static void expect_unknown_is_refused(void (*meanwhile)(void))
 {
     uint64_t key = fill();
+    inbox_item item = {.kind = INBOX_SIGNAL};
     store_fixture f;
     store_unit u;
-    inbox_item item = {.kind = INBOX_SIGNAL};
 
-    (void)state;
+    disk.failed = disk.waits = disk.held = false;
+    fault_vfs_hook(hold_after_sync);
     fixture_open(&f, url);
     u = fixture_unit(&f, key);
     u.inbox_put = &item;
-    fault_set(VFS_SYNC, WAL, 1, -1, SQLITE_IOERR_FSYNC);
+    disk.held = true;
     fixture_submit(&f, &u);
     fixture_flush(&f);
-    assert_true(fault_wait_hit(60000));
-    damage();
-    fault_clear();
+    while (!disk.waits)
+        usleep(1000);
+    meanwhile();
+    disk.held = false;
     fixture_wait(&f, 1);
     assert_int_equal(u.result, ORCH_E_DATA_LOSS);
     expect_nothing_is_taken(&f, key);
+    fault_vfs_hook(NULL);
+}
+
+static void damage_met_while_it_reopens_ends_writing(void **state)
+{
+    (void)state;
+    expect_unknown_is_refused(damage);
 }
 
 /* ---- others ---------------------------------------------------------------------------------------------- */
@@ -242,28 +273,17 @@ static void from_outside(const char *sql)
     sqlite3_close(db);
 }
 
+static void raise_batch(void)
+{
+    from_outside("UPDATE store SET batch = batch + 7");
+}
+
 /* The batch number in the file decides whether an ambiguous batch took place: with another one than could be, nobody knows, and
  * nobody is told that it did. */
 static void a_batch_number_from_outside_ends_writing(void **state)
 {
-    uint64_t key = fill();
-    store_fixture f;
-    store_unit u;
-    inbox_item item = {.kind = INBOX_SIGNAL};
-
     (void)state;
-    fixture_open(&f, url);
-    u = fixture_unit(&f, key);
-    u.inbox_put = &item;
-    fault_set(VFS_SYNC, WAL, 1, -1, SQLITE_IOERR_FSYNC);
-    fixture_submit(&f, &u);
-    fixture_flush(&f);
-    assert_true(fault_wait_hit(60000));
-    from_outside("UPDATE store SET batch = batch + 7");
-    fault_clear();
-    fixture_wait(&f, 1);
-    assert_int_equal(u.result, ORCH_E_DATA_LOSS);
-    expect_nothing_is_taken(&f, key);
+    expect_unknown_is_refused(raise_batch);
 }
 
 /* Somebody in a long transaction of their own: waited for, not failed. */

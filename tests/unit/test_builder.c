@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/builder_impl.h"
@@ -268,6 +269,29 @@ static void lack_of_memory_is_an_answer(void **state)
     definition_unref(d);
 }
 
+static int32_t starve(orch_builder *b, void *user_data, orch_error **err)
+{
+    orch_step *step = orch_builder_step(b, "a", "noop", NULL);
+
+    (void)user_data;
+    (void)err;
+    mem_fail_at(1, 0);
+    assert_int_equal(orch_step_set(step, "with", "{\"a\": 1}"), ORCH_E_RESOURCE_EXHAUSTED);
+    mem_fail_at(0, 0);
+    return 0;
+}
+
+/* JSON that could not be looked at is not wrong. */
+static void lack_of_memory_is_no_mistake(void **state)
+{
+    definition *d = NULL;
+
+    (void)state;
+    json_set_alloc_funcs(mem_alloc, mem_free);
+    assert_int_equal(build(starve, NULL, &d, NULL), ORCH_E_RESOURCE_EXHAUSTED);
+    json_set_alloc_funcs(malloc, free);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -277,6 +301,7 @@ int main(void)
         cmocka_unit_test(a_builder_may_fail_by_itself),
         cmocka_unit_test(nothing_is_taken_without_a_builder),
         cmocka_unit_test(lack_of_memory_is_an_answer),
+        cmocka_unit_test(lack_of_memory_is_no_mistake),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

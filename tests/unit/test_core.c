@@ -148,6 +148,37 @@ static void test_a_failed_step_fails_it(void **state)
     world_free(w);
 }
 
+static void test_a_handler_sees_how_the_others_ended(void **state)
+{
+    static const char expected[] = "{\"a\":\"failed\",\"b\":\"skipped\",\"c\":\"succeeded\","
+                                   "\"code\":\"INTERNAL\",\"late\":null}";
+    world *w = begin(&plain);
+    checkpoint_page page;
+    uint64_t key;
+
+    (void)state;
+    world_register(
+        w,
+        "{\"id\":\"h\",\"version\":\"1.0.0\",\"steps\":[{\"id\":\"a\",\"executor\":\"test\"},"
+        "{\"id\":\"b\",\"executor\":\"test\",\"depends_on\":[\"a\"]},"
+        "{\"id\":\"c\",\"executor\":\"noop\"},"
+        "{\"id\":\"h\",\"executor\":\"noop\",\"depends_on\":[\"b\",\"c\"],\"run_if\":\"all_done\","
+        "\"with\":{\"a\":\"${steps.a.status}\",\"b\":\"${steps.b.status}\","
+        "\"c\":\"${steps.c.status}\",\"code\":\"${steps.a.error.code}\","
+        "\"late\":\"${steps.b.output}\"}}]}");
+    key = world_start(w, "h", NULL, NULL);
+    finish(0, ORCH_E_INTERNAL);
+    world_settle(w);
+    assert_int_equal(world_state(w, key), EXECUTION_FAILED);
+    assert_int_equal(bench.started, 1);
+    assert_int_equal(w->store.ops->load_checkpoints(w->store.self, key, 1, 0, 0, &page, NULL), 0);
+    assert_int_equal(page.rows[page.count - 1].step, 3);
+    assert_int_equal(page.rows[page.count - 1].kind, CHECKPOINT_SUCCEEDED);
+    assert_string_equal(page.rows[page.count - 1].output->data, expected);
+    checkpoint_page_clear(&page);
+    world_free(w);
+}
+
 static void test_a_chosen_id_is_taken_once(void **state)
 {
     world *w = begin(&plain);
@@ -548,6 +579,7 @@ int main(void)
         cmocka_unit_test(test_runs_to_its_end),
         cmocka_unit_test(test_effect_waits_for_its_cause),
         cmocka_unit_test(test_a_failed_step_fails_it),
+        cmocka_unit_test(test_a_handler_sees_how_the_others_ended),
         cmocka_unit_test(test_a_chosen_id_is_taken_once),
         cmocka_unit_test(test_more_than_engines_hold_wait_in_the_store),
         cmocka_unit_test(test_credit_bounds_what_is_not_stored),

@@ -10,39 +10,8 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "orchestrator/orchestrator_impl.h"
+#include "support/held_attempts.h"
 #include "support/world.h"
-
-/* ---- attempts that stay open ----------------------------------------------------------------------------- */
-
-static attempt *attempts[8];
-static int started;
-
-static bool bench_start(void *self, attempt *a)
-{
-    (void)self;
-    assert_true(started < 8);
-    attempts[started++] = a;
-    return false;
-}
-
-static void bench_stop(void *self, attempt *a)
-{
-    (void)self;
-    (void)a;
-}
-
-static void bench_free(void *self)
-{
-    (void)self;
-}
-
-static const executor_ops test_ops = {
-    .size = sizeof(executor_ops),
-    .name = "test",
-    .start = bench_start,
-    .stop = bench_stop,
-    .free = bench_free,
-};
 
 #define ONE_STEP \
     "{\"id\":\"one\",\"version\":\"1.0.0\",\"steps\":[{\"id\":\"a\",\"executor\":\"test\"}]}"
@@ -51,8 +20,8 @@ static world *begin(world_options o)
 {
     world *w;
 
-    started = 0;
-    o.test_executor = &test_ops;
+    held_reset();
+    o.test_executor = &held_ops;
     w = world_new(&o);
     world_register(w, ONE_STEP);
     return w;
@@ -60,7 +29,7 @@ static world *begin(world_options o)
 
 static void finish(world *w, int i)
 {
-    attempt_complete(attempts[i], (attempt_result){0});
+    held_end(i, (attempt_result){0});
     world_settle(w);
 }
 
@@ -99,7 +68,7 @@ static void expect(asked *a, int32_t code, const char *word)
 
 static void test_open_executions_are_bounded(void **state)
 {
-    const world_options o = {.max_open = 2, .test_executor = &test_ops};
+    const world_options o = {.max_open = 2, .test_executor = &held_ops};
     world *w = begin(o);
     uint64_t key;
     asked a;
@@ -246,9 +215,9 @@ static void test_who_has_lost_the_store_records_nothing(void **state)
     ask(w, &a, NULL);
     world_settle(w);
     expect(&a, ORCH_E_UNAVAILABLE, "taken the store over");
-    world_restart(w, &(world_options){.test_executor = &test_ops}); /* it takes it back */
+    world_restart(w, &(world_options){.test_executor = &held_ops}); /* it takes it back */
     world_settle(w);
-    assert_int_equal(started, 2);
+    assert_int_equal(held.started, 2);
     finish(w, 1);
     assert_int_equal(world_state(w, key), EXECUTION_SUCCEEDED);
     world_free(w);
