@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/json.h"
 #include "base/text.h"
 
 struct orch_step {
@@ -59,6 +60,8 @@ static int32_t put_json(orch_builder *b, json_t *object, const char *owner, cons
 
     if (value)
         return put(b, object, key, value);
+    if (json_lacked_memory(&where))
+        return no_memory(b);
     error_set(&error, ORCH_E_INVALID_ARGUMENT, key, "%s: %s is not JSON: line %d column %d: %s",
               owner, key, where.line, where.column, where.text);
     return fail(b, error);

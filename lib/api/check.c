@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "api/api_impl.h"
+#include "base/json.h"
 #include "base/text.h"
 
 int32_t check_given(bool given, const char *name, orch_error **err)
@@ -81,6 +82,8 @@ static int32_t parse(const char *text, size_t len, const char *name, bool object
     bool is_object = json_is_object(value);
 
     json_decref(value);
+    if (!value && json_lacked_memory(&where))
+        return error_no_memory(err);
     if (!value)
         return error_set(err, ORCH_E_INVALID_ARGUMENT, name,
                          "%s is not JSON: line %d column %d: %s", name, where.line, where.column,

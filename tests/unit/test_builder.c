@@ -273,10 +273,9 @@ static int32_t starve(orch_builder *b, void *user_data, orch_error **err)
 {
     orch_step *step = orch_builder_step(b, "a", "noop", NULL);
 
-    (void)user_data;
     (void)err;
-    mem_fail_at(1, 0);
-    assert_int_equal(orch_step_set(step, "with", "{\"a\": 1}"), ORCH_E_RESOURCE_EXHAUSTED);
+    mem_fail_at(*(long *)user_data, 0);
+    orch_step_set(step, "for_each", "[1]");
     mem_fail_at(0, 0);
     return 0;
 }
@@ -284,11 +283,18 @@ static int32_t starve(orch_builder *b, void *user_data, orch_error **err)
 /* JSON that could not be looked at is not wrong. */
 static void lack_of_memory_is_no_mistake(void **state)
 {
+    int32_t rc = ORCH_E_RESOURCE_EXHAUSTED;
     definition *d = NULL;
+    long n;
 
     (void)state;
     json_set_alloc_funcs(mem_alloc, mem_free);
-    assert_int_equal(build(starve, NULL, &d, NULL), ORCH_E_RESOURCE_EXHAUSTED);
+    for (n = 1; rc; n++) {
+        assert_int_equal(rc, ORCH_E_RESOURCE_EXHAUSTED);
+        rc = build(starve, &n, &d, NULL);
+    }
+    assert_true(n > 3);
+    definition_unref(d);
     json_set_alloc_funcs(malloc, free);
 }
 
