@@ -103,8 +103,10 @@ struct slot {
     message *report;       /* being filled */
     message *spare;        /* an acknowledgement that was read: the next report is made of it */
     unacknowledged pending;
-    run_action end; /* COMPLETED: kept for a reattachment */
-    uint64_t inbox_seen;
+    run_action end;                /* COMPLETED: kept for a reattachment */
+    uint64_t inbox_seen;           /* of the inbox: the newest that the run was told */
+    size_t inbox_capacity;         /* of start->inbox, once some came behind it … */
+    uint32_t inbox_limit;          /* … and how many it may hold */
     int64_t detached_ms, quiet_ms; /* since when; 0 = not */
     uint64_t items_total, items_ended;
 };
@@ -157,8 +159,13 @@ static inline bool protocol_has_credit(const slot *s)
 {
     return s->pending.count < s->engine->options.credit;
 }
-void protocol_inbox(slot *s, const inbox_note *n); /* once it has a run */
 void unacknowledged_free(unacknowledged *u);
+
+/* ---- inbox.c --------------------------------------------------------------------------------------------- */
+
+void inbox_message(slot *s, inbox_note *n); /* one that came by itself; takes what it holds */
+/* Tell a run that has not begun all that came before. */
+void inbox_begin(slot *s);
 
 /* ---- payloads.c: encoded outside, plain inside. On failure what was not reached is as it was. --------------- */
 

@@ -99,15 +99,13 @@ static int32_t answer_items(slot *s, uint32_t step, json_t *value, run_answer *a
 
 static int32_t answer_due(slot *s, uint32_t step, json_t *value, run_answer *a, orch_error **err)
 {
-    wait_spec w;
-    int32_t rc = wait_spec_read(value, s->known->definition->steps[step].id, s->engine->now_ms, &w,
-                                err);
+    wait_spec spec = {0};
+    int32_t rc = wait_spec_read(value, s->known->definition->steps[step].id, s->engine->now_ms,
+                                &spec, err);
 
-    if (rc)
-        return rc;
-    a->due_ms = w.due_ms;
-    a->value = w.signal;
-    return 0;
+    a->due_ms = spec.due_ms;
+    a->value = spec.signal;
+    return rc;
 }
 
 static int32_t answer_output(json_t *value, run_answer *a, orch_error **err)

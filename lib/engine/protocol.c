@@ -34,6 +34,7 @@ static bool send_accepted(slot *s)
         return false;
     m->accepted.instance = s->engine->options.instance;
     m->accepted.last_seq = s->run ? run_last_seq(s->run) : 0;
+    m->accepted.inbox_seen = s->inbox_seen;
     channel_send(s->channel, m);
     return true;
 }
@@ -283,39 +284,6 @@ const channel_handler protocol_fresh_handler = {fresh_message, fresh_closed};
 
 /* ---- down: the rest -------------------------------------------------------------------------------------- */
 
-void protocol_inbox(slot *s, const inbox_note *n)
-{
-    json_t *reason;
-
-    if (!s->run || n->seq <= s->inbox_seen)
-        return;
-    s->inbox_seen = n->seq;
-    if (n->kind != 1) /* INBOX_CANCEL */
-        return;
-    reason = n->payload ? json_loadb(n->payload->data, n->payload->len, JSON_DECODE_ANY, NULL)
-                        : NULL;
-    run_cancel(s->run, json_is_string(reason) ? json_string_value(reason) : "", s->engine->now_ms);
-    json_decref(reason);
-    if (s->state == SLOT_SUSPENDING)
-        s->state = SLOT_RUNNING;
-    engine_touch(s);
-}
-
-/* A note for a run that has not begun yet waits with those of the start. */
-static void keep_inbox(slot *s, inbox_note *n)
-{
-    size_t capacity = s->start->inbox_count;
-    inbox_note *grown = mem_realloc(s->start->inbox, (capacity + 1) * sizeof *grown);
-
-    if (!grown) {
-        slot_drop(s);
-        return;
-    }
-    s->start->inbox = grown;
-    grown[s->start->inbox_count++] = *n;
-    *n = (inbox_note){0};
-}
-
 static void on_definition(slot *s, message *m)
 {
     engine *e = s->engine;
@@ -363,12 +331,7 @@ static void slot_message(void *ctx, channel *c, message *m)
         s->spare = m;
         return;
     case MESSAGE_DEFINITION: on_definition(s, m); break;
-    case MESSAGE_INBOX:
-        if (s->state == SLOT_NEEDS_DEFINITION)
-            keep_inbox(s, &m->inbox);
-        else
-            protocol_inbox(s, &m->inbox);
-        break;
+    case MESSAGE_INBOX: inbox_message(s, &m->inbox); break;
     case MESSAGE_STOP: slot_drop(s); break;
     default: /* what an orchestrator of a later version may say and need not be understood */ break;
     }

@@ -69,8 +69,7 @@ int32_t slot_begin(slot *s, known_definition *k, orch_error **err)
     rc = restore(s, err);
     if (rc)
         return rc;
-    for (uint32_t i = 0; i < s->start->inbox_count; i++)
-        protocol_inbox(s, &s->start->inbox[i]);
+    inbox_begin(s);
     rc = run_start(s->run, e->now_ms, err);
     if (rc)
         return rc;
@@ -218,11 +217,31 @@ void slot_work(slot *s, uint32_t *budget)
     slot_unref_work(s);
 }
 
-/* Whether only time can move it on, and that takes long enough to put it down. */
+/* Whether only time or its inbox can move it on, and that may take long enough to put it down. */
 static bool may_suspend(const slot *s)
 {
-    return run_is_waiting(s->run) && !s->pending.count &&
+    return !s->pending.count && run_is_waiting(s->run) &&
            run_deadline(s->run) - s->engine->now_ms >= s->engine->options.suspend_after_ms;
+}
+
+static void suspend(slot *s)
+{
+    s->state = SLOT_SUSPENDING;
+    protocol_send_report(s, REPORT_SUSPENDED);
+}
+
+/* Who waits for a moment only stays: to bring it back costs more than to keep it. But not where others want its place. */
+static int64_t quiet_until(slot *s, int64_t deadline_ms)
+{
+    engine *e = s->engine;
+
+    if (e->active > e->options.capacity / 2) {
+        suspend(s);
+        return INT64_MAX;
+    }
+    s->quiet_ms = e->now_ms;
+    return deadline_ms - e->now_ms < e->options.quiet_ms ? deadline_ms
+                                                         : e->now_ms + e->options.quiet_ms;
 }
 
 void slot_set_timer(slot *s)
@@ -234,11 +253,11 @@ void slot_set_timer(slot *s)
         at = s->detached_ms + e->options.detach_grace_ms;
     } else if (s->state == SLOT_RUNNING) {
         at = run_deadline(s->run);
-        if (at != INT64_MAX && may_suspend(s)) {
-            s->quiet_ms = e->now_ms;
-            at = e->now_ms + e->options.quiet_ms;
-        }
+        if (may_suspend(s))
+            at = quiet_until(s, at);
     }
+    if (s->state == SLOT_DROPPED)
+        return;
     if (at == INT64_MAX) {
         heap_remove(&e->timers, &s->timer);
     } else if ((!s->timer.place || s->timer.at != at) && !heap_set(&e->timers, &s->timer, at)) {
@@ -260,8 +279,7 @@ void slot_on_timer(slot *s)
     if (s->state != SLOT_RUNNING)
         return;
     if (s->quiet_ms && may_suspend(s)) {
-        s->state = SLOT_SUSPENDING;
-        protocol_send_report(s, REPORT_SUSPENDED);
+        suspend(s);
         return;
     }
     run_tick(s->run, e->now_ms);
