@@ -225,8 +225,8 @@ static sqlite3 *open_database(const char *path, const char *sql, double *out_ms)
 
 static void measure_sqlite_ready(const char *dir)
 {
-    static const char create[] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE "
-                                 "one(key INTEGER PRIMARY KEY)";
+    static const char create[] =
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE one(key INTEGER PRIMARY KEY)";
     static const char look[] =
         "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; SELECT count(*) FROM one";
     bench_samples empty = {0}, again = {0};

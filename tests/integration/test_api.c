@@ -11,8 +11,7 @@
 #include <unistd.h>
 
 static const char CHAIN[] =
-    "{'id':'chain','version':'1.0.0','steps':[{'id':'a','executor':'echo','with':{'n':'${input.n}'}"
-    "},"
+    "{'id':'chain','version':'1.0.0','steps':[{'id':'a','executor':'echo','with':{'n':'${input.n}'}},"
     "{'id':'b','executor':'lua','depends_on':['a'],'with':{'code':'return steps.a.output.n * 2'}},"
     "{'id':'c','executor':'noop','depends_on':['b'],'with':{'got':'${steps.b.output}'}}],"
     "'output':{'r':'${steps.c.output.got}'}}";
@@ -437,10 +436,8 @@ static void a_history_tells_what_happened(void **state)
 {
     static const char RETRIED[] =
         "{'id':'retried','version':'1.0.0','steps':[{'id':'list','executor':'noop','for_each':"
-        "'${input.items}','with':'${item}'},{'id':'sometimes','executor':'lua','depends_on':['list'"
-        "],"
-        "'when':'input.no','with':{'code':'return "
-        "1'}},{'id':'bad','executor':'lua','depends_on':['list'],"
+        "'${input.items}','with':'${item}'},{'id':'sometimes','executor':'lua','depends_on':['list'],"
+        "'when':'input.no','with':{'code':'return 1'}},{'id':'bad','executor':'lua','depends_on':['list'],"
         "'retry':{'max_attempts':2,'initial_interval':'1ms'},'with':{'code':"
         "'error{code=\\\"UNAVAILABLE\\\",message=\\\"later\\\"}'}}]}";
     static const char *const expected[] = {
@@ -486,8 +483,7 @@ static void a_history_tells_what_happened(void **state)
 static void progress_is_told(void **state)
 {
     static const char WIDE[] =
-        "{'id':'wide','version':'1.0.0','steps':[{'id':'first','executor':'noop'},{'id':'g','"
-        "executor':"
+        "{'id':'wide','version':'1.0.0','steps':[{'id':'first','executor':'noop'},{'id':'g','executor':"
         "'gate','depends_on':['first'],'for_each':'${input.items}','with':'${item}'},"
         "{'id':'never','executor':'noop','when':'#input.items > 9'}]}";
     latch gate = LATCH_INIT;
@@ -755,8 +751,8 @@ static void calls_that_wait_have_a_limit(void **state)
 
 static void exec_can_be_forbidden(void **state)
 {
-    static const char RUN[] = "{'id':'run','version':'1.0.0','steps':[{'id':'s','executor':'exec','"
-                              "with':{'argv':['true']}}]}";
+    static const char RUN[] =
+        "{'id':'run','version':'1.0.0','steps':[{'id':'s','executor':'exec','with':{'argv':['true']}}]}";
     char output[200];
     orch_v2 *o = host_open("memory:", "EXEC_ENABLED", "false", NULL);
 

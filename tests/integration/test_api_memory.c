@@ -8,8 +8,7 @@
 #include "base/mem.h"
 
 static const char WORK[] =
-    "{'id':'work','version':'1.0.0','steps':[{'id':'list','executor':'echo','for_each':'${input."
-    "items}',"
+    "{'id':'work','version':'1.0.0','steps':[{'id':'list','executor':'echo','for_each':'${input.items}',"
     "'with':'${item}'},{'id':'sum','executor':'lua','depends_on':['list'],'with':{'code':"
     "'local n = 0 for _, x in ipairs(steps.list.output) do n = n + x end return n'}}],"
     "'output':'${steps.sum.output}'}";

@@ -15,8 +15,8 @@ static const char GATED[] =
 static const char NOOP[] = "{'id':'noop','version':'1.0.0','steps':[{'id':'a','executor':'noop'}]}";
 static const char INSIDE[] =
     "{'id':'inside','version':'1.0.0','steps':[{'id':'a','executor':'inside'}]}";
-static const char SLEEPER[] = "{'id':'sleeper','version':'1.0.0','steps':[{'id':'s','executor':'"
-                              "wait','with':{'duration':'1h'}}]}";
+static const char SLEEPER[] =
+    "{'id':'sleeper','version':'1.0.0','steps':[{'id':'s','executor':'wait','with':{'duration':'1h'}}]}";
 
 typedef struct counts {
     latch events;

@@ -10,14 +10,14 @@
 #define THREADS 8
 #define ROUNDS  60
 
-static const char NOOP[] = "{'id':'noop','version':'1.0.0','steps':[{'id':'a','executor':'noop'},{'"
-                           "id':'b','executor':'noop',"
-                           "'depends_on':['a']}]}";
-static const char ECHO[] = "{'id':'echo','version':'1.0.0','steps':[{'id':'a','executor':'echo','"
-                           "for_each':'${input.items}',"
-                           "'with':'${item}'}],'output':'${steps.a.output}'}";
-static const char NAP[] = "{'id':'nap','version':'1.0.0','steps':[{'id':'a','executor':'wait','"
-                          "with':{'duration':'20ms'}}]}";
+static const char NOOP[] =
+    "{'id':'noop','version':'1.0.0','steps':[{'id':'a','executor':'noop'},{'id':'b','executor':'noop',"
+    "'depends_on':['a']}]}";
+static const char ECHO[] =
+    "{'id':'echo','version':'1.0.0','steps':[{'id':'a','executor':'echo','for_each':'${input.items}',"
+    "'with':'${item}'}],'output':'${steps.a.output}'}";
+static const char NAP[] =
+    "{'id':'nap','version':'1.0.0','steps':[{'id':'a','executor':'wait','with':{'duration':'20ms'}}]}";
 
 typedef struct shared {
     orch_v2 *orch;

@@ -39,11 +39,9 @@ static int32_t whole_language(orch_builder *b, void *user_data, orch_error **err
 static void it_says_what_the_document_says(void **state)
 {
     static const char text[] =
-        "{\"version\":\"1.2.3\",\"id\":\"w\",\"timeout\":\"10m\",\"output\":{\"r\":\"${steps.c."
-        "output}\"},"
+        "{\"version\":\"1.2.3\",\"id\":\"w\",\"timeout\":\"10m\",\"output\":{\"r\":\"${steps.c.output}\"},"
         "\"steps\":[{\"id\":\"a\",\"executor\":\"noop\",\"when\":\"input.go\"},"
-        "{\"id\":\"c\",\"executor\":\"host\",\"with\":{\"n\":9007199254740993,\"x\":\"${steps.a."
-        "output}\"},"
+        "{\"id\":\"c\",\"executor\":\"host\",\"with\":{\"n\":9007199254740993,\"x\":\"${steps.a.output}\"},"
         "\"depends_on\":[\"a\",\"late\"],\"retry\":{\"max_attempts\":3},\"timeout\":\"5s\","
         "\"checkpoint\":true},"
         "{\"id\":\"late\",\"executor\":\"lua\",\"with\":{\"code\":\"return 1\"}}]}";

@@ -157,89 +157,25 @@ static void check_run_if(const char *run_if, char a, char b)
     rig w;
     run_value v;
 
-    snprintf(
-        json, sizeof json,
-        HEAD
-            STEP("ra", "") "," STEP("rb", "") "," STEP("a", ",'run_if':'all_done','when':'input.a',"
-                                                            "'depends_on':['ra']") "," STEP("b", ","
-                                                                                                 "'"
-                                                                                                 "r"
-                                                                                                 "u"
-                                                                                                 "n"
-                                                                                                 "_"
-                                                                                                 "i"
-                                                                                                 "f"
-                                                                                                 "'"
-                                                                                                 ":"
-                                                                                                 "'"
-                                                                                                 "a"
-                                                                                                 "l"
-                                                                                                 "l"
-                                                                                                 "_"
-                                                                                                 "d"
-                                                                                                 "o"
-                                                                                                 "n"
-                                                                                                 "e"
-                                                                                                 "'"
-                                                                                                 ","
-                                                                                                 "'"
-                                                                                                 "w"
-                                                                                                 "h"
-                                                                                                 "e"
-                                                                                                 "n"
-                                                                                                 "'"
-                                                                                                 ":"
-                                                                                                 "'"
-                                                                                                 "i"
-                                                                                                 "n"
-                                                                                                 "p"
-                                                                                                 "u"
-                                                                                                 "t"
-                                                                                                 "."
-                                                                                                 "b"
-                                                                                                 "'"
-                                                                                                 ","
-                                                                                                 "'"
-                                                                                                 "d"
-                                                                                                 "e"
-                                                                                                 "p"
-                                                                                                 "e"
-                                                                                                 "n"
-                                                                                                 "d"
-                                                                                                 "s"
-                                                                                                 "_"
-                                                                                                 "o"
-                                                                                                 "n"
-                                                                                                 "'"
-                                                                                                 ":"
-                                                                                                 "["
-                                                                                                 "'"
-                                                                                                 "r"
-                                                                                                 "b"
-                                                                                                 "'"
-                                                                                                 "]") "," STEP(
-                "z", ",'run_if':'%s','depends_on':['a','b']") "," STEP("end",
-                                                                       ",'run_if':'all_done','"
-                                                                       "depends_on':['z']") "]}",
-        run_if);
+    /* One step a line. */
+    /* clang-format off */
+    snprintf(json, sizeof json,
+             HEAD STEP("ra", "") "," STEP("rb", "") ","
+             STEP("a", ",'run_if':'all_done','when':'input.a','depends_on':['ra']") ","
+             STEP("b", ",'run_if':'all_done','when':'input.b','depends_on':['rb']") ","
+             STEP("z", ",'run_if':'%s','depends_on':['a','b']") ","
+             STEP("end", ",'run_if':'all_done','depends_on':['z']") "]}", run_if);
     if (a == 'B' || b == 'B') { /* then a and b must be skippable */
         snprintf(json, sizeof json,
-                 HEAD STEP("ra", "") "," STEP("rb", "") "," STEP("a", ",'run_if':'%s','when':'"
-                                                                      "input.a','depends_on':['ra'"
-                                                                      "]") "," STEP("b", ",'run_if'"
-                                                                                         ":'%s','"
-                                                                                         "when':'"
-                                                                                         "input.b',"
-                                                                                         "'depends_"
-                                                                                         "on':['rb'"
-                                                                                         "]") "," STEP(
-                     "z",
-                     ",'run_if':'%s','depends_on':['a','b']") "," STEP("end",
-                                                                       ",'run_if':'all_done','"
-                                                                       "depends_on':['z']") "]}",
+                 HEAD STEP("ra", "") "," STEP("rb", "") ","
+                 STEP("a", ",'run_if':'%s','when':'input.a','depends_on':['ra']") ","
+                 STEP("b", ",'run_if':'%s','when':'input.b','depends_on':['rb']") ","
+                 STEP("z", ",'run_if':'%s','depends_on':['a','b']") ","
+                 STEP("end", ",'run_if':'all_done','depends_on':['z']") "]}",
                  a == 'B' ? "any_succeeded" : "all_done", b == 'B' ? "any_succeeded" : "all_done",
                  run_if);
     }
+    /* clang-format on */
     rig_open(&w, json, NULL);
     rig_pump(&w);
     bring_to_end(&w, "ra", "a", a);
@@ -548,25 +484,16 @@ static void test_a_run_that_only_waits_says_so(void **state)
 
 /* ---- Cancel and deadline, at each moment ----------------------------------------------------- */
 
-static const char
-    busy
-        [] =
-            HEAD
-                STEP("a", "") "," STEP(
-                    "w",
-                    ",'when':'input.w'") ","
-                                         "{'id':'s','executor':'wait','with':{'duration':'1s'}}"
-                                         "," STEP("r", ",'retry':{'max_attempts':3,'initial_"
-                                                       "interval':'10ms'}") "," STEP(
-                                             "f",
-                                             ",'for_each':'${input.l}','max_parallel':2,"
-                                             "'depends_on':['a']") "," STEP("z",
-                                                                            ",'run_if':'all_done','"
-                                                                            "depends_on':['f','s','"
-                                                                            "r','w']") "],"
-                                                                                       "'output':'$"
-                                                                                       "{steps.z."
-                                                                                       "output}'}";
+/* One step a line. */
+/* clang-format off */
+static const char busy[] = HEAD STEP("a", "") "," STEP("w", ",'when':'input.w'") ","
+                           "{'id':'s','executor':'wait','with':{'duration':'1s'}},"
+                           STEP("r", ",'retry':{'max_attempts':3,'initial_interval':'10ms'}") ","
+                           STEP("f", ",'for_each':'${input.l}','max_parallel':2,"
+                                     "'depends_on':['a']") ","
+                           STEP("z", ",'run_if':'all_done','depends_on':['f','s','r','w']") "],"
+                           "'output':'${steps.z.output}'}";
+/* clang-format on */
 
 static void answer_first(rig *w)
 {
