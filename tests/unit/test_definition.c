@@ -17,6 +17,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "support/file.h"
 #include "support/locale.h"
 #include "workflow/definition.h"
 
@@ -24,23 +25,6 @@
 #define SAMPLES  "tests/data/definitions/"
 
 /* ---- Helpers --------------------------------------------------------------------------------- */
-
-static char *file_text(const char *name, size_t *len)
-{
-    char *text = NULL;
-    FILE *f = fopen(name, "r");
-
-    if (!f)
-        fail_msg("%s: run from the project's folder", name);
-    *len = 0;
-    for (size_t n = 1; n; *len += n) {
-        text = realloc(text, *len + 4096 + 1);
-        n = fread(text + *len, 1, 4096, f);
-    }
-    text[*len] = '\0';
-    fclose(f);
-    return text;
-}
 
 static definition *parsed(const char *text, size_t len, const definition_limits *limits)
 {

@@ -12,26 +12,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "support/file.h"
 #include "support/skip.h"
 
 static const char *const documents[] = {
     "README.md",         "docs/architecture.md", "docs/configuration.md", "docs/definition.md",
     "docs/executors.md", "docs/expressions.md",  "docs/guarantees.md",    "docs/store.md",
 };
-
-/* To be freed. */
-static char *read_file(const char *path)
-{
-    FILE *f = fopen(path, "r");
-    char *text = calloc(1, 1 << 18);
-
-    if (!f)
-        fail_msg("%s cannot be read: run this at the top of the tree", path);
-    assert_non_null(text);
-    assert_true(fread(text, 1, (1 << 18) - 1, f) > 0);
-    fclose(f);
-    return text;
-}
 
 /* The next block of a language at *at or after it, its end made a NUL; NULL if there is none. */
 static char *next_block(char **at, const char *fence)
@@ -50,8 +37,8 @@ static char *next_block(char **at, const char *fence)
 
 static void readme_has_the_quickstart(void **state)
 {
-    char *readme = read_file("README.md"), *at = readme;
-    char *program = read_file("examples/quickstart/quickstart.c");
+    char *readme = file_text("README.md", NULL), *at = readme;
+    char *program = file_text("examples/quickstart/quickstart.c", NULL);
 
     (void)state;
     assert_string_equal(next_block(&at, "\n```c\n"), program);
@@ -67,7 +54,7 @@ static void definitions_are_good(void **state)
     (void)state;
     if (!orch_has_feature("yaml"))
         skip_because("the examples are YAML, which this build is without");
-    text = at = read_file("docs/definition.md");
+    text = at = file_text("docs/definition.md", NULL);
     for (; (block = next_block(&at, "\n```yaml\n")); count++) {
         orch_error *err = NULL;
 
@@ -95,7 +82,7 @@ static void links_lead_somewhere(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof documents / sizeof *documents; i++) {
-        char *text = read_file(documents[i]);
+        char *text = file_text(documents[i], NULL);
 
         for (const char *p = strstr(text, "]("); p; p = strstr(p + 2, "](")) {
             const char *target = p + 2;

@@ -15,6 +15,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "support/file.h"
 #include "support/skip.h"
 #include "workflow/definition.h"
 
@@ -22,22 +23,6 @@
 #define SAMPLES  "tests/data/definitions/"
 
 /* ---- Helpers --------------------------------------------------------------------------------- */
-
-static char *file_text(const char *name, size_t *len)
-{
-    char *text = NULL;
-    FILE *f = fopen(name, "r");
-
-    if (!f)
-        fail_msg("%s: run from the project's folder", name);
-    *len = 0;
-    for (size_t n = 1; n; *len += n) {
-        text = realloc(text, *len + 4096);
-        n = fread(text + *len, 1, 4096, f);
-    }
-    fclose(f);
-    return text;
-}
 
 static void assert_json(const char *yaml, const char *json)
 {
