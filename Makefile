@@ -396,7 +396,7 @@ check-install: deps-install ## Build outside the tree, install, and compile host
 
 lint: deps-lint ## clang-tidy, cppcheck, clang-format
 	$(submake) compile_commands.json
-	@JOBS=$(JOBS) sh tests/tools/lint.sh $(B) $(LIB_SRC) $(EXAMPLE_SRC)
+	@JOBS=$(JOBS) sh tests/tools/lint.sh $(B) $(ALL_SRC)
 format: ## Lay out every source as .clang-format says
 	@git ls-files -co --exclude-standard -- '*.c' '*.h' '*.cc' | xargs -r clang-format -i
 

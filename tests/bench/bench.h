@@ -16,7 +16,7 @@ void bench_result(const char *bench, const char *name, const char *metric, doubl
 /* A number from the environment, or the default. Ends the program if it is none. */
 double bench_knob(const char *name, double fallback);
 /* The program cannot go on: says why and ends it. `error` may be NULL; it is freed. */
-void bench_fail(const char *what, orch_error *error);
+void bench_fail(const char *what, orch_error *error) __attribute__((noreturn));
 
 int64_t bench_now_ns(void);
 /* Bytes that malloc has given out, over all threads. */

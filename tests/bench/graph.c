@@ -78,6 +78,8 @@ graph graph_layered(uint32_t layers, uint32_t width)
     graph g = graph_new("layered", nodes, (size_t)nodes * PARENTS);
     uint64_t state = 42;
 
+    if (!width)
+        bench_fail("a layer without nodes", NULL);
     for (uint32_t i = 0; i < nodes; i++) {
         g.first[i + 1] = g.first[i];
         while (i >= width && g.first[i + 1] - g.first[i] < PARENTS) {

@@ -402,8 +402,8 @@ typedef struct started_key {
 static void judge_log(const char *dir)
 {
     char path[4096], word[32], key[128], place[192];
-    started_key *started = NULL, *s, *next;
-    stored_key *marked = NULL, *m, *next_m;
+    started_key *started = NULL, *s;
+    stored_key *marked = NULL, *m;
     long number, starts = 0;
     int pid;
     FILE *f;
@@ -431,13 +431,13 @@ static void judge_log(const char *dir)
         }
     }
     fclose(f);
-    HASH_ITER(hh, started, s, next)
-    {
+    while ((s = started)) {
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not see through uthash's tables */
         HASH_DEL(started, s);
         free(s);
     }
-    HASH_ITER(hh, marked, m, next_m)
-    {
+    while ((m = marked)) {
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not see through uthash's tables */
         HASH_DEL(marked, m);
         free(m);
     }
@@ -475,10 +475,17 @@ static void kill_at_random(pid_t pid)
           "the child ended by itself: status %x", (unsigned)status);
 }
 
+static int number_from(const char *name, int otherwise)
+{
+    const char *text = getenv(name);
+
+    return text && *text ? atoi(text) : otherwise;
+}
+
 int main(int argc, char **argv)
 {
-    int rounds = getenv("ROUNDS") ? atoi(getenv("ROUNDS")) : 300;
-    const char *tmp = getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp";
+    int rounds = number_from("ROUNDS", 300);
+    const char *tmp = getenv("TMPDIR");
     char dir[3000], command[4200];
     int status;
     pid_t last;
@@ -487,8 +494,8 @@ int main(int argc, char **argv)
         return work(argv[2], (unsigned)atoi(argv[3]));
     if (argc == 4 && !strcmp(argv[1], "finish"))
         return finish(argv[2]);
-    srand(getenv("SEED") ? (unsigned)atoi(getenv("SEED")) : (unsigned)time(NULL));
-    snprintf(dir, sizeof dir, "%s/orch-crash-XXXXXX", tmp);
+    srand((unsigned)number_from("SEED", (int)time(NULL)));
+    snprintf(dir, sizeof dir, "%s/orch-crash-XXXXXX", tmp ? tmp : "/tmp");
     CHECK(mkdtemp(dir), "%s: %s", dir, strerror(errno));
     open_log(dir);
     for (int i = 1; i <= rounds; i++) {

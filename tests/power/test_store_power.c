@@ -427,7 +427,7 @@ static void nothing_is_lost_with_full(void **state)
     (void)state;
     for (int i = 0; i < rounds; i++) {
         bool fresh = i % LIVES == 0;
-        plan p = make_plan((uint64_t)(seed * 100000 + i), "full", fresh);
+        plan p = make_plan((uint64_t)seed * 100000 + (uint64_t)i, "full", fresh);
         verdict v;
 
         if (fresh)
@@ -455,7 +455,7 @@ static void nothing_breaks_with_normal(void **state)
 
     (void)state;
     for (int i = 0; i < rounds; i++) {
-        plan p = make_plan((uint64_t)(5000000 + i), "normal", i % LIVES == 0);
+        plan p = make_plan(5000000 + (uint64_t)i, "normal", i % LIVES == 0);
         verdict v;
 
         p.failing_syncs = 0;

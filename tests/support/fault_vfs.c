@@ -242,9 +242,9 @@ void fault_vfs_register(void)
     sqlite3_vfs_register(&shim, 0);
 }
 
-void fault_vfs_hook(vfs_hook hook_)
+void fault_vfs_hook(vfs_hook fn)
 {
-    hook = hook_;
+    hook = fn;
 }
 
 /* ---- failing by number ----------------------------------------------------------------------- */

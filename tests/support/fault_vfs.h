@@ -24,8 +24,8 @@ typedef struct vfs_event {
  * result is not used. */
 typedef int (*vfs_hook)(const vfs_event *e, bool after);
 
-void fault_vfs_register(void);      /* harmless when repeated */
-void fault_vfs_hook(vfs_hook hook); /* NULL = its own */
+void fault_vfs_register(void);    /* harmless when repeated */
+void fault_vfs_hook(vfs_hook fn); /* NULL = its own */
 
 /* ---- its own hook ---------------------------------------------------------------------------- */
 

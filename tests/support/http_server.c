@@ -123,6 +123,7 @@ static void *accept_all(void *arg)
     http_server *s = arg;
     int fd, on = 1;
 
+    /* cppcheck-suppress nullPointer; it does not know that the address may be NULL */
     while ((fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
         connection *c;
 

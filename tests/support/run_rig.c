@@ -347,9 +347,10 @@ void rig_end(rig *w, const char *step, uint32_t index, int32_t code)
 {
     outstanding *o = rig_find(w, RUN_ATTEMPT, step, index);
 
-    if (!o)
+    if (o)
+        rig_end_with(w, o, code, NULL, false);
+    else
         fail_msg("%s is not out; these are: %s", step, rig_doing(w));
-    rig_end_with(w, o, code, NULL, false);
 }
 
 void rig_answer(rig *w, outstanding *o, run_answer answer)

@@ -57,7 +57,7 @@ void world_nudge(world *w, uint32_t which);
 /* Move the clock, timer by timer, and settle after each. */
 void world_advance(world *w, int64_t ms);
 
-void world_register(world *w, const char *definition);
+void world_register(world *w, const char *text);
 /* Start, settle, and return the key. `id` may be NULL. */
 uint64_t world_start(world *w, const char *workflow, const char *id, const char *input);
 int32_t world_start_code(world *w, const char *workflow, const char *id, const char *input,

@@ -123,7 +123,7 @@ static void expect_on(sandbox *s, const char *code, const char *input, const cha
 {
     char *got = run_on(s, code, input);
 
-    if (strcmp(got, want))
+    if (strcmp(got, want) != 0)
         fail_msg("%s\n  gave   %s\n  wanted %s", code, got, want);
     free(got);
 }

@@ -363,7 +363,7 @@ static void expect_evaluation_error(const char *json, int32_t code, const char *
     json_t *out = NULL;
     int32_t rc = template_evaluate(t, &the_scope, lua, &out, &err);
 
-    if (rc != code || strcmp(orch_error_about(err), about) ||
+    if (rc != code || strcmp(orch_error_about(err), about) != 0 ||
         !strstr(orch_error_message(err), word))
         fail_msg("%s\n  gave   %d at '%s': %s\n  wanted %d at '%s': %s", json, rc,
                  orch_error_about(err), orch_error_message(err), code, about, word);
