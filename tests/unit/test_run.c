@@ -443,7 +443,8 @@ static void test_unknown_answers_are_ignored(void **state)
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         run_result result = {.output = bytes_new("1", 1), .error = bytes_new("{}", 2)};
 
-        run_attempt_ended(w.run, ROLE_STEP, wrong[i].step, wrong[i].index, wrong[i].attempt, &result, 1);
+        run_attempt_ended(w.run, ROLE_STEP, wrong[i].step, wrong[i].index, wrong[i].attempt,
+                          &result, 1);
         for (int what = RUN_WHEN; what <= RUN_OUTPUT; what++) {
             run_answer a = {.value = bytes_new("1", 1), .error = bytes_new("{}", 2)};
 

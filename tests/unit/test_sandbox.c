@@ -752,15 +752,15 @@ static void test_check_gives_the_names(void **state)
 {
     static const char code[] = "steps.a.output.n + input.b";
     sandbox_checker c = {NULL};
-    scan names;
+    scan found;
 
     (void)state;
     for (int i = 0; i < 2; i++) { /* a text that is known has them too */
-        assert_int_equal(sandbox_check(&c, code, sizeof code - 1, true, &names, NULL), 0);
-        assert_int_equal(names.count, 2);
-        assert_string_equal(names.members[0].name, "a");
-        assert_false(names.used[ROOT_SECRETS]);
-        scan_free(&names);
+        assert_int_equal(sandbox_check(&c, code, sizeof code - 1, true, &found, NULL), 0);
+        assert_int_equal(found.count, 2);
+        assert_string_equal(found.members[0].name, "a");
+        assert_false(found.used[ROOT_SECRETS]);
+        scan_free(&found);
     }
     sandbox_checker_close(&c);
 }
