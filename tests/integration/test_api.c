@@ -484,7 +484,7 @@ static void progress_is_told(void **state)
 {
     static const char WIDE[] =
         "{'id':'wide','version':'1.0.0','steps':[{'id':'first','executor':'noop'},{'id':'g','executor':"
-        "'gate','depends_on':['first'],'for_each':'${input.items}','with':'${item}'},"
+        "'gate','depends_on':['first','never'],'for_each':'${input.items}','with':'${item}'},"
         "{'id':'never','executor':'noop','when':'#input.items > 9'}]}";
     latch gate = LATCH_INIT;
     orch_v2 *o = open_with_gate("memory:", &gate);
