@@ -35,6 +35,12 @@ definition_limits definition_limits_or_defaults(const definition_limits *given)
 
 /* ---- Building -------------------------------------------------------------------------------- */
 
+static void handler_clear(const handler *h)
+{
+    if (h)
+        template_free(h->with);
+}
+
 static void box_free(definition_box *box)
 {
     if (!box)
@@ -46,9 +52,12 @@ static void box_free(definition_box *box)
         if (s->extra) {
             template_free(s->extra->when);
             template_free(s->extra->for_each);
+            handler_clear(s->extra->compensate);
         }
     }
     template_free(box->d.output);
+    handler_clear(box->d.on_failure);
+    definition_free_declared(&box->d);
     bytes_unref(box->d.text);
     names_free(&box->ids);
     mem_free(box->steps);
@@ -107,6 +116,7 @@ static int32_t from_tree(json_t *tree, const definition_limits *limits, bool che
     sandbox_checker_close(&b.checker);
     mem_free(b.builtins);
     mem_free(b.drafts);
+    mem_free(b.handlers);
     mem_free(b.marks);
     mem_free(b.referrers);
     mem_free(b.order);

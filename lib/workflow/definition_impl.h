@@ -1,12 +1,14 @@
 /* How a definition is built from a tree, in passes over its steps:
  *   measure  canonical form, digest, limits (canonical.c)
- *   read     every field that stands by itself (definition_read.c, definition_with.c)
- *   link     names to numbers: dependencies, templates (definition_link.c)
+ *   read     every field that stands by itself (definition_read.c, definition_retry.c, definition_with.c,
+ *            definition_handler.c, definition_declared.c)
+ *   link     names to numbers: dependencies, templates (definition_link.c, definition_handler.c)
  *   check    order, cycles (graph.c), what templates refer to (definition_references.c) */
 #ifndef WORKFLOW_DEFINITION_IMPL_H
 #define WORKFLOW_DEFINITION_IMPL_H
 
 #include "workflow/arena_impl.h"
+#include "workflow/checkpoint.h"
 #include "workflow/definition.h"
 #include "workflow/fields_impl.h"
 #include "workflow/names_impl.h"
@@ -41,6 +43,13 @@ typedef struct step_draft {
     step_extra *extra;
 } step_draft;
 
+/* The same of a handler. */
+typedef struct handler_draft {
+    uint32_t step; /* STEP_NONE: on_failure */
+    handler *h;
+    json_t *with; /* not NULL */
+} handler_draft;
+
 typedef struct builder {
     reader r; /* first: field functions get it and find the builder */
     definition_limits limits;
@@ -50,6 +59,8 @@ typedef struct builder {
     uint32_t steps_read;
     uint64_t edges_read;
     json_t *output;
+    handler_draft *handlers; /* those with a `with` */
+    size_t handler_count, handlers_cap;
 
     name_table executor_names;
     size_t executors_cap;
@@ -72,6 +83,16 @@ const char *step_name(const void *steps, uint32_t number); /* names_get_fn */
 
 definition_limits definition_limits_or_defaults(const definition_limits *given);
 int32_t definition_read(builder *b, json_t *tree);
+/* The number of an executor's name, which is new or not. */
+int32_t definition_read_executor(builder *b, json_t *value, uint16_t *out);
+int32_t definition_read_retry(reader *r, json_t *value, retry_policy *p);
+int32_t definition_read_compensate(builder *b, json_t *value, uint32_t step, const handler **out);
+int32_t definition_read_on_failure(builder *b, json_t *value, const handler **out);
+int32_t definition_read_inputs(builder *b, json_t *value);
+int32_t definition_read_outputs(builder *b, json_t *value);
+/* What of `output` is plain to see, against `outputs`. */
+int32_t definition_check_declared_output(builder *b);
+void definition_free_declared(definition *d);
 /* What can be seen of `with` before it is evaluated. */
 int32_t definition_check_with(builder *b, enum builtin executor, json_t *with);
 enum builtin builtin_by_name(const char *executor);
@@ -82,6 +103,10 @@ int32_t child_check_with(reader *r, json_t *with); /* child.c */
 int32_t definition_check_item(reader *r, json_t *value);
 int32_t definition_check_item_expression(reader *r, const char *expression);
 int32_t definition_link(builder *b);
+int32_t definition_link_handlers(builder *b);
+/* `with` of an executor; `item`: of a step with for_each. */
+int32_t definition_compile_with(builder *b, uint16_t executor, json_t *with, bool item,
+                                template **out);
 int32_t definition_check_references(builder *b);
 
 /* graph.c */

@@ -151,7 +151,7 @@ static json_t *with_code_escaped(json_t *with)
 {
     const char *code = json_string_value(json_object_get(with, "code"));
     const char *end = code + json_string_length(json_object_get(with, "code"));
-    json_t *copy = json_copy(with);
+    json_t *copy = json_object();
     buf escaped = BUF_INIT;
 
     for (; code < end; code++) {
@@ -159,7 +159,7 @@ static json_t *with_code_escaped(json_t *with)
             buf_putc(&escaped, '$');
         buf_putc(&escaped, *code);
     }
-    if (!copy || escaped.failed ||
+    if (!copy || escaped.failed || json_object_update(copy, with) ||
         json_object_set_new_nocheck(copy, "code",
                                     json_stringn_nocheck(escaped.data, escaped.len))) {
         json_decref(copy);
@@ -169,21 +169,21 @@ static json_t *with_code_escaped(json_t *with)
     return copy;
 }
 
-static int32_t compile_with(builder *b, step *s, const step_draft *d)
+int32_t definition_compile_with(builder *b, uint16_t executor, json_t *with, bool item,
+                                template **out)
 {
-    enum builtin executor = (enum builtin)b->builtins[s->executor];
-    bool stored = executor == BUILTIN_NOOP || executor == BUILTIN_WAIT ||
-                  executor == BUILTIN_WORKFLOW;
-    scope_rules rules = {d->for_each != NULL, !stored};
-    json_t *with = d->with, *escaped = NULL;
+    enum builtin known = (enum builtin)b->builtins[executor];
+    bool stored = known == BUILTIN_NOOP || known == BUILTIN_WAIT || known == BUILTIN_WORKFLOW;
+    scope_rules rules = {item, !stored};
+    json_t *escaped = NULL;
     int32_t rc;
 
-    if (executor == BUILTIN_LUA && strstr(json_string_value(json_object_get(with, "code")), "${")) {
+    if (known == BUILTIN_LUA && strstr(json_string_value(json_object_get(with, "code")), "${")) {
         with = escaped = with_code_escaped(with);
         if (!escaped)
             return error_no_memory(b->r.err);
     }
-    rc = compile(b, with, rules, &s->with);
+    rc = compile(b, with, rules, out);
     json_decref(escaped);
     return rc;
 }
@@ -218,8 +218,10 @@ static int32_t link_templates(builder *b, uint32_t i, const step_draft *d)
     int32_t rc = 0;
 
     if (d->with) {
+        step *s = &b->box->steps[i];
+
         place_key(&b->r, "with");
-        rc = compile_with(b, &b->box->steps[i], d);
+        rc = definition_compile_with(b, s->executor, d->with, d->for_each != NULL, &s->with);
         place_up(&b->r);
     }
     if (!rc && d->when) {
@@ -255,6 +257,8 @@ int32_t definition_link(builder *b)
             rc = link_templates(b, i, d);
         builder_leave_step(b);
     }
+    if (!rc)
+        rc = definition_link_handlers(b);
     if (rc || !b->output)
         return rc;
     place_key(&b->r, "output");

@@ -8,119 +8,8 @@
 #include "workflow/definition_impl.h"
 #include "workflow/wording_impl.h"
 
-#define MAX_ATTEMPTS  1000000
 #define MAX_PARALLEL  1000000
 #define MAX_EXECUTORS 65535
-
-/* ---- retry ----------------------------------------------------------------------------------- */
-
-typedef struct retry_fields {
-    retry_policy *p;
-    bool has_max_interval;
-} retry_fields;
-
-static int32_t read_max_attempts(reader *r, void *into, json_t *value)
-{
-    int64_t n;
-    int32_t rc = read_integer(r, value, 1, MAX_ATTEMPTS, &n);
-
-    if (!rc)
-        ((retry_fields *)into)->p->max_attempts = (uint32_t)n;
-    return rc;
-}
-
-static int32_t read_initial_interval(reader *r, void *into, json_t *value)
-{
-    return read_duration(r, value, 0, &((retry_fields *)into)->p->initial_interval_ms);
-}
-
-static int32_t read_backoff(reader *r, void *into, json_t *value)
-{
-    return read_milli(r, value, 1000, 100000, &((retry_fields *)into)->p->backoff_milli);
-}
-
-static int32_t read_max_interval(reader *r, void *into, json_t *value)
-{
-    ((retry_fields *)into)->has_max_interval = true;
-    return read_duration(r, value, 0, &((retry_fields *)into)->p->max_interval_ms);
-}
-
-static int32_t read_max_elapsed(reader *r, void *into, json_t *value)
-{
-    return read_duration(r, value, 1, &((retry_fields *)into)->p->max_elapsed_ms);
-}
-
-static int32_t read_jitter(reader *r, void *into, json_t *value)
-{
-    return read_milli(r, value, 0, 1000, &((retry_fields *)into)->p->jitter_milli);
-}
-
-static int32_t unknown_code(reader *r, const char *name)
-{
-    nearest near = nearest_to(name);
-    char room[NEAREST_ROOM];
-
-    for (int32_t code = ORCH_E_CANCELLED; code >= ORCH_E_UNAUTHENTICATED; code--)
-        nearest_try(&near, orch_code_name(code));
-    return reader_fail(
-        r,
-        "'%.*s' is not a status code%s; allowed are the canonical ones from CANCELLED to "
-        "UNAUTHENTICATED",
-        WORDING(name), nearest_words(&near, room));
-}
-
-static int32_t read_non_retryable(reader *r, void *into, json_t *value)
-{
-    retry_policy *p = ((retry_fields *)into)->p;
-
-    if (!json_is_array(value))
-        return reader_expected(r, value, "a list of status codes such as [INVALID_ARGUMENT]");
-    for (size_t i = 0; i < json_array_size(value); i++) {
-        const char *name;
-        int32_t code, rc;
-
-        place_index(r, (uint32_t)i);
-        rc = read_text(r, json_array_get(value, i), "the name of a status code", &name);
-        if (rc)
-            return rc;
-        code = error_code_by_name(name);
-        if (!code)
-            return unknown_code(r, name);
-        p->non_retryable |= UINT32_C(1) << -code;
-        place_up(r);
-    }
-    return 0;
-}
-
-static const field retry_rows[] = {
-    {"max_attempts", read_max_attempts, false},
-    {"initial_interval", read_initial_interval, false},
-    {"backoff", read_backoff, false},
-    {"max_interval", read_max_interval, false},
-    {"max_elapsed", read_max_elapsed, false},
-    {"jitter", read_jitter, false},
-    {"non_retryable", read_non_retryable, false},
-};
-static const shape retry_shape = SHAPE("retry", retry_rows);
-
-static int32_t read_retry_policy(reader *r, json_t *value, retry_policy *p)
-{
-    retry_fields f = {p, false};
-    int32_t rc;
-
-    p->max_attempts = 3;
-    p->initial_interval_ms = 1000;
-    p->max_interval_ms = 60000;
-    p->backoff_milli = 2000;
-    p->jitter_milli = 200;
-    rc = shape_read(r, &retry_shape, value, &f);
-    if (rc || p->max_interval_ms >= p->initial_interval_ms)
-        return rc;
-    if (f.has_max_interval)
-        return reader_fail_at(r, "max_interval", "must not be shorter than initial_interval");
-    p->max_interval_ms = p->initial_interval_ms; /* the default gives way */
-    return 0;
-}
 
 /* ---- A step ---------------------------------------------------------------------------------- */
 
@@ -191,27 +80,35 @@ static uint32_t add_executor(builder *b, const char *name)
     return names_add(&b->executor_names, executor_name, grown, name, strlen(name), n);
 }
 
-static int32_t read_executor(reader *r, void *into, json_t *value)
+int32_t definition_read_executor(builder *b, json_t *value, uint16_t *out)
 {
-    step_fields *f = into;
-    definition_box *box = f->b->box;
+    definition_box *box = b->box;
     const char *name;
-    int32_t rc = read_name(r, value, &name);
+    int32_t rc = read_name(&b->r, value, &name);
     uint32_t number;
 
     if (rc)
         return rc;
-    number = names_find(&f->b->executor_names, executor_name, box->executors, name, strlen(name));
+    number = names_find(&b->executor_names, executor_name, box->executors, name, strlen(name));
     if (number == UINT32_MAX) {
         if (box->d.executor_count == MAX_EXECUTORS)
-            return reader_fail(r, "is one more than the %d different executors that are allowed",
+            return reader_fail(&b->r,
+                               "is one more than the %d different executors that are allowed",
                                MAX_EXECUTORS);
-        number = add_executor(f->b, name);
+        number = add_executor(b, name);
         if (number == UINT32_MAX)
-            return error_no_memory(r->err);
+            return error_no_memory(b->r.err);
     }
-    f->s->executor = (uint16_t)number;
+    *out = (uint16_t)number;
     return 0;
+}
+
+static int32_t read_executor(reader *r, void *into, json_t *value)
+{
+    step_fields *f = into;
+
+    (void)r;
+    return definition_read_executor(f->b, value, &f->s->executor);
 }
 
 static int32_t read_with(reader *r, void *into, json_t *value)
@@ -280,7 +177,7 @@ static int32_t read_retry(reader *r, void *into, json_t *value)
     step_fields *f = into;
 
     f->has_extra = f->has_retry = true;
-    return read_retry_policy(r, value, &f->extra.retry);
+    return definition_read_retry(r, value, &f->extra.retry);
 }
 
 static int32_t read_step_timeout(reader *r, void *into, json_t *value)
@@ -289,6 +186,37 @@ static int32_t read_step_timeout(reader *r, void *into, json_t *value)
 
     f->has_extra = true;
     return read_duration(r, value, 1, &f->extra.timeout_ms);
+}
+
+static int32_t read_heartbeat_timeout(reader *r, void *into, json_t *value)
+{
+    step_fields *f = into;
+
+    f->has_extra = true;
+    return read_duration(r, value, 1, &f->extra.heartbeat_ms);
+}
+
+static int32_t read_continue_on_failure(reader *r, void *into, json_t *value)
+{
+    step_fields *f = into;
+
+    if (!json_is_boolean(value))
+        return reader_expected(r, value, "true or false");
+    f->extra.continue_on_failure = json_is_true(value);
+    f->has_extra = f->has_extra || json_is_true(value);
+    return 0;
+}
+
+static int32_t read_compensate(reader *r, void *into, json_t *value)
+{
+    step_fields *f = into;
+    definition_box *box = f->b->box;
+
+    (void)r;
+    f->has_extra = true;
+    box->d.compensates = true;
+    return definition_read_compensate(f->b, value, (uint32_t)(f->s - box->steps),
+                                      &f->extra.compensate);
 }
 
 static int32_t read_run_if(reader *r, void *into, json_t *value)
@@ -318,11 +246,35 @@ static const field step_rows[] = {
     {"max_parallel", read_max_parallel, false},
     {"retry", read_retry, false},
     {"timeout", read_step_timeout, false},
+    {"heartbeat_timeout", read_heartbeat_timeout, false},
     {"run_if", read_run_if, false},
+    {"continue_on_failure", read_continue_on_failure, false},
+    {"compensate", read_compensate, false},
     {"checkpoint", read_checkpoint, false},
     {"description", read_description, false},
 };
 static const shape step_shape = SHAPE("a step", step_rows);
+
+/* What may not stand beside `"checkpoint": false`. */
+static int32_t check_without_checkpoint(reader *r, const step_fields *f, enum builtin executor)
+{
+    if (executor >= BUILTIN_EXEC)
+        return reader_fail_at(
+            r, "checkpoint",
+            "may be false only for lua, noop and host callbacks, which can be repeated "
+            "without harm");
+    if (f->d->for_each)
+        return reader_fail_at(r, "checkpoint", "may not be false on a step with for_each");
+    if (f->extra.compensate)
+        return reader_fail_at(r, "checkpoint",
+                              "may not be false on a step with compensate, which goes by what is "
+                              "stored");
+    if (f->extra.heartbeat_ms)
+        return reader_fail_at(r, "checkpoint",
+                              "may not be false on a step with heartbeat_timeout, whose details "
+                              "are stored");
+    return 0;
+}
 
 /* What one field demands of another. */
 static int32_t check_fields(reader *r, const step_fields *f, enum builtin executor)
@@ -332,20 +284,16 @@ static int32_t check_fields(reader *r, const step_fields *f, enum builtin execut
     if (f->s->run_if >= RUN_IF_ANY_FAILED && !f->has_dependencies)
         return reader_fail_at(r, "run_if",
                               "can never be met without depends_on, so the step could never run");
-    if (!f->s->checkpoint && executor >= BUILTIN_EXEC)
-        return reader_fail_at(
-            r, "checkpoint",
-            "may be false only for lua, noop and host callbacks, which can be repeated "
-            "without harm");
-    if (!f->s->checkpoint && f->d->for_each)
-        return reader_fail_at(r, "checkpoint", "may not be false on a step with for_each");
     if (executor == BUILTIN_WAIT && f->has_retry)
         return reader_fail_at(r, "retry", "has no meaning for a wait: it makes no attempts");
     if (executor == BUILTIN_WAIT && f->extra.timeout_ms)
         return reader_fail_at(r, "timeout",
                               "has no meaning for a wait: it makes no attempts; how long to wait "
                               "for a signal is the timeout in `with`");
-    return 0;
+    if (executor != BUILTIN_NONE && f->extra.heartbeat_ms)
+        return reader_fail_at(r, "heartbeat_timeout",
+                              "is only for host callbacks: no other executor sends heartbeats");
+    return f->s->checkpoint ? 0 : check_without_checkpoint(r, f, executor);
 }
 
 static bool is_alike(const step_extra *a, const step_extra *b)
@@ -353,6 +301,7 @@ static bool is_alike(const step_extra *a, const step_extra *b)
     const retry_policy *p = &a->retry, *q = &b->retry;
 
     return a->max_parallel == b->max_parallel && a->timeout_ms == b->timeout_ms &&
+           a->heartbeat_ms == b->heartbeat_ms && a->continue_on_failure == b->continue_on_failure &&
            p->max_attempts == q->max_attempts && p->initial_interval_ms == q->initial_interval_ms &&
            p->max_interval_ms == q->max_interval_ms && p->max_elapsed_ms == q->max_elapsed_ms &&
            p->backoff_milli == q->backoff_milli && p->jitter_milli == q->jitter_milli &&
@@ -362,13 +311,14 @@ static bool is_alike(const step_extra *a, const step_extra *b)
 static bool store_extra(step_fields *f)
 {
     builder *b = f->b;
+    bool own = f->d->when || f->d->for_each || f->extra.compensate;
     step_extra *kept;
 
     if (!f->has_extra)
         return true;
     if (!f->has_retry)
         f->extra.retry.max_attempts = 1;
-    if (!f->d->when && !f->d->for_each && b->last_extra && is_alike(b->last_extra, &f->extra)) {
+    if (!own && b->last_extra && is_alike(b->last_extra, &f->extra)) {
         f->s->extra = b->last_extra;
         return true;
     }
@@ -377,7 +327,7 @@ static bool store_extra(step_fields *f)
         return false;
     *kept = f->extra;
     f->s->extra = kept;
-    if (f->d->when || f->d->for_each)
+    if (own)
         f->d->extra = kept;
     else
         b->last_extra = kept;
@@ -448,6 +398,26 @@ static int32_t read_output(reader *r, void *into, json_t *value)
     return 0;
 }
 
+static int32_t read_on_failure(reader *r, void *into, json_t *value)
+{
+    builder *b = into;
+
+    (void)r;
+    return definition_read_on_failure(b, value, &b->box->d.on_failure);
+}
+
+static int32_t read_inputs(reader *r, void *into, json_t *value)
+{
+    (void)r;
+    return definition_read_inputs(into, value);
+}
+
+static int32_t read_outputs(reader *r, void *into, json_t *value)
+{
+    (void)r;
+    return definition_read_outputs(into, value);
+}
+
 static int32_t read_labels(reader *r, void *into, json_t *value)
 {
     (void)into;
@@ -497,14 +467,18 @@ static int32_t read_steps(reader *r, void *into, json_t *value)
 static const field definition_rows[] = {
     {"id", read_definition_id, true},         {"version", read_version, true},
     {"description", read_description, false}, {"labels", read_labels, false},
-    {"timeout", read_timeout, false},         {"steps", read_steps, true},
-    {"output", read_output, false},
+    {"timeout", read_timeout, false},         {"inputs", read_inputs, false},
+    {"outputs", read_outputs, false},         {"steps", read_steps, true},
+    {"output", read_output, false},           {"on_failure", read_on_failure, false},
 };
 static const shape definition_shape = SHAPE("a definition", definition_rows);
 
 int32_t definition_read(builder *b, json_t *tree)
 {
+    int32_t rc;
+
     if (!json_is_object(tree))
         return reader_expected(&b->r, tree, "a definition: an object with id, version and steps");
-    return shape_read(&b->r, &definition_shape, tree, b);
+    rc = shape_read(&b->r, &definition_shape, tree, b);
+    return rc ? rc : definition_check_declared_output(b);
 }

@@ -223,7 +223,7 @@ static void test_executors_are_listed_once(void **state)
     definition *d = sample("every-key.json");
 
     (void)state;
-    assert_int_equal(d->executor_count, 6);
+    assert_int_equal(d->executor_count, 9);
     for (uint32_t i = 0; i < d->executor_count; i++)
         for (uint32_t j = 0; j < i; j++)
             assert_string_not_equal(d->executors[i], d->executors[j]);

@@ -363,8 +363,8 @@ static void test_definition_errors_carry_the_line(void **state)
         {"id: w\nversion: 1.0.0\nsteps:\n  - id: a\n    executor: noop\n    a/b~c: 1\n",
          "/steps/0/a~1b~0c: step 'a': 'a/b~c' is no key of a step; allowed are: id, executor, "
          "with, depends_on, "
-         "when, for_each, max_parallel, retry, timeout, run_if, checkpoint, description (line 6 "
-         "column 5)"},
+         "when, for_each, max_parallel, retry, timeout, heartbeat_timeout, run_if, "
+         "continue_on_failure, compensate, checkpoint, description (line 6 column 5)"},
         {"id: w\nversion: 1.0\nsteps: []\n", "/version: must be a semantic version in quotes, such "
                                              "as \"1.2.0\", not a real number (line 2 column 1)"},
         {"id: w\nsteps:\n- {id: a, executor: noop}\n",
