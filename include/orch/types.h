@@ -26,6 +26,9 @@
 #    define ORCH_API
 #endif
 
+/** An orchestrator with its in-process engine: v2.h. */
+typedef struct orch_v2 orch_v2;
+
 /** Ends what a `user_data` pointer stands for. Called exactly once, on any thread. */
 typedef void (*orch_free_fn)(void *user_data);
 

@@ -10,6 +10,7 @@
 #define ORCH_V2_H
 
 #include <orch/config.h>
+#include <orch/control.h>
 #include <orch/engine.h>
 #include <orch/error.h>
 #include <orch/execution.h>
@@ -21,9 +22,6 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-/** An orchestrator with its in-process engine. */
-typedef struct orch_v2 orch_v2;
 
 /**
  * @brief Open the store, start the threads, and go on with every execution that was in flight.
@@ -177,19 +175,6 @@ ORCH_API int32_t orch_v2_get_execution(orch_v2 *orch, const char *execution_id,
  */
 ORCH_API int32_t orch_v2_find_execution(orch_v2 *orch, const char *execution_id,
                                         orch_execution **out_execution, orch_error **err);
-
-/**
- * @brief Ask an execution to stop. Durable: once this returns OK it will end cancelled, unless it ends otherwise first.
- * @param orch the orchestrator; not NULL
- * @param execution_id its id
- * @param reason for the record, UTF-8; NULL = none
- * @param err where to put an error; may be NULL
- * @return ORCH_OK once the request is recorded; ORCH_E_NOT_FOUND; ORCH_E_FAILED_PRECONDITION if it has ended (or after stop …);
- *         ORCH_E_INVALID_ARGUMENT; ORCH_E_RESOURCE_EXHAUSTED
- * Blocks until it is recorded; ORCH_E_FAILED_PRECONDITION in a log callback.
- */
-ORCH_API int32_t orch_v2_cancel(orch_v2 *orch, const char *execution_id, const char *reason,
-                                orch_error **err);
 
 /**
  * @brief List executions by filter, a page at a time.

@@ -91,11 +91,20 @@ static void fill_row(accept_job *a)
         .definition = l->version->key,
         .run = 1,
         .state = EXECUTION_OPEN,
-        .priority = PRIORITY_DEFAULT,
         .accepted_ms = l->accepted_ms,
         .deadline_ms = l->deadline_ms,
+        .priority = l->priority,
         .input = l->input,
     };
+    if (l->parent) {
+        a->row.parent = l->parent->key;
+        a->row.parent_run = l->parent->run;
+        a->row.parent_step = l->parent->step;
+        a->row.parent_index = l->parent->index;
+        a->row.parent_attempt = l->parent->attempt;
+        a->row.depth = l->parent->depth;
+        a->row.abandoned = l->parent->abandoned;
+    }
 }
 
 static int32_t check(orchestrator *o, start_request *r, version_entry **v)
@@ -106,6 +115,8 @@ static int32_t check(orchestrator *o, start_request *r, version_entry **v)
     if (o->fenced)
         return error_set(&r->error, ORCH_E_UNAVAILABLE, NULL,
                          "another orchestrator has taken the store over");
+    if (r->parent) /* or the system would wait for itself */
+        return registry_resolve(o, r->workflow, r->range, v, &r->error);
     if (o->stats.open >= o->options.max_open)
         return error_set(&r->error, ORCH_E_RESOURCE_EXHAUSTED, r->workflow,
                          "%llu executions are open, which is the limit",
@@ -133,6 +144,10 @@ static int32_t submit(orchestrator *o, start_request *r, version_entry *v)
     l->phase = PHASE_ACCEPTING;
     l->fresh = true;
     l->run = 1;
+    l->parent = r->parent;
+    r->parent = NULL;
+    if (r->priority >= 0)
+        l->priority = (uint8_t)r->priority;
     l->version = v;
     l->id = r->id;
     r->id = NULL;

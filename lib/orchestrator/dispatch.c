@@ -44,19 +44,7 @@ static bool take_inbox(message_start *s, inbox_page *inbox)
     if (!s->inbox)
         return false;
     for (size_t i = 0; i < inbox->count; i++) {
-        inbox_item *item = &inbox->rows[i];
-
-        s->inbox[i] = (inbox_note){.seq = item->seq,
-                                   .kind = item->kind,
-                                   .state = item->state,
-                                   .step = item->step,
-                                   .index = item->index,
-                                   .attempt = item->attempt,
-                                   .name = item->name,
-                                   .correlation = item->correlation,
-                                   .payload = item->payload};
-        item->name = NULL;
-        item->correlation = item->payload = NULL;
+        s->inbox[i] = inbox_note_of(&inbox->rows[i]);
     }
     s->inbox_count = (uint32_t)inbox->count;
     return true;
@@ -80,6 +68,8 @@ static message *start_message(live *l, checkpoint_page *history, inbox_page *inb
     s->input = bytes_ref(l->input);
     s->accepted_ms = l->accepted_ms;
     s->deadline_ms = l->deadline_ms;
+    s->paused = l->paused;
+    s->parent = l->parent && *l->parent->id ? mem_strdup(l->parent->id) : NULL;
     s->execution = mem_strdup(live_id(l, made));
     if (!s->execution || !take_inbox(s, inbox)) {
         message_free(m);
@@ -93,7 +83,7 @@ static message *start_message(live *l, checkpoint_page *history, inbox_page *inb
     return m;
 }
 
-void dispatch_loaded(live *l, checkpoint_page *history, inbox_page *inbox)
+void dispatch_loaded(live *l, checkpoint_page *history, inbox_page *inbox, uint64_t upto_seq)
 {
     orchestrator *o = l->o;
     uint64_t last_seq = history && history->count ? history->rows[history->count - 1].seq : 0;
@@ -113,15 +103,17 @@ void dispatch_loaded(live *l, checkpoint_page *history, inbox_page *inbox)
         orch_error_free(error);
         return;
     }
+    l->told_seq = told > upto_seq ? told : upto_seq;
     if (told > l->inbox_seq)
         l->inbox_seq = told;
+    l->reading_inbox = false;
+    l->children_starting = 0;
     l->phase = PHASE_HANDED;
     l->fresh = false;
     l->received_seq = l->stored_seq = last_seq;
     o->stats.dispatched++;
     channel_send(l->channel, m);
-    if (l->cancel_seq > told) /* it was stored after the inbox was read */
-        dispatch_inbox(l, l->cancel_seq, INBOX_CANCEL, l->cancel);
+    inbox_catch_up(l); /* what was stored after the inbox was read */
 }
 
 static void hand_over(live *l, int32_t place)
@@ -129,18 +121,28 @@ static void hand_over(live *l, int32_t place)
     live_dequeue(l);
     l->engine = place;
     l->o->views[place].active++;
-    if (l->fresh) {
-        dispatch_loaded(l, NULL, NULL);
+    if (l->fresh && !l->inbox_seq) {
+        dispatch_loaded(l, NULL, NULL, 0);
     } else {
         l->phase = PHASE_LOADING;
         reads_history(l);
     }
 }
 
+/* Whether an end means no more than the row that says so: there is nothing that was done, or that would have to be done. */
+static bool ends_by_itself(const live *l)
+{
+    const definition *d = l->version->definition;
+
+    return l->fresh || (d && !d->compensates && !d->on_failure);
+}
+
 /* Whether it ended while it waited. */
 static bool ended_waiting(live *l)
 {
-    if (l->cancel_seq)
+    if (!ends_by_itself(l))
+        return false; /* an engine ends it, as it should be ended */
+    if (l->cancelled)
         end_now(l, EXECUTION_CANCELLED, end_error(ORCH_E_CANCELLED, "cancelled before it ran"));
     else if (l->deadline_ms && l->deadline_ms <= l->o->now_ms)
         end_now(l, EXECUTION_TIMED_OUT,
@@ -215,16 +217,10 @@ void dispatch_refused(live *l, const message *m)
     }
 }
 
-void dispatch_inbox(live *l, uint64_t seq, uint8_t kind, bytes *payload)
+void dispatch_cancelled(live *l)
 {
-    message *m = message_new(MESSAGE_INBOX, l->epoch);
-
-    if (!m) {
-        dispatch_later(l); /* the next hand-over brings the whole inbox */
-        return;
-    }
-    m->inbox = (inbox_note){.seq = seq, .kind = kind, .payload = bytes_ref(payload)};
-    channel_send(l->channel, m);
+    if (!ended_waiting(l))
+        live_enqueue(l, true);
 }
 
 /* ---- broken channels ------------------------------------------------------------------------------------- */
@@ -232,6 +228,8 @@ void dispatch_inbox(live *l, uint64_t seq, uint8_t kind, bytes *payload)
 void dispatch_again(live *l)
 {
     release_engine(l);
+    message_free(l->suspension);
+    l->suspension = NULL;
     l->fresh = false;
     l->o->stats.redispatched++;
     l->phase = PHASE_SETTLING;
@@ -305,8 +303,9 @@ void dispatch_attached(live *l)
         return;
     l->phase = PHASE_HANDED;
     heap_remove(&l->o->timers, &l->timer);
-    if (l->cancel_seq)
-        dispatch_inbox(l, l->cancel_seq, INBOX_CANCEL, l->cancel);
+    if (l->paused)
+        live_pause(l, true);
+    inbox_catch_up(l);
 }
 
 void dispatch_on_timer(live *l)

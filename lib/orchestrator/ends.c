@@ -8,6 +8,7 @@
 typedef struct end_job {
     unit_job job; /* first */
     execution_update update;
+    inbox_item notice; /* for its parent */
 } end_job;
 
 bytes *end_error(int32_t code, const char *message)
@@ -37,11 +38,13 @@ static void end_done(unit_job *j)
     end_job *e = (end_job *)j;
     live *l = live_find(j->o, j->unit.key);
 
-    if (l && !j->unit.result)
+    if (l && !j->unit.result) {
         end_reached(l, e->update.state, e->update.ended_ms, NULL, e->update.error);
-    else if (l)
+        child_told(j->o, &j->unit);
+    } else if (l)
         end_let_go(l); /* it had ended, the store is no longer ours, or we stop */
     bytes_unref(e->update.error);
+    inbox_item_clear(&e->notice);
     mem_free(e);
 }
 
@@ -63,6 +66,7 @@ void end_now(live *l, enum execution_state state, bytes *error)
     e->job.unit.must_be_open = true;
     e->job.unit.update = &e->update;
     e->job.unit.run = l->run;
-    e->job.unit.inbox_consumed = l->inbox_seq;
+    e->job.unit.inbox_consumed = INT64_MAX;
+    child_notice(l, &e->update, &e->notice, &e->job.unit);
     unit_submit_patiently(&e->job, l);
 }

@@ -17,6 +17,7 @@ live *live_new(orchestrator *o, uint64_t key)
     }
     list_init(&l->link);
     l->o = o;
+    l->priority = PRIORITY_DEFAULT;
     l->engine = -1;
     return l;
 }
@@ -57,7 +58,23 @@ live *live_from_row(orchestrator *o, execution_row *row)
     live_set_input(l, row->input);
     row->input = NULL;
     l->inbox_seq = row->inbox_seq;
+    l->paused = row->paused;
+    l->priority = row->priority;
     l->from_store = true;
+    if (row->parent) {
+        l->parent = parent_link_new("");
+        if (!l->parent) {
+            live_free(l);
+            return NULL;
+        }
+        l->parent->key = row->parent;
+        l->parent->run = row->parent_run;
+        l->parent->step = row->parent_step;
+        l->parent->index = row->parent_index;
+        l->parent->attempt = row->parent_attempt;
+        l->parent->depth = row->depth;
+        l->parent->abandoned = row->abandoned;
+    }
     return l;
 }
 
@@ -73,7 +90,8 @@ void live_free(live *l)
     if (l->engine >= 0)
         o->views[l->engine].active--;
     live_set_input(l, NULL);
-    bytes_unref(l->cancel);
+    parent_link_free(l->parent);
+    message_free(l->suspension);
     mem_free(l->id);
     mem_free(l);
 }
@@ -102,6 +120,26 @@ void live_enqueue(live *l, bool first)
     if (l->deadline_ms)
         heap_set(&o->timers, &l->timer,
                  l->deadline_ms); /* without memory the engine's timer serves */
+}
+
+void live_pause(live *l, bool paused)
+{
+    message *m;
+
+    l->paused = paused;
+    if (l->phase == PHASE_PENDING && paused && !l->cancelled) {
+        live_free(l); /* it waits in the store, where it is not looked for */
+        return;
+    }
+    if (l->phase != PHASE_HANDED)
+        return; /* the hand-over says it */
+    m = message_new(MESSAGE_PAUSE, l->epoch);
+    if (!m) {
+        dispatch_later(l);
+        return;
+    }
+    m->pause.paused = paused;
+    channel_send(l->channel, m);
 }
 
 void live_dequeue(live *l)

@@ -14,6 +14,8 @@ static void set_options(orchestrator *o, const orchestrator_options *from)
         o->options.window = 8192;
     if (!o->options.window_bytes)
         o->options.window_bytes = 64 << 20;
+    if (!o->options.max_signals)
+        o->options.max_signals = 10000;
     if (!o->options.attach_grace_ms)
         o->options.attach_grace_ms = 15000;
 }
@@ -49,7 +51,7 @@ int32_t orchestrator_new(const orchestrator_options *options, const orchestrator
     list_init(&o->pending);
     list_init(&o->unread);
     list_init(&o->answered_starts);
-    list_init(&o->answered_cancels);
+    list_init(&o->answered_controls);
     list_init(&o->answered_registers);
     o->timer_ms = INT64_MAX;
     o->rested_ms = INT64_MAX;
@@ -81,7 +83,7 @@ void orchestrator_stop(orchestrator *o)
 bool orchestrator_is_idle(const orchestrator *o)
 {
     return !o->stats.units_in_store && !o->reads && list_empty(&o->answered_starts) &&
-           list_empty(&o->answered_cancels) && list_empty(&o->answered_registers);
+           list_empty(&o->answered_controls) && list_empty(&o->answered_registers);
 }
 
 void orchestrator_free(orchestrator *o)
@@ -125,6 +127,8 @@ static void set_timer(orchestrator *o)
         at = units_deadline(o);
     if (reads_definitions_deadline(o) < at)
         at = reads_definitions_deadline(o);
+    if (!o->stopping && retention_deadline(o) < at)
+        at = retention_deadline(o);
     if (!o->reading_due && o->wake_ms < at)
         at = o->wake_ms;
     if (o->page_retry_ms > o->now_ms && o->page_retry_ms < at)
@@ -141,7 +145,7 @@ bool orchestrator_pump(orchestrator *o, uint32_t budget)
 
     o->now_ms = o->ports.now_ms(o->ports.ctx);
     accept_answer_all(o);
-    cancel_answer_all(o);
+    controls_answer_all(o);
     registry_answer_all(o);
     units_reap(o);
     units_again(o);
@@ -150,9 +154,10 @@ bool orchestrator_pump(orchestrator *o, uint32_t budget)
     reads_definitions_again(o);
     reads_page(o);
     reads_due(o);
+    retention_look(o);
     more = dispatch_pending(o, budget);
     set_timer(o);
-    return more || !list_empty(&o->answered_starts) || !list_empty(&o->answered_cancels) ||
+    return more || !list_empty(&o->answered_starts) || !list_empty(&o->answered_controls) ||
            !list_empty(&o->answered_registers);
 }
 

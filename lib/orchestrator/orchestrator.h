@@ -84,6 +84,8 @@ typedef struct end_waiter {
     void (*done)(struct end_waiter *w, int32_t code, outcome *o);
 } end_waiter;
 
+struct parent_link;
+
 typedef struct start_request {
     /* in */
     char *workflow;      /* owned by the request, like all else in it */
@@ -101,6 +103,8 @@ typedef struct start_request {
     char *start_key;          /* NULL = none */
     uint8_t start_key_policy; /* enum start_key_policy */
     int64_t start_key_ttl_ms; /* 0 = as long as its execution is in the store */
+    struct parent_link *
+        parent; /* the orchestrator's own starts: whose child it is; taken over. Backlog limits do not hold then */
     end_waiter *
         waiter; /* NULL, or registered in the same turn as the acceptance is decided, so that no end is missed; if the
                          * start is refused, its done is not called */
@@ -123,16 +127,6 @@ typedef struct register_request {
     list link;
 } register_request;
 void orchestrator_register(orchestrator *o, register_request *r);
-
-typedef struct cancel_request {
-    char *id;
-    bytes *reason; /* JSON string or NULL */
-    int32_t code;
-    orch_error *error;
-    void (*done)(struct cancel_request *r);
-    list link;
-} cancel_request;
-void orchestrator_cancel(orchestrator *o, cancel_request *r);
 
 /* ---- control: each leaves a control_row with who and why, in the unit that does it ---------------------------- */
 

@@ -63,6 +63,31 @@ int64_t engines_deadline(const orchestrator *o);
 void engines_wake(orchestrator *o);
 void engines_free(orchestrator *o);
 
+/* ---- child.c: parents and children ----------------------------------------------------------------------- */
+
+/* Whose child an execution is. */
+typedef struct parent_link {
+    uint64_t key;
+    uint32_t run, step, index, attempt; /* step STEP_NONE: started by a task */
+    uint32_t depth;                     /* of the child: parents above it */
+    bool abandoned;                     /* it goes on when its parent is cancelled */
+    char id[];                          /* of the parent; "" = not known */
+} parent_link;
+
+parent_link *parent_link_new(const char *id); /* NULL if there is no memory */
+parent_link *parent_link_named(const parent_link *from, const char *id); /* a copy with that id */
+void parent_link_free(parent_link *p);
+/* What a unit that ends a child says to its parent. The item lives as long as the unit. */
+void child_notice(const live *l, const execution_update *end, inbox_item *item, store_unit *u);
+void child_notice_of_row(const execution_row *row, const execution_update *end, inbox_item *item,
+                         store_unit *u);
+void child_told(orchestrator *o, const store_unit *u); /* it is stored */
+/* START_CHILD and CANCEL_CHILD of l's engine. They take the message's child over. */
+void child_start_asked(live *l, message *m);
+void child_cancel_asked(live *l, message *m);
+/* End what an ended execution has left open, but for what was abandoned. */
+void children_end(orchestrator *o, uint64_t key, enum control_action action, const char *why);
+
 /* ---- live.c: executions in memory ------------------------------------------------------------------------ */
 
 enum live_phase {
@@ -96,10 +121,17 @@ struct live {
     uint64_t received_seq; /* came from the engine */
     uint64_t stored_seq;   /* of those, stored */
     uint64_t inbox_seq;    /* of the newest item that is stored */
-    bytes *cancel;         /* payload of a stored cancel */
-    uint64_t cancel_seq;   /* 0 = none */
-    uint32_t units;        /* of it in the store, or kept to go there again */
-    uint32_t kept;         /* of those, how many are kept */
+    uint64_t told_seq;     /* of those, the engine was told */
+    bool reading_inbox;
+    bool cancelled; /* a cancel is among them */
+    bool paused;
+    uint8_t priority;
+    parent_link *parent; /* NULL = none */
+    uint32_t children_starting;
+    bool suspension_void; /* a refusal of a child crosses it */
+    message *suspension;  /* waits until its children are started */
+    uint32_t units;       /* of it in the store, or kept to go there again */
+    uint32_t kept;        /* of those, how many are kept */
 };
 
 live *live_new(orchestrator *o, uint64_t key); /* NULL if there is no memory */
@@ -111,6 +143,7 @@ void live_set_input(live *l, bytes *input); /* takes the reference */
 bool live_has_unit(const live *l);          /* that decides what becomes of it */
 const char *live_id(const live *l, char buffer[EXECUTION_ID_LEN + 1]);
 void live_enqueue(live *l, bool first);
+void live_pause(live *l, bool paused); /* l may be gone afterwards: it waits in the store then */
 void live_dequeue(live *l);
 uint64_t live_next_key(orchestrator *o, const char *id);
 
@@ -141,12 +174,43 @@ void units_again(orchestrator *o); /* those that were kept, if it is time */
 int64_t units_deadline(const orchestrator *o);
 void units_drop(live *l); /* those of it that are kept; l is not in the table any more */
 
-/* ---- accept.c, cancel.c, ends.c, waiters.c --------------------------------------------------------------- */
+/* ---- pool reads of other files: reads.c ------------------------------------------------------------------- */
+
+/* Embedded first in what a read needs and brings. */
+typedef struct pool_read {
+    work work;
+    orchestrator *o;
+    void (*read)(struct pool_read *r); /* on the pool: store and parsers only */
+    void (*back)(struct pool_read *r); /* on the loop: owns r */
+    int32_t code;
+    orch_error *error;
+} pool_read;
+bool reads_submit(orchestrator *o, pool_read *r); /* false: it could not be queued */
+
+/* ---- inbox.c: what executions are told --------------------------------------------------------------------- */
+
+/* An item is stored: whoever has the execution is to hear of it. `woke`: it was suspended and is open now. What the item
+ * owns may be taken over. */
+void inbox_stored(orchestrator *o, uint64_t key, inbox_item *item, bool woke);
+void inbox_catch_up(live *l);               /* what its engine was not told */
+inbox_note inbox_note_of(inbox_item *item); /* takes over what the item owns */
+
+/* ---- control.c, renew.c, retention.c ---------------------------------------------------------------------- */
+
+void controls_answer_all(orchestrator *o);
+const char *control_name(enum control_action a);
+/* Who, why and what for the record; borrows from the request. */
+control_row control_record(const orchestrator *o, const control_request *r, char *detail);
+int32_t control_not_open(const execution_row *row, control_request *r);
+void renew(orchestrator *o, execution_row *row, control_request *r); /* takes the row over */
+void retention_look(orchestrator *o);
+int64_t retention_deadline(const orchestrator *o);
+
+/* ---- accept.c, ends.c, waiters.c -------------------------------------------------------------------------- */
 
 void accept_answer_all(orchestrator *o);
 void accept_definition_loaded(orchestrator *o, version_entry *v, int32_t code,
                               const orch_error *error);
-void cancel_answer_all(orchestrator *o);
 void registry_answer_all(orchestrator *o);
 
 /* End an execution that no engine has. `error` is JSON, taken over; NULL: there was no memory for it. */
@@ -172,14 +236,17 @@ void waiters_give_up(
 bool dispatch_pending(orchestrator *o, uint32_t budget); /* true if there is more to do now */
 void dispatch_again(live *l);                            /* away from its engine, into the queue */
 void dispatch_later(live *l); /* likewise, for want of memory here or there: the engine rests */
-void dispatch_loaded(live *l, checkpoint_page *history, inbox_page *inbox);
+/* `inbox` holds all up to upto_seq that was not consumed. */
+void dispatch_loaded(live *l, checkpoint_page *history, inbox_page *inbox, uint64_t upto_seq);
 void dispatch_definition(live *l); /* answer NEED_DEFINITION */
-void dispatch_inbox(live *l, uint64_t seq, uint8_t kind, bytes *payload);
+void dispatch_cancelled(live *l);  /* it waits for an engine, and no longer has to */
 void dispatch_on_timer(live *l);
 void dispatch_on_lost(live *l, int32_t code);
 void dispatch_refused(live *l, const message *m);
 void dispatch_attached(live *l);
-void dispatch_settled(live *l); /* nothing of it is in the store's queue any more */
+void dispatch_settled(live *l);        /* nothing of it is in the store's queue any more */
+void report_suspension_void(live *l);  /* the engine has something to do after all */
+void report_suspension_again(live *l); /* a child is decided upon */
 extern const channel_handler report_handler;
 void report_free_spares(orchestrator *o);
 
@@ -232,7 +299,7 @@ struct orchestrator {
     bool wake_failed;      /* for one that is due it could not be made, or was refused */
     int64_t wake_ms;       /* of the next suspended one, as far as known; INT64_MAX = none */
     /* Answers that came at once, until the next pump. */
-    list answered_starts, answered_cancels, answered_registers;
+    list answered_starts, answered_controls, answered_registers;
     int64_t last_ms; /* of the last key */
     uint32_t sequences[STORE_SHARDS];
     uint64_t epoch_counter;
@@ -240,6 +307,9 @@ struct orchestrator {
     uint32_t reads;          /* under way */
     unit_job *spare_reports; /* of report.c, linked by unit.next */
     uint32_t spare_report_count;
+    bool reading_expired; /* of retention.c */
+    uint32_t purging;     /* units in the store */
+    int64_t retention_ms; /* of the next look */
     bool stopping;
     bool fenced; /* another orchestrator has the store */
     int64_t now_ms;

@@ -9,10 +9,7 @@
 #define READ_RETRY_MS 1000 /* after a read that failed */
 
 typedef struct read_job {
-    work work;
-    orchestrator *o;
-    void (*read)(struct read_job *r); /* on the pool: store and parsers only */
-    void (*back)(struct read_job *r); /* on the loop: owns r */
+    pool_read base; /* first */
     /* In. */
     uint64_t key;
     uint64_t entry; /* of a definition */
@@ -23,20 +20,20 @@ typedef struct read_job {
     void (*done)(void *ctx, int32_t code, execution_row *row, orch_error *error);
     void *ctx;
     /* Out. */
-    int32_t code;
-    orch_error *error;
-    execution_row row;
+    execution_row row, parent;
     execution_page page;
     checkpoint_page history;
     inbox_page inbox;
+    uint64_t inbox_seq; /* all up to it is in `inbox`, or consumed */
     definition *definition;
     int64_t wake_ms;
 } read_job;
 
 static void read_free(read_job *r)
 {
-    orch_error_free(r->error);
+    orch_error_free(r->base.error);
     execution_row_clear(&r->row);
+    execution_row_clear(&r->parent);
     execution_page_clear(&r->page);
     checkpoint_page_clear(&r->history);
     inbox_page_clear(&r->inbox);
@@ -47,14 +44,14 @@ static void read_free(read_job *r)
 
 static void run_read(work *w)
 {
-    read_job *r = LIST_ENTRY(w, read_job, work);
+    pool_read *r = LIST_ENTRY(w, pool_read, work);
 
     r->read(r);
 }
 
 static void read_back(work *w)
 {
-    read_job *r = LIST_ENTRY(w, read_job, work);
+    pool_read *r = LIST_ENTRY(w, pool_read, work);
 
     r->o->reads--;
     if (w->refused && r->o->stopping)
@@ -64,63 +61,106 @@ static void read_back(work *w)
     r->back(r);
 }
 
-/* Takes r over. False if it could not be queued: r is freed, and `back` does not come. */
-static bool submit(orchestrator *o, read_job *r)
+bool reads_submit(orchestrator *o, pool_read *r)
 {
     r->o = o;
     r->work.run = run_read;
     r->work.done = read_back;
-    if (o->ports.io.submit(o->ports.io.self, &r->work)) {
-        read_free(r);
+    if (o->ports.io.submit(o->ports.io.self, &r->work))
         return false;
-    }
     o->reads++;
     return true;
 }
 
-static read_job *read_new(void (*read)(read_job *r), void (*back)(read_job *r))
+/* Takes r over. False if it could not be queued: r is freed, and `back` does not come. */
+static bool submit(orchestrator *o, read_job *r)
+{
+    if (reads_submit(o, &r->base))
+        return true;
+    read_free(r);
+    return false;
+}
+
+static read_job *read_new(void (*read)(pool_read *r), void (*back)(pool_read *r))
 {
     read_job *r = mem_zalloc(sizeof *r);
 
     if (r) {
-        r->read = read;
-        r->back = back;
+        r->base.read = read;
+        r->base.back = back;
     }
     return r;
 }
 
 /* ---- the history of one execution, for a hand-over ------------------------------------------------------- */
 
-/* A row may have been old when it came from the store, and the execution have ended since. */
-static void read_history(read_job *r)
+/* Of a child: its parent's name. The parent may have been deleted, if it was abandoned. */
+static int32_t read_parent(read_job *r)
 {
-    store *s = &r->o->ports.store;
+    store *s = &r->base.o->ports.store;
+    orch_error *error = NULL;
+    int32_t rc = s->ops->load_execution(s->self, r->row.parent, NULL, &r->parent, &error);
 
-    if (r->check_row) {
-        r->code = s->ops->load_execution(s->self, r->key, NULL, &r->row, &r->error);
-        if (r->code || EXECUTION_STATE_IS_END(r->row.state))
-            return;
+    if (rc == ORCH_E_NOT_FOUND) {
+        orch_error_free(error);
+        return 0;
     }
-    r->code = s->ops->load_checkpoints(s->self, r->key, r->run, 0, 0, &r->history, &r->error);
-    if (!r->code)
-        r->code = s->ops->load_inbox(s->self, r->key, &r->inbox, &r->error);
+    r->base.error = error;
+    return rc;
 }
 
-static void history_back(read_job *r)
+/* A row may have been old when it came from the store, and the execution have ended since. */
+static void read_history(pool_read *base)
 {
-    orchestrator *o = r->o;
+    read_job *r = (read_job *)base;
+    store *s = &r->base.o->ports.store;
+
+    if (r->check_row) {
+        r->base.code = s->ops->load_execution(s->self, r->key, NULL, &r->row, &r->base.error);
+        if (r->base.code || EXECUTION_STATE_IS_END(r->row.state))
+            return;
+    }
+    r->base.code = s->ops->load_checkpoints(s->self, r->key, r->run, 0, 0, &r->history,
+                                            &r->base.error);
+    if (!r->base.code && r->check_row && r->row.parent)
+        r->base.code = read_parent(r);
+    if (!r->base.code)
+        r->base.code = s->ops->load_inbox(s->self, r->key, &r->inbox, &r->base.error);
+}
+
+/* Without memory the name is unknown this time. */
+static void name_parent(live *l, const execution_row *parent)
+{
+    char made[EXECUTION_ID_LEN + 1];
+    parent_link *named;
+
+    if (!l->parent || !parent->key)
+        return;
+    execution_id_format(parent->key, made);
+    named = parent_link_named(l->parent, parent->id ? parent->id : made);
+    if (!named)
+        return;
+    parent_link_free(l->parent);
+    l->parent = named;
+}
+
+static void history_back(pool_read *base)
+{
+    read_job *r = (read_job *)base;
+    orchestrator *o = r->base.o;
     live *l = live_find(o, r->key);
 
     if (l && l->phase == PHASE_LOADING) {
         if (o->stopping || EXECUTION_STATE_IS_END(r->row.state)) {
             end_let_go(l);
-        } else if (r->code) {
+        } else if (r->base.code) {
             log_write(o->ports.log, ORCH_LOG_ERROR, "reading a history: %s",
-                      orch_error_message(r->error));
+                      orch_error_message(r->base.error));
             dispatch_later(l);
         } else {
             l->from_store = false;
-            dispatch_loaded(l, &r->history, &r->inbox);
+            name_parent(l, &r->parent);
+            dispatch_loaded(l, &r->history, &r->inbox, r->inbox_seq);
         }
     }
     read_free(r);
@@ -135,6 +175,7 @@ void reads_history(live *l)
         r->key = l->key;
         r->run = l->run;
         r->check_row = l->from_store;
+        r->inbox_seq = l->inbox_seq;
     }
     if (!r || !submit(o, r)) {
         dispatch_later(l);
@@ -143,18 +184,20 @@ void reads_history(live *l)
 
 /* ---- a definition ---------------------------------------------------------------------------------------- */
 
-static void read_definition(read_job *r)
+static void read_definition(pool_read *base)
 {
-    store *s = &r->o->ports.store;
+    read_job *r = (read_job *)base;
+    store *s = &r->base.o->ports.store;
     definition_page page = {0};
 
-    r->code = s->ops->load_definitions(s->self, r->entry, true, &page, &r->error);
-    if (!r->code && page.count != 1)
-        r->code = error_set(&r->error, ORCH_E_DATA_LOSS, NULL,
-                            "definition %llu is not in the store", (unsigned long long)r->entry);
-    if (!r->code)
-        r->code = definition_parse(page.rows[0].text->data, page.rows[0].text->len,
-                                   &r->o->options.limits, &r->definition, &r->error);
+    r->base.code = s->ops->load_definitions(s->self, r->entry, true, &page, &r->base.error);
+    if (!r->base.code && page.count != 1)
+        r->base.code = error_set(&r->base.error, ORCH_E_DATA_LOSS, NULL,
+                                 "definition %llu is not in the store",
+                                 (unsigned long long)r->entry);
+    if (!r->base.code)
+        r->base.code = definition_parse(page.rows[0].text->data, page.rows[0].text->len,
+                                        &r->base.o->options.limits, &r->definition, &r->base.error);
     definition_page_clear(&page);
 }
 
@@ -184,9 +227,10 @@ static void definition_loaded(orchestrator *o, version_entry *v)
     accept_definition_loaded(o, v, 0, NULL);
 }
 
-static void definition_back(read_job *r)
+static void definition_back(pool_read *base)
 {
-    orchestrator *o = r->o;
+    read_job *r = (read_job *)base;
+    orchestrator *o = r->base.o;
     version_entry *v = registry_by_key(o, r->entry);
 
     v->loading = false;
@@ -195,9 +239,9 @@ static void definition_back(read_job *r)
     if (v->definition) {
         definition_loaded(o, v);
     } else {
-        log_write(o->ports.log, refusal_passes(r->code) ? ORCH_LOG_WARNING : ORCH_LOG_CRITICAL,
-                  "workflow %s %s: %s", v->workflow, v->version, orch_error_message(r->error));
-        definition_failed(o, v, r->code, r->error);
+        log_write(o->ports.log, refusal_passes(r->base.code) ? ORCH_LOG_WARNING : ORCH_LOG_CRITICAL,
+                  "workflow %s %s: %s", v->workflow, v->version, orch_error_message(r->base.error));
+        definition_failed(o, v, r->base.code, r->base.error);
     }
     read_free(r);
 }
@@ -261,16 +305,18 @@ int64_t reads_definitions_deadline(const orchestrator *o)
 
 /* ---- one row --------------------------------------------------------------------------------------------- */
 
-static void read_row(read_job *r)
+static void read_row(pool_read *base)
 {
-    store *s = &r->o->ports.store;
+    read_job *r = (read_job *)base;
+    store *s = &r->base.o->ports.store;
 
-    r->code = s->ops->load_execution(s->self, r->key, r->id, &r->row, &r->error);
+    r->base.code = s->ops->load_execution(s->self, r->key, r->id, &r->row, &r->base.error);
 }
 
-static void row_back(read_job *r)
+static void row_back(pool_read *base)
 {
-    r->done(r->ctx, r->code, &r->row, r->error);
+    read_job *r = (read_job *)base;
+    r->done(r->ctx, r->base.code, &r->row, r->base.error);
     read_free(r);
 }
 
@@ -319,12 +365,13 @@ static void bring_in(orchestrator *o, execution_row *row)
     }
 }
 
-static void live_back(read_job *r)
+static void live_back(pool_read *base)
 {
-    if (!r->code && has_room(r->o) && !r->o->stopping)
-        bring_in(r->o, &r->row);
-    else if (r->code != ORCH_E_NOT_FOUND)
-        reads_overflow(r->o, r->key); /* found again with the pages */
+    read_job *r = (read_job *)base;
+    if (!r->base.code && has_room(r->base.o) && !r->base.o->stopping)
+        bring_in(r->base.o, &r->row);
+    else if (r->base.code != ORCH_E_NOT_FOUND)
+        reads_overflow(r->base.o, r->key); /* found again with the pages */
     read_free(r);
 }
 
@@ -353,21 +400,24 @@ void reads_later(orchestrator *o, uint64_t key)
     reads_overflow(o, key);
 }
 
-static void read_page(read_job *r)
+static void read_page(pool_read *base)
 {
-    store *s = &r->o->ports.store;
+    read_job *r = (read_job *)base;
+    store *s = &r->base.o->ports.store;
 
-    r->code = s->ops->load_runnable(s->self, 5, NULL, r->key, r->limit, &r->page, &r->error);
+    r->base.code = s->ops->load_runnable(s->self, 5, NULL, r->key, r->limit, &r->page,
+                                         &r->base.error);
 }
 
-static void page_back(read_job *r)
+static void page_back(pool_read *base)
 {
-    orchestrator *o = r->o;
+    read_job *r = (read_job *)base;
+    orchestrator *o = r->base.o;
 
     o->reading_page = false;
-    if (r->code) {
+    if (r->base.code) {
         log_write(o->ports.log, ORCH_LOG_ERROR, "reading what waits: %s",
-                  orch_error_message(r->error));
+                  orch_error_message(r->base.error));
         o->page_retry_ms = o->now_ms + READ_RETRY_MS;
         read_free(r);
         return;
@@ -408,20 +458,22 @@ typedef struct wake_job {
     execution_update update;
 } wake_job;
 
-static void wake_known(read_job *r)
+static void wake_known(pool_read *base)
 {
-    orchestrator *o = r->o;
+    read_job *r = (read_job *)base;
+    orchestrator *o = r->base.o;
 
     o->reading_due = false;
-    reads_sleep(o, r->code ? o->now_ms + READ_RETRY_MS : r->wake_ms);
+    reads_sleep(o, r->base.code ? o->now_ms + READ_RETRY_MS : r->wake_ms);
     read_free(r);
 }
 
-static void read_next_wake(read_job *r)
+static void read_next_wake(pool_read *base)
 {
-    store *s = &r->o->ports.store;
+    read_job *r = (read_job *)base;
+    store *s = &r->base.o->ports.store;
 
-    r->code = s->ops->next_wake(s->self, &r->wake_ms, &r->error);
+    r->base.code = s->ops->next_wake(s->self, &r->wake_ms, &r->base.error);
 }
 
 /* Once all that were woken are no longer suspended in the store: when is the next one due? */
@@ -477,20 +529,22 @@ static void wake(orchestrator *o, execution_row *row)
     unit_submit(&w->job);
 }
 
-static void read_due(read_job *r)
+static void read_due(pool_read *base)
 {
-    store *s = &r->o->ports.store;
+    read_job *r = (read_job *)base;
+    store *s = &r->base.o->ports.store;
 
-    r->code = s->ops->load_due(s->self, r->wake_by_ms, r->limit, &r->page, &r->error);
+    r->base.code = s->ops->load_due(s->self, r->wake_by_ms, r->limit, &r->page, &r->base.error);
 }
 
-static void due_back(read_job *r)
+static void due_back(pool_read *base)
 {
-    orchestrator *o = r->o;
+    read_job *r = (read_job *)base;
+    orchestrator *o = r->base.o;
 
-    if (r->code) {
+    if (r->base.code) {
         log_write(o->ports.log, ORCH_LOG_ERROR, "reading who is due: %s",
-                  orch_error_message(r->error));
+                  orch_error_message(r->base.error));
         o->reading_due = false;
         reads_sleep(o, o->now_ms + READ_RETRY_MS);
         read_free(r);

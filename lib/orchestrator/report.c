@@ -9,6 +9,7 @@ typedef struct report_job {
     unit_job job; /* first */
     message *report;
     execution_update update;
+    inbox_item *notice; /* of a child's end, for its parent */
 } report_job;
 
 /* The report itself goes back as its acknowledgement. */
@@ -79,6 +80,17 @@ static void suspended(live *l, int64_t wake_ms)
     reads_sleep(o, wake_ms);
 }
 
+static void completed(report_job *r, live *l)
+{
+    orchestrator *o = l->o;
+    uint64_t key = l->key;
+
+    end_reached(l, r->update.state, r->update.ended_ms, r->update.output, r->update.error);
+    child_told(o, &r->job.unit);
+    if (r->report->report.children && r->update.state != EXECUTION_SUCCEEDED)
+        children_end(o, key, CONTROL_CANCEL, "its parent has ended");
+}
+
 static void stored(report_job *r, live *l)
 {
     store_unit *u = &r->job.unit;
@@ -86,7 +98,7 @@ static void stored(report_job *r, live *l)
     if (u->checkpoint_count)
         l->stored_seq = u->checkpoints[u->checkpoint_count - 1].seq;
     if (r->report->report.end == REPORT_COMPLETED && u->update)
-        end_reached(l, r->update.state, r->update.ended_ms, r->update.output, r->update.error);
+        completed(r, l);
     else if (r->report->report.end == REPORT_SUSPENDED && u->update)
         suspended(l, r->update.wake_ms);
     else if (u->checkpoint_count)
@@ -101,8 +113,7 @@ static void come_back(live *l)
         return;
     }
     l->phase = PHASE_HANDED;
-    if (l->cancel_seq)
-        dispatch_inbox(l, l->cancel_seq, INBOX_CANCEL, l->cancel);
+    inbox_catch_up(l);
 }
 
 static void not_stored(report_job *r, live *l)
@@ -146,11 +157,22 @@ static void report_done(unit_job *j)
             stored(r, l);
     }
     message_free(r->report);
+    if (r->notice) {
+        inbox_item_clear(r->notice);
+        mem_free(r->notice);
+        r->notice = NULL;
+    }
     give_back(j->o, r);
 }
 
-/* What the unit does to the execution's row, if anything. */
-static void fill_update(live *l, report_job *r)
+/* The number of the item from which on it is woken: as many children as it wants to hear of must have ended. */
+static uint64_t wake_inbox(const live *l, const message *m)
+{
+    return l->inbox_seq + (m->report.wake_children ? m->report.wake_children : 1);
+}
+
+/* What the unit does to the execution's row, if anything. False if there is no memory. */
+static bool fill_update(live *l, report_job *r)
 {
     message *m = r->report;
     store_unit *u = &r->job.unit;
@@ -162,17 +184,28 @@ static void fill_update(live *l, report_job *r)
             .output = m->report.output,
             .error = m->report.error,
         };
-        u->inbox_consumed = l->inbox_seq;
+        u->inbox_consumed = INT64_MAX;
+        if (l->parent) {
+            r->notice = mem_zalloc(sizeof *r->notice);
+            if (!r->notice)
+                return false;
+            child_notice(l, &r->update, r->notice, u);
+        }
     } else if (m->report.end == REPORT_SUSPENDED && m->report.inbox_seen >= l->inbox_seq) {
-        r->update = (execution_update){.state = EXECUTION_SUSPENDED, .wake_ms = m->report.wake_ms};
+        r->update = (execution_update){
+            .state = EXECUTION_SUSPENDED,
+            .wake_ms = m->report.wake_ms == INT64_MAX ? 0 : m->report.wake_ms,
+            .wake_inbox = wake_inbox(l, m),
+        };
         u->check_inbox = true;
         u->inbox_seen = l->inbox_seq;
     } else {
-        return;
+        return true;
     }
     u->must_be_open = true;
     u->update = &r->update;
     l->phase = PHASE_ENDING;
+    return true;
 }
 
 /* Drop what came before (after a reattachment); false if something is missing between. */
@@ -188,6 +221,19 @@ static bool only_new(live *l, message *m, uint32_t *skip)
         if (rows[i].seq != ++seq)
             return false;
     return true;
+}
+
+/* A child that is refused gives the engine something to do, so the suspension waits until all are decided upon. */
+static bool keep_suspension(live *l, message *m)
+{
+    if (m->report.end != REPORT_SUSPENDED || l->phase != PHASE_HANDED)
+        return false;
+    if (l->children_starting) {
+        message_free(l->suspension);
+        l->suspension = m;
+        return true;
+    }
+    return false;
 }
 
 /* Takes the message over. */
@@ -215,7 +261,12 @@ static void on_report(live *l, message *m)
     r->job.unit.checkpoint_count = m->report.count - skip;
     if (l->units) /* in the store's queue or kept: no row without those before it */
         r->job.unit.after_seq = l->received_seq;
-    fill_update(l, r);
+    if (!fill_update(l, r)) {
+        message_free(m);
+        give_back(l->o, r);
+        dispatch_later(l);
+        return;
+    }
     if (!r->job.unit.update && !r->job.unit.checkpoint_count) {
         message_free(m);
         give_back(l->o, r);
@@ -226,8 +277,27 @@ static void on_report(live *l, message *m)
     unit_submit_patiently(&r->job, l);
 }
 
+void report_suspension_void(live *l)
+{
+    if (!l->suspension)
+        return;
+    message_free(l->suspension);
+    l->suspension = NULL;
+}
+
+void report_suspension_again(live *l)
+{
+    message *m = l->suspension;
+
+    if (!m || l->children_starting || l->phase != PHASE_HANDED)
+        return;
+    l->suspension = NULL;
+    on_report(l, m);
+}
+
 static void on_accepted(live *l, const message *m)
 {
+    l->told_seq = m->accepted.inbox_seen;
     l->o->engines[l->engine].instance = m->accepted.instance;
     dispatch_attached(l);
 }
@@ -245,7 +315,12 @@ static void on_message(void *ctx, channel *c, message *m)
         return;
     }
     switch (m->kind) {
-    case MESSAGE_REPORT: on_report(l, m); return;
+    case MESSAGE_REPORT:
+        if (!keep_suspension(l, m))
+            on_report(l, m);
+        return;
+    case MESSAGE_START_CHILD: child_start_asked(l, m); break;
+    case MESSAGE_CANCEL_CHILD: child_cancel_asked(l, m); break;
     case MESSAGE_ACCEPTED: on_accepted(l, m); break;
     case MESSAGE_REFUSED: dispatch_refused(l, m); break;
     case MESSAGE_NEED_DEFINITION: dispatch_definition(l); break;

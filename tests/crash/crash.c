@@ -229,7 +229,7 @@ static void cancel_some(void)
     for (size_t i = 0; i < orch_execution_list_count(list); i++) {
         const char *id = orch_response_id(orch_execution_list_get(list, i));
 
-        if (rand() % 4 && orch_v2_cancel(orch, id, "enough", NULL) == ORCH_OK)
+        if (rand() % 4 && orch_v2_cancel(orch, id, NULL, NULL) == ORCH_OK)
             say("cancel", id, 0);
     }
     orch_execution_list_free(list);
@@ -278,7 +278,7 @@ static size_t count_open(void)
         const orch_response *r = orch_execution_list_get(list, i);
 
         if (!strcmp(orch_response_workflow(r), "cancelled"))
-            orch_v2_cancel(orch, orch_response_id(r), "the end", NULL);
+            orch_v2_cancel(orch, orch_response_id(r), NULL, NULL);
         open_count++;
     }
     orch_execution_list_free(list);

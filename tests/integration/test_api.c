@@ -282,10 +282,13 @@ static void it_is_cancelled_while_it_runs(void **state)
     orch_v2 *o = open_with_gate(store_url(state, "cancel.db", room), &gate);
     orch_execution *e = NULL;
     orch_response *r = NULL;
+    orch_control *control = orch_control_new();
 
     HOST_OK(orch_v2_start_workflow(o, "gated", NULL, 0, NULL, &e, &err));
     latch_wait(&gate, 1);
-    HOST_OK(orch_v2_cancel(o, orch_execution_id(e), "not \"wanted\"", &err));
+    orch_control_set_why(control, "not \"wanted\"");
+    HOST_OK(orch_v2_cancel(o, orch_execution_id(e), control, &err));
+    orch_control_free(control);
     HOST_OK(orch_execution_wait(e, HOST_PATIENCE_MS, &r, &err));
     assert_int_equal(orch_response_state(r), ORCH_EXECUTION_CANCELLED);
     orch_response_free(r);

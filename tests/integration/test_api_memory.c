@@ -155,7 +155,7 @@ static int32_t call_get(orch_v2 *o)
 
 static int32_t call_cancel(orch_v2 *o)
 {
-    int32_t rc = orch_v2_cancel(o, "fixed", "why", NULL);
+    int32_t rc = orch_v2_cancel(o, "fixed", NULL, NULL);
 
     return rc == ORCH_E_FAILED_PRECONDITION ? 0 : rc; /* it has ended, of course */
 }

@@ -83,7 +83,7 @@ static void start_and_wait(shared *s, int round)
     if (rc)
         return;
     if (round % 2)
-        expect(s, orch_v2_cancel(s->orch, orch_execution_id(e), "because", NULL),
+        expect(s, orch_v2_cancel(s->orch, orch_execution_id(e), NULL, NULL),
                ORCH_E_FAILED_PRECONDITION);
     expect(s, orch_v2_find_execution(s->orch, orch_execution_id(e), &found, NULL), 0);
     if (found && round % 3)

@@ -335,7 +335,7 @@ uint64_t world_start(world *w, const char *workflow, const char *id, const char 
     return key;
 }
 
-static void cancelled(cancel_request *r)
+static void cancelled(control_request *r)
 {
     mem_free(r->id);
     r->id = NULL;
@@ -343,13 +343,13 @@ static void cancelled(cancel_request *r)
 
 int32_t world_cancel(world *w, const char *id, const char *reason)
 {
-    cancel_request r = {.done = cancelled, .id = mem_strdup(id)};
+    control_request r = {.done = cancelled, .id = mem_strdup(id)};
 
-    r.reason = reason ? bytes_new(reason, strlen(reason)) : NULL;
-    orchestrator_cancel(w->orchestrator, &r);
+    r.why = reason ? mem_strdup(reason) : NULL;
+    orchestrator_control(w->orchestrator, &r);
     world_settle(w);
     assert_null(r.id); /* answered */
-    bytes_unref(r.reason);
+    mem_free(r.why);
     orch_error_free(r.error);
     return r.code;
 }

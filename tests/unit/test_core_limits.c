@@ -144,7 +144,7 @@ static void test_an_engine_is_added_once(void **state)
 
 static int ends;
 
-static void cancel_answered(cancel_request *r)
+static void cancel_answered(control_request *r)
 {
     (void)r;
     ends++;
@@ -152,10 +152,10 @@ static void cancel_answered(cancel_request *r)
 
 static void expect_cancel(world *w, const char *id, int32_t code, const char *word)
 {
-    cancel_request r = {.done = cancel_answered, .id = mem_strdup(id)};
+    control_request r = {.done = cancel_answered, .id = mem_strdup(id)};
 
     ends = 0;
-    orchestrator_cancel(w->orchestrator, &r);
+    orchestrator_control(w->orchestrator, &r);
     assert_int_equal(ends, 0);
     world_settle(w);
     assert_int_equal(ends, 1);

@@ -51,11 +51,11 @@ static void flush(world *w)
 /* ---- a cancel that is under way -------------------------------------------------------------------------- */
 
 typedef struct canceller {
-    cancel_request request;
+    control_request request;
     int answers;
 } canceller;
 
-static void cancelled(cancel_request *r)
+static void cancelled(control_request *r)
 {
     ((canceller *)r)->answers++;
 }
@@ -63,7 +63,7 @@ static void cancelled(cancel_request *r)
 static void cancel(world *w, canceller *c, const char *id)
 {
     *c = (canceller){.request = {.done = cancelled, .id = mem_strdup(id)}};
-    orchestrator_cancel(w->orchestrator, &c->request);
+    orchestrator_control(w->orchestrator, &c->request);
 }
 
 static void assert_cancelled(canceller *c)

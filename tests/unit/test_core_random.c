@@ -232,7 +232,7 @@ static void cancel_one(started_execution *all, int n)
     if (!n)
         return;
     s = &all[roll((uint32_t)n)];
-    code = world_cancel(w, s->id, "\"enough\"");
+    code = world_cancel(w, s->id, "enough");
     assert_true(code == 0 || code == ORCH_E_FAILED_PRECONDITION || is_refusal(code));
     if (code == 0) {
         s->cancel = true;

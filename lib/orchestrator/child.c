@@ -1,0 +1,371 @@
+/* Parents and children: a step's child is started like any other execution, its end goes into its parent's inbox in the
+ * unit that ends it, and what an ended parent leaves behind is ended too. */
+#include <string.h>
+
+#include "base/error.h"
+#include "orchestrator/orchestrator_impl.h"
+
+#define CHILDREN_PAGE 256
+
+/* ---- the end of a child, told to its parent -------------------------------------------------------------- */
+
+static void make_notice(const parent_link *p, const execution_update *end, int64_t now_ms,
+                        inbox_item *item, store_unit *u)
+{
+    if (p->step == STEP_NONE)
+        return; /* started by a task, which waits for it by itself */
+    *item = (inbox_item){
+        .kind = INBOX_CHILD_ENDED,
+        .state = end->state,
+        .step = p->step,
+        .index = p->index,
+        .attempt = p->attempt,
+        .at_ms = now_ms,
+        .payload = bytes_ref(end->state == EXECUTION_SUCCEEDED ? end->output : end->error),
+    };
+    u->notify = item;
+    u->notify_key = p->key;
+    u->notify_run = p->run;
+    u->notify_urgency = end->state == EXECUTION_SUCCEEDED ? INBOX_COUNTED : INBOX_URGENT;
+}
+
+void child_notice(const live *l, const execution_update *end, inbox_item *item, store_unit *u)
+{
+    if (l->parent)
+        make_notice(l->parent, end, l->o->now_ms, item, u);
+}
+
+void child_notice_of_row(const execution_row *row, const execution_update *end, inbox_item *item,
+                         store_unit *u)
+{
+    parent_link p = {.key = row->parent,
+                     .run = row->parent_run,
+                     .step = row->parent_step,
+                     .index = row->parent_index,
+                     .attempt = row->parent_attempt};
+
+    if (row->parent)
+        make_notice(&p, end, end->ended_ms, item, u);
+}
+
+void child_told(orchestrator *o, const store_unit *u)
+{
+    if (u->notify && u->notify->seq)
+        inbox_stored(o, u->notify_key, u->notify, u->notify_woke);
+}
+
+/* ---- starting one ---------------------------------------------------------------------------------------- */
+
+typedef struct child_start {
+    start_request request; /* first */
+    orchestrator *o;
+    uint64_t parent; /* key */
+    epoch epoch;     /* of the hand-over that asked */
+    message_child *child;
+} child_start;
+
+static void start_free(child_start *s)
+{
+    mem_free(s->request.workflow);
+    semver_range_free(s->request.range);
+    mem_free(s->request.id);
+    bytes_unref(s->request.input);
+    parent_link_free(s->request.parent);
+    orch_error_free(s->request.error);
+    message_child_free(s->child);
+    mem_free(s);
+}
+
+static live *asker(const child_start *s)
+{
+    live *l = live_find(s->o, s->parent);
+
+    return l && epoch_compare(l->epoch, s->epoch) == 0 ? l : NULL;
+}
+
+/* Takes the message's child over. */
+static void send_refusal(live *l, message_child *child, int32_t code, const char *why)
+{
+    message *m = message_new(MESSAGE_CHILD_REFUSED, l->epoch);
+
+    child->code = code;
+    child->no_retry = code == ORCH_E_INVALID_ARGUMENT || code == ORCH_E_FAILED_PRECONDITION;
+    bytes_unref(child->error);
+    child->error = end_error(code, why);
+    if (!m) {
+        message_child_free(child);
+        dispatch_later(l); /* it asks again when it is handed over again */
+        return;
+    }
+    m->child = child;
+    channel_send(l->channel, m);
+}
+
+static void decided(child_start *s, int32_t code, const char *why)
+{
+    live *l = asker(s);
+
+    if (l && code && l->phase == PHASE_HANDED) {
+        report_suspension_void(l);
+        send_refusal(l, s->child, code, why);
+        s->child = NULL;
+    }
+    l = asker(s); /* a refusal that could not be sent ends the hand-over */
+    start_free(s);
+    if (l) {
+        l->children_starting--;
+        report_suspension_again(l);
+    }
+}
+
+/* Whether the execution that has the id is the one that was asked for, and was started before. */
+static void existing_read(void *ctx, int32_t code, execution_row *row, orch_error *error)
+{
+    child_start *s = ctx;
+    const parent_link *p = s->request.parent;
+
+    if (code)
+        decided(s, code, orch_error_message(error));
+    else if (row->parent == p->key && row->parent_run == p->run && row->parent_step == p->step &&
+             row->parent_index == p->index && row->parent_attempt == p->attempt)
+        decided(s, 0, NULL);
+    else
+        decided(s, ORCH_E_ALREADY_EXISTS, "another execution has the id of this child");
+}
+
+static void started(start_request *r)
+{
+    child_start *s = (child_start *)r;
+
+    if (r->code == ORCH_E_ALREADY_EXISTS)
+        reads_row(s->o, 0, s->child->id, existing_read, s);
+    else
+        decided(s, r->code, r->code ? orch_error_message(r->error) : NULL);
+}
+
+static int32_t fill_request(child_start *s, const live *l, orch_error **err)
+{
+    start_request *r = &s->request;
+    child_spec *spec = &s->child->spec;
+    char made[EXECUTION_ID_LEN + 1];
+
+    r->done = started;
+    r->workflow = spec->workflow;
+    spec->workflow = NULL;
+    r->id = mem_strdup(s->child->id);
+    r->input = bytes_ref(spec->inputs);
+    r->timeout_ms = spec->timeout_ms;
+    r->priority = (int8_t)(spec->priority < 0 ? l->priority : spec->priority);
+    r->parent = parent_link_new(live_id(l, made));
+    if (!r->workflow || !r->id || !r->parent)
+        return error_no_memory(err);
+    r->parent->key = l->key;
+    r->parent->run = l->run;
+    r->parent->step = s->child->step;
+    r->parent->index = s->child->index;
+    r->parent->attempt = s->child->attempt;
+    r->parent->depth = l->parent ? l->parent->depth + 1 : 1;
+    r->parent->abandoned = spec->on_cancel == CHILD_ABANDON;
+    if (r->parent->depth > CHILD_DEPTH_MAX)
+        return error_set(err, ORCH_E_FAILED_PRECONDITION, r->workflow,
+                         "workflow '%s' would be the %uth execution within another; at most %d are "
+                         "allowed",
+                         r->workflow, r->parent->depth, CHILD_DEPTH_MAX);
+    return spec->version ? semver_range_parse(spec->version, &r->range, err) : 0;
+}
+
+void child_start_asked(live *l, message *m)
+{
+    child_start *s = mem_zalloc(sizeof *s);
+    orch_error *error = NULL;
+    int32_t code;
+
+    if (!s) {
+        dispatch_later(l);
+        return;
+    }
+    s->o = l->o;
+    s->parent = l->key;
+    s->epoch = l->epoch;
+    s->child = m->child;
+    m->child = NULL;
+    l->children_starting++;
+    code = fill_request(s, l, &error);
+    if (code)
+        decided(s, code, orch_error_message(error));
+    else
+        orchestrator_start(s->o, &s->request);
+    orch_error_free(error);
+}
+
+/* ---- ending them ----------------------------------------------------------------------------------------- */
+
+/* A control of our own: nobody waits for the answer. */
+typedef struct own_control {
+    control_request request; /* first */
+    orchestrator *o;
+    uint64_t parent; /* whose engine asked; 0 = none */
+    epoch epoch;
+    message_child *child;
+} own_control;
+
+static void own_free(own_control *c)
+{
+    mem_free(c->request.id);
+    mem_free(c->request.why);
+    orch_error_free(c->request.error);
+    message_child_free(c->child);
+    mem_free(c);
+}
+
+/* One that was never started is reported to the engine that waits for its end; one that has ended is in its inbox. */
+static void own_done(control_request *r)
+{
+    own_control *c = (own_control *)r;
+    live *l = c->parent ? live_find(c->o, c->parent) : NULL;
+
+    if (l && r->code == ORCH_E_NOT_FOUND && l->phase == PHASE_HANDED &&
+        epoch_compare(l->epoch, c->epoch) == 0) {
+        report_suspension_void(l);
+        send_refusal(l, c->child, r->code, "it was never started");
+        c->child = NULL;
+    } else if (r->code && r->code != ORCH_E_NOT_FOUND && r->code != ORCH_E_FAILED_PRECONDITION) {
+        log_write(c->o->ports.log, ORCH_LOG_ERROR,
+                  "execution %s: its parent's end was not told: %s", r->id,
+                  r->error ? orch_error_message(r->error) : orch_code_name(r->code));
+    }
+    own_free(c);
+}
+
+static own_control *own_new(orchestrator *o, const char *id, enum control_action action,
+                            const char *why)
+{
+    own_control *c = mem_zalloc(sizeof *c);
+
+    if (!c)
+        return NULL;
+    c->o = o;
+    c->request.action = (uint8_t)action;
+    c->request.done = own_done;
+    c->request.id = mem_strdup(id);
+    c->request.why = why ? mem_strdup(why) : NULL;
+    if (c->request.id && (c->request.why || !why))
+        return c;
+    own_free(c);
+    return NULL;
+}
+
+void child_cancel_asked(live *l, message *m)
+{
+    own_control *c = own_new(l->o, m->child->id, CONTROL_CANCEL, "its parent was cancelled");
+
+    if (!c) {
+        dispatch_later(l);
+        return;
+    }
+    c->parent = l->key;
+    c->epoch = l->epoch;
+    c->child = m->child;
+    m->child = NULL;
+    orchestrator_control(l->o, &c->request);
+}
+
+typedef struct children_read {
+    pool_read base; /* first */
+    uint64_t parent, after;
+    uint8_t action;
+    char *why;
+    execution_page page;
+} children_read;
+
+static void children_free(children_read *r)
+{
+    orch_error_free(r->base.error);
+    execution_page_clear(&r->page);
+    mem_free(r->why);
+    mem_free(r);
+}
+
+static void read_children(pool_read *base)
+{
+    children_read *r = (children_read *)base;
+    store *s = &base->o->ports.store;
+    execution_filter f = {.parent = r->parent,
+                          .after_key = r->after,
+                          .ascending = true,
+                          .states = 1u << EXECUTION_OPEN | 1u << EXECUTION_SUSPENDED,
+                          .limit = CHILDREN_PAGE};
+
+    base->code = s->ops->list_executions(s->self, &f, &r->page, &base->error);
+}
+
+static void children_back(pool_read *base)
+{
+    children_read *r = (children_read *)base;
+    orchestrator *o = base->o;
+
+    if (base->code)
+        log_write(o->ports.log, ORCH_LOG_ERROR, "reading the children of an execution: %s",
+                  orch_error_message(base->error));
+    for (size_t i = 0; i < r->page.count && !o->stopping; i++) {
+        const execution_row *row = &r->page.rows[i];
+        char made[EXECUTION_ID_LEN + 1];
+        own_control *c;
+
+        if (row->abandoned)
+            continue;
+        execution_id_format(row->key, made);
+        c = own_new(o, row->id ? row->id : made, r->action, r->why);
+        if (c)
+            orchestrator_control(o, &c->request);
+    }
+    r->after = r->page.next_after;
+    execution_page_clear(&r->page);
+    if (base->code || !r->after || o->stopping || !reads_submit(o, base))
+        children_free(r);
+}
+
+void children_end(orchestrator *o, uint64_t key, enum control_action action, const char *why)
+{
+    children_read *r = mem_zalloc(sizeof *r);
+
+    if (r) {
+        r->base.read = read_children;
+        r->base.back = children_back;
+        r->parent = key;
+        r->action = (uint8_t)action;
+        r->why = why ? mem_strdup(why) : NULL;
+    }
+    if (r && !o->stopping && reads_submit(o, &r->base))
+        return;
+    if (r)
+        children_free(r);
+    log_write(o->ports.log, ORCH_LOG_ERROR,
+              "what an ended execution left behind goes on: no memory");
+}
+
+/* ---- links ----------------------------------------------------------------------------------------------- */
+
+parent_link *parent_link_new(const char *id)
+{
+    size_t len = strlen(id);
+    parent_link *p = mem_zalloc(sizeof *p + len + 1);
+
+    if (p)
+        memcpy(p->id, id, len + 1);
+    return p;
+}
+
+parent_link *parent_link_named(const parent_link *from, const char *id)
+{
+    parent_link *p = parent_link_new(id);
+
+    if (p)
+        memcpy(p, from, offsetof(parent_link, id));
+    return p;
+}
+
+void parent_link_free(parent_link *p)
+{
+    mem_free(p);
+}
