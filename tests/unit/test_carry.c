@@ -120,10 +120,9 @@ static void items_that_succeeded_are_kept(void **state)
     static const char each[] = HEAD
         "{\"id\":\"e\",\"executor\":\"noop\",\"for_each\":\"${input.list}\"},"
         "{\"id\":\"z\",\"executor\":\"noop\",\"depends_on\":[\"e\"]}]}";
-    bytes *list = bytes_new("{\"count\":3,\"digest\":"
-                            "\"000102030405060708090a0b0c0d0e0f"
-                            "101112131415161718191a1b1c1d1e1f\"}",
-                            85);
+    static const char expansion[] = "{\"count\":3,\"digest\":\"000102030405060708090a0b0c0d0e0f"
+                                    "101112131415161718191a1b1c1d1e1f\"}";
+    bytes *list = bytes_new(expansion, sizeof expansion - 1);
     checkpoint rows[] = {
         row(0, INDEX_NONE, CHECKPOINT_EXPANDED),
         row(0, 0, CHECKPOINT_SUCCEEDED),
