@@ -35,11 +35,14 @@ static void free_node(run *r, const step *s, node *n, bool is_item)
 {
     bytes_unref(n->value);
     if (is_item || !run_has_items(s)) {
-        run_timing_free(r, n->timing);
+        if (n->timing)
+            run_timing_free(r, n->timing);
         return;
     }
     for (uint32_t i = 0; n->each && i < n->each->count; i++)
         free_node(r, s, &n->each->items[i], true);
+    if (n->each)
+        bytes_unref(n->each->error);
     mem_free(n->each);
 }
 
@@ -56,8 +59,10 @@ void run_free(run *r)
     mem_free(r->unstored.data);
     mem_free(r->asks.data);
     mem_free(r->starts.data);
+    mem_free(r->begun.data);
     mem_free(r->overdue.data);
     heap_free(&r->timers);
+    bytes_unref(r->lent);
     bytes_unref(r->output);
     bytes_unref(r->error);
     bytes_unref(r->no_memory);
@@ -68,14 +73,12 @@ void run_free(run *r)
 static void start_ready(run *r)
 {
     for (uint32_t i = 0; i < r->counts.steps; i++) {
-        node *n = &r->nodes[i];
+        const node *n = &r->nodes[i];
 
-        if (n->phase == PHASE_ENDED) {
+        if (n->phase == PHASE_ENDED)
             run_release(r, i);
-        } else if (!n->waits_for && n->phase == PHASE_WAITING) {
-            n->phase = PHASE_READY;
-            run_push(r, (place){i, INDEX_NONE});
-        }
+        else if (!n->waits_for && n->phase == PHASE_WAITING)
+            run_ready(r, i);
     }
 }
 
@@ -93,69 +96,6 @@ int32_t run_start(run *r, int64_t now_ms, orch_error **err)
         return ORCH_OK;
     start_ready(r);
     return r->phase == RUN_GOING ? ORCH_OK : error_no_memory(err);
-}
-
-/* ---- The end --------------------------------------------------------------------------------- */
-
-static void decide_end(run *r, enum run_state state, bytes *error)
-{
-    r->phase = RUN_ENDING;
-    r->state = (uint8_t)state;
-    r->error = error;
-}
-
-/* Nothing runs, and nothing that could still start would change how it ends. */
-static bool all_done(const run *r)
-{
-    if (r->phase != RUN_GOING || r->counts.running || r->was_stopped)
-        return false;
-    return r->failed ? !r->handlers : r->counts.ended == r->counts.steps;
-}
-
-static void end_failed(run *r)
-{
-    bytes *error = run_error_wrap(r->nodes[r->failed_step].value, ORCH_E_UNKNOWN, "",
-                                  run_step(r, r->failed_step)->id);
-
-    decide_end(r, RUN_FAILED, error ? error : bytes_ref(r->no_memory));
-}
-
-void run_close(run *r, enum run_state state, int32_t code, bytes *error)
-{
-    if (all_done(r) && (r->failed || !r->definition->output)) {
-        bytes_unref(error);
-        if (r->failed)
-            end_failed(r);
-        else
-            decide_end(r, RUN_SUCCEEDED, NULL);
-        return;
-    }
-    if (r->phase >= RUN_CLOSING) {
-        bytes_unref(error);
-        return;
-    }
-    r->phase = RUN_CLOSING;
-    r->state = (uint8_t)state;
-    r->stop_code = code;
-    r->error = error ? error : bytes_ref(r->no_memory);
-}
-
-void run_no_memory(run *r)
-{
-    if (r->phase >= RUN_CLOSING)
-        return;
-    r->phase = RUN_CLOSING;
-    r->state = RUN_FAILED;
-    r->stop_code = ORCH_E_CANCELLED;
-    r->error = bytes_ref(r->no_memory);
-}
-
-void run_cancel(run *r, const char *reason, int64_t now_ms)
-{
-    r->now_ms = now_ms;
-    if (r->phase < RUN_CLOSING)
-        run_close(r, RUN_CANCELLED, ORCH_E_CANCELLED,
-                  run_error_text(ORCH_E_CANCELLED, reason ? reason : "cancelled"));
 }
 
 /* ---- Time ------------------------------------------------------------------------------------ */
@@ -202,84 +142,18 @@ bool run_ask(run *r, place at, enum run_expression what, enum phase phase, run_a
     return true;
 }
 
-static void give_stop(run *r, place at, int32_t code, run_action *out)
-{
-    const node *n = run_node(r, at);
-
-    run_give(out, RUN_STOP, at);
-    out->attempt = n->timing ? n->timing->attempt : 1;
-    out->code = code;
-}
-
-static bool next_overdue(run *r, run_action *out)
-{
-    while (r->overdue.len) {
-        place at = *(place *)ring_pop(&r->overdue, sizeof at);
-        node *n = run_node(r, at);
-
-        if (n->phase != PHASE_OVERDUE) /* it ended meanwhile */
-            continue;
-        n->phase = PHASE_STOPPING;
-        give_stop(r, at, ORCH_E_DEADLINE_EXCEEDED, out);
-        return true;
-    }
-    return false;
-}
-
-/* One walk over all nodes, once in the life of a run, instead of a list that each attempt pays
- * for. */
-static bool next_stop(run *r, run_action *out)
-{
-    while (r->stopped.step < r->counts.steps) {
-        place at = r->stopped;
-        const node *n = &r->nodes[at.step];
-        uint32_t items = run_has_items(run_step(r, at.step)) && n->each ? n->each->count : 0;
-
-        /* INDEX_NONE + 1 is 0: the step first, then its items. */
-        if (r->stopped.index + 1 < items)
-            r->stopped.index++;
-        else
-            r->stopped = (place){at.step + 1, INDEX_NONE};
-        if (run_node(r, at)->phase == PHASE_RUNNING) {
-            give_stop(r, at, r->stop_code, out);
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool next_closing(run *r, run_action *out)
-{
-    if (r->awaited)
-        return next_overdue(r, out) || next_stop(r, out);
-    r->phase = RUN_ENDING;
-    return false;
-}
-
-static bool next_done(run *r, run_action *out)
-{
-    if (r->failed) {
-        end_failed(r);
-        return false;
-    }
-    if (!r->definition->output) {
-        decide_end(r, RUN_SUCCEEDED, NULL);
-        return false;
-    }
-    r->phase = RUN_ASKING;
-    r->output_asked = true;
-    r->awaited++;
-    run_give(out, RUN_EVALUATE, (place){0, INDEX_NONE});
-    out->what = RUN_OUTPUT;
-    return true;
-}
-
 static bool next_going(run *r, run_action *out)
 {
-    if (next_overdue(r, out))
+    if (r->overdue.len && run_next_overdue(r, out))
         return true;
+    while (r->phase == RUN_GOING && r->begun.len) {
+        if (run_advance(r, *(place *)ring_pop(&r->begun, sizeof(place)), out))
+            return true;
+        if (r->made.len)
+            return false;
+    }
     /* That a step failed decides what others do, so it must be stored first. */
-    while (r->phase == RUN_GOING && !all_done(r) && r->failed_seq <= r->stored_seq) {
+    while (r->phase == RUN_GOING && !run_all_done(r) && r->failed_seq <= r->stored_seq) {
         ring *q = r->asks.len ? &r->asks : &r->starts;
 
         if (!q->len)
@@ -296,6 +170,7 @@ static void give_end(run *r, run_action *out)
 {
     run_give(out, RUN_END, (place){0, INDEX_NONE});
     out->state = r->state;
+    out->children = r->has_left_children;
     out->output = r->output;
     out->error = r->error;
     r->output = r->error = NULL;
@@ -318,10 +193,10 @@ static bool next_other(run *r, run_action *out)
     if (r->phase == RUN_GOING) {
         if (next_going(r, out))
             return true;
-        if (!r->made.len && all_done(r) && next_done(r, out))
+        if (!r->made.len && run_all_done(r) && run_next_done(r, out))
             return true;
     }
-    if (r->phase == RUN_CLOSING && next_closing(r, out))
+    if (r->phase == RUN_CLOSING && run_next_closing(r, out))
         return true;
     if (r->phase == RUN_ENDING && !r->made.len) {
         give_end(r, out);
@@ -348,25 +223,6 @@ bool run_next(run *r, int64_t now_ms, run_action *out)
 
 /* ---- Answers --------------------------------------------------------------------------------- */
 
-static void output_evaluated(run *r, run_answer *a)
-{
-    if (!r->output_asked)
-        return;
-    r->output_asked = false;
-    r->awaited--;
-    if (r->phase != RUN_ASKING)
-        return;
-    if (a->code) {
-        bytes *error = run_error_wrap(a->error, a->code, "output: ", NULL);
-
-        decide_end(r, RUN_FAILED, error ? error : bytes_ref(r->no_memory));
-        return;
-    }
-    r->output = a->value;
-    a->value = NULL;
-    decide_end(r, RUN_SUCCEEDED, NULL);
-}
-
 node *run_find(run *r, place at)
 {
     const each *e;
@@ -383,13 +239,17 @@ void run_evaluated(run *r, enum run_expression what, uint32_t number, uint32_t i
                    int64_t now_ms)
 {
     static const uint8_t asked[] = {
-        [RUN_WHEN] = PHASE_WHEN, [RUN_FOR_EACH] = PHASE_LISTING, [RUN_DUE] = PHASE_DUE};
+        [RUN_WHEN] = PHASE_WHEN,
+        [RUN_FOR_EACH] = PHASE_LISTING,
+        [RUN_DUE] = PHASE_DUE,
+        [RUN_SPEC] = PHASE_SPEC,
+    };
     place at = {number, index};
     node *n = run_find(r, at);
 
     r->now_ms = now_ms;
     if (what == RUN_OUTPUT) {
-        output_evaluated(r, a);
+        run_output(r, a);
     } else if (n && n->phase == asked[what]) {
         r->awaited--;
         if (r->phase != RUN_GOING)
@@ -398,8 +258,10 @@ void run_evaluated(run *r, enum run_expression what, uint32_t number, uint32_t i
             run_decided(r, number, a);
         else if (what == RUN_FOR_EACH)
             run_listed(r, number, a);
-        else
+        else if (what == RUN_DUE)
             run_due(r, at, a);
+        else
+            run_specified(r, at, a);
     }
     bytes_unref(a->value);
     bytes_unref(a->error);
@@ -422,8 +284,13 @@ void run_stored(run *r, uint64_t seq)
 
 bool run_is_waiting(const run *r)
 {
-    return r->phase == RUN_GOING && !r->awaited && !r->unstored.len && !r->made.len &&
-           !r->asks.len && !r->starts.len && !r->overdue.len && !all_done(r);
+    if (r->awaited || r->unstored.len || r->made.len || r->overdue.len)
+        return false;
+    /* Why it closes is told again after a restart: by the inbox, or by the clock. */
+    if (r->phase == RUN_CLOSING)
+        return r->children && r->state != RUN_FAILED && run_has_closed(r);
+    return r->phase == RUN_GOING && !r->begun.len && !r->asks.len && !r->starts.len &&
+           !run_all_done(r);
 }
 
 uint64_t run_last_seq(const run *r)

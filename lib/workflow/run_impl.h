@@ -8,12 +8,15 @@
  *             as a unit, or LISTING → EXPANDING → ITEMS → ENDED
  *     a task: RUNNING [→ OVERDUE → STOPPING] [→ RETRYING → BACKOFF → AGAIN → RUNNING …] → ENDED
  *     a wait: DUE → HOLDING → SLEEPING → ENDED
+ *     a child: SPEC → HOLDING → CALL → RUNNING, and on as a task
  *
- * run.c         lifecycle, the order in which actions are given, how a run ends
+ * run.c         lifecycle, the order in which actions are given
+ * run_close.c   how a run ends
  * run_step.c    the graph: what becomes ready, run_if, `when`, what a stored checkpoint sets free
  * run_unit.c    one unit: attempts, their timeouts
  * run_wait.c    a unit that waits
  * run_signal.c  which of those that wait a signal is for
+ * run_child.c   a unit that is a child execution
  * run_items.c   for_each
  * run_retry.c   whether and when the next attempt starts
  * run_record.c  checkpoints on their way to the store, and the errors in them
@@ -36,11 +39,13 @@ enum phase {
     PHASE_EXPANDING, /* how many items there are is being stored */
     PHASE_ITEMS,     /* its items run */
     PHASE_DUE,       /* when the wait ends is being evaluated */
+    PHASE_SPEC,      /* what child is to be started is being evaluated */
     PHASE_HOLDING,   /* that is being stored */
+    PHASE_CALL,      /* in a ready ring: RUN_CHILD is still to be given */
     PHASE_SLEEPING,  /* the timer stands at the end of the wait */
-    PHASE_RUNNING,   /* an attempt is out; the timer stands at its timeout */
-    PHASE_OVERDUE,   /* the timeout has passed, RUN_STOP is still to be given */
-    PHASE_STOPPING,  /* RUN_STOP was given for the timeout */
+    PHASE_RUNNING,   /* an attempt or child is out; the timer stands at its timeout */
+    PHASE_OVERDUE,   /* the timeout has passed, its stop is still to be given */
+    PHASE_STOPPING,  /* it was, for the timeout */
     PHASE_RETRYING,  /* that the attempt failed is being stored */
     PHASE_BACKOFF,   /* the timer stands at the next attempt */
     PHASE_AGAIN,     /* in a ready ring for its next attempt */
@@ -62,6 +67,7 @@ typedef struct place {
 } place;
 
 typedef struct topic topic;
+typedef struct child child;
 
 /* A unit that waits for a signal. */
 typedef struct listener {
@@ -75,14 +81,17 @@ typedef struct listener {
     char key[]; /* as of the topic, and a NUL behind it */
 } listener;
 
-/* What a unit needs only with a timeout, a retry or a wait. */
+/* What a unit needs only with a timeout, a retry, a wait or a child. */
 typedef struct timing {
     heap_node timer;
     place at;
-    uint32_t attempt;   /* current or, between attempts, the next */
-    int64_t began_ms;   /* first attempt, or the wait; 0 = not known */
-    int64_t due_ms;     /* of the wait or the next attempt, while it is not in the heap; 0 = none */
-    listener *listener; /* of a wait for a signal; NULL else */
+    uint32_t attempt; /* current or, between attempts, the next */
+    int64_t began_ms; /* first attempt, or the wait; 0 = not known */
+    int64_t due_ms;   /* of wait, next attempt or child, while it is not in the heap; 0 = none */
+    union {
+        listener *listener; /* of a wait for a signal */
+        child *child;       /* of a workflow, from its checkpoint to its end */
+    };
 } timing;
 
 typedef struct each each;
@@ -106,6 +115,7 @@ struct each {
     uint32_t in_flight;
     uint32_t ended;
     uint32_t failed_index; /* first that failed; INDEX_NONE = none */
+    bytes *error;          /* the list is wrong: what it has begun goes on, then it fails */
     bool queued;           /* the step is in a ready ring */
     node items[];
 };
@@ -145,12 +155,16 @@ struct run {
     uint64_t last_seq, stored_seq;
     ring made;     /* checkpoint: to be given */
     ring unstored; /* struct unstored: those after stored_seq */
+    ring begun;    /* place: it had begun before a restart and goes on */
     ring asks;     /* place: ready, an evaluation comes first */
     ring starts;   /* place: ready, an attempt comes first */
     ring overdue;  /* place */
     heap timers;
-    uint32_t awaited;  /* attempts and evaluations without an answer */
-    uint32_t handlers; /* steps with another run_if than all_succeeded that have not ended */
+    uint32_t awaited;       /* attempts and evaluations without an answer */
+    uint32_t children;      /* without an end, also those not started yet */
+    bool has_left_children; /* abandoned ones */
+    bytes *lent;            /* the last spec that was given */
+    uint32_t handlers;      /* steps with another run_if than all_succeeded that have not ended */
     run_counts counts;
     topic *topics;
     uint64_t *consumed; /* inbox items that the history says were */
@@ -193,6 +207,12 @@ static inline bool run_has_items(const step *s)
     return s->extra && s->extra->for_each;
 }
 
+/* Whether no more of its items start. */
+static inline bool run_stops(const each *e)
+{
+    return e->failed_index != INDEX_NONE || e->error;
+}
+
 static inline node *run_node(run *r, place at) /* at is known to be good */
 {
     node *n = &r->nodes[at.step];
@@ -200,7 +220,16 @@ static inline node *run_node(run *r, place at) /* at is known to be good */
     return at.index == INDEX_NONE ? n : &n->each->items[at.index];
 }
 
-/* Field by field: to clear the whole action, checkpoint and all, takes longer. */
+/* Nothing runs, and nothing that could still start would change how it ends. */
+static inline bool run_all_done(const run *r)
+{
+    if (r->phase != RUN_GOING || r->counts.running || r->was_stopped)
+        return false;
+    return r->failed ? !r->handlers : r->counts.ended == r->counts.steps;
+}
+
+/* Field by field: to clear the whole action, checkpoint and all, takes longer. What only one kind has is set where that
+ * is given. */
 static inline void run_give(run_action *out, enum run_action_kind kind, place at)
 {
     out->kind = (uint8_t)kind;
@@ -216,12 +245,19 @@ static inline void run_give(run_action *out, enum run_action_kind kind, place at
 
 /* run.c */
 node *run_find(run *r, place at); /* NULL if there is none */
-void run_close(run *r, enum run_state state, int32_t code, bytes *error); /* takes the error over */
-void run_no_memory(run *r);
 bool run_ask(run *r, place at, enum run_expression what, enum phase phase, run_action *out);
 
+/* run_close.c */
+bool run_next_done(run *r, run_action *out);
+void run_output(run *r, run_answer *a);
+void run_close(run *r, enum run_state state, int32_t code, bytes *error); /* takes the error over */
+void run_no_memory(run *r);
+bool run_next_closing(run *r, run_action *out);
+bool run_has_closed(const run *r); /* all that ran was told to stop */
+
 /* run_step.c. A function that takes `out` is true if it gave an action there. */
-void run_push(run *r, place at); /* into a ready ring */
+void run_ready(run *r, uint32_t number); /* all it depends on has ended: into a ready ring */
+void run_push(run *r, place at);         /* likewise, to go on */
 bool run_advance(run *r, place at, run_action *out);
 void run_decided(run *r, uint32_t number, run_answer *a);
 void run_end_step(run *r, checkpoint *c);
@@ -234,10 +270,15 @@ void run_settle(run *r, place at, enum checkpoint_kind kind);
 timing *run_timing(run *r, place at); /* made if there is none; NULL: no memory, the run closes */
 void run_drop_timing(run *r, node *n);
 bool run_begin_unit(run *r, place at, run_action *out);
+bool run_first_action(run *r, place at, run_action *out); /* of an attempt or wait */
 void run_timing_free(run *r, timing *t);
 void run_set_timer(run *r, timing *t);              /* at its due_ms */
 void run_end_unit(run *r, place at, checkpoint *c); /* takes its bytes over */
 bool run_attempt(run *r, place at, run_action *out);
+/* It ended; takes over what it uses of the result. `late`: after its timeout. */
+void run_attempt_over(run *r, place at, bool late, run_result *result, checkpoint *c);
+void run_stop(const run *r, place at, int32_t code, run_action *out);
+bool run_next_overdue(run *r, run_action *out);
 void run_resume(run *r, place at); /* the history, or what was just stored, says how far it came */
 void run_timer(run *r, timing *t);
 
@@ -246,6 +287,18 @@ void run_due(run *r, place at, run_answer *a);
 void run_sleep(run *r, place at);
 void run_sleep_over(run *r, place at); /* its time has come */
 void run_heard(run *r, place at);
+
+/* run_child.c */
+child *run_child_of(const run *r, place at); /* NULL if there is none */
+/* Into t->child; takes a reference to the spec. DATA_LOSS if it is none. */
+int32_t run_child_new(run *r, timing *t, bytes *spec, bool may_exist, int64_t started_ms,
+                      orch_error **err);
+void run_child_free(run *r, child *c); /* NULL is harmless */
+void run_specified(run *r, place at, run_answer *a);
+void run_child_resume(run *r, place at);
+bool run_call(run *r, place at, run_action *out);
+bool run_child_late(run *r, place at); /* true if it must be told to stop */
+bool run_close_child(run *r, place at, run_action *out);
 
 /* run_signal.c */
 /* From {"signal","correlation"?}. INVALID_ARGUMENT if it is not that. */

@@ -18,17 +18,16 @@ each *run_each_new(uint32_t count, const digest *d)
     return e;
 }
 
-static bool has_failed(const each *e)
-{
-    return e->failed_index != INDEX_NONE;
-}
-
 static void finish(run *r, uint32_t number)
 {
     const each *e = r->nodes[number].each;
     char prefix[32];
 
-    if (!has_failed(e)) {
+    if (e->error) {
+        run_fail_step(r, number, bytes_ref(e->error));
+        return;
+    }
+    if (e->failed_index == INDEX_NONE) {
         checkpoint c = {.step = number, .index = INDEX_NONE, .kind = CHECKPOINT_SUCCEEDED};
 
         run_end_step(r, &c);
@@ -41,7 +40,7 @@ static void finish(run *r, uint32_t number)
 
 static bool is_finished(const each *e)
 {
-    return !e->in_flight && (has_failed(e) || e->ended == e->count);
+    return !e->in_flight && (run_stops(e) || e->ended == e->count);
 }
 
 static bool has_turn(const run *r, uint32_t number)
@@ -49,7 +48,7 @@ static bool has_turn(const run *r, uint32_t number)
     const each *e = r->nodes[number].each;
     uint32_t limit = run_step(r, number)->extra->max_parallel;
 
-    return !has_failed(e) && e->next < e->count && (!limit || e->in_flight < limit);
+    return !run_stops(e) && e->next < e->count && (!limit || e->in_flight < limit);
 }
 
 /* The step is in a ready ring at most once, for its next item, and goes to the ring's end for the
@@ -70,12 +69,43 @@ static void skip_taken(each *e)
         e->next++;
 }
 
+/* Between two attempts, or, after a restart, begun and not gone on yet. */
+static bool is_between(const run *r, place at)
+{
+    const step *s = run_step(r, at.step);
+    const node *n = &r->nodes[at.step].each->items[at.index];
+
+    if (n->phase == PHASE_RETRYING || n->phase == PHASE_BACKOFF || n->phase == PHASE_AGAIN)
+        return true;
+    return n->phase == PHASE_WAITING && n->flags & NODE_BEGAN && s->kind != STEP_WAIT &&
+           !run_child_of(r, at);
+}
+
+/* No more of its items start: those that only wait for their next attempt do not get it. */
+static void drop_retries(run *r, uint32_t number)
+{
+    each *e = r->nodes[number].each;
+
+    for (uint32_t i = 0; i < e->count; i++) {
+        node *n = &e->items[i];
+
+        if (!is_between(r, (place){number, i}))
+            continue;
+        run_drop_timing(r, n);
+        n->phase = PHASE_WAITING;
+        n->flags &= (uint8_t)~NODE_BEGAN;
+        e->in_flight--;
+    }
+}
+
 /* ---- The list -------------------------------------------------------------------------------- */
 
 bool run_begin_items(run *r, uint32_t number, run_action *out)
 {
     const each *e = r->nodes[number].each;
 
+    if (e && run_stops(e))
+        drop_retries(r, number);
     if (e && is_finished(e)) { /* the history lacks only the step's own end */
         finish(r, number);
         return false;
@@ -95,17 +125,24 @@ static void go(run *r, uint32_t number)
         queue(r, number);
 }
 
-/* After a restart: the items that were waiting for their time go on doing so. */
+/* After a restart: the items that had begun go on. */
 static void resume(run *r, uint32_t number)
 {
     each *e = r->nodes[number].each;
 
+    if (run_stops(e))
+        drop_retries(r, number);
     for (uint32_t i = 0; i < e->count; i++)
-        if (e->items[i].flags & NODE_BEGAN && e->items[i].phase == PHASE_WAITING) {
-            e->in_flight++;
+        if (e->items[i].flags & NODE_BEGAN && e->items[i].phase == PHASE_WAITING)
             run_resume(r, (place){number, i});
-        }
     go(r, number);
+}
+
+/* The list cannot be had any more, or is another one. What it has begun must come to an end all the same. */
+static void lose_list(run *r, uint32_t number, bytes *error)
+{
+    r->nodes[number].each->error = error ? error : bytes_ref(r->no_memory);
+    resume(r, number);
 }
 
 static bytes *expansion(const each *e)
@@ -133,21 +170,28 @@ static void expand(run *r, uint32_t number, const run_answer *a)
     run_record(r, &c);
 }
 
-void run_listed(run *r, uint32_t number, run_answer *a)
+static void go_on(run *r, uint32_t number, const run_answer *a)
 {
     const each *e = r->nodes[number].each;
 
     if (a->code)
-        run_fail_step(r, number, run_error_wrap(a->error, a->code, "for_each: ", NULL));
-    else if (e &&
-             (a->count != e->count || memcmp(&a->items_digest, &e->digest, sizeof(digest)) != 0))
-        run_fail_step(r, number,
-                      run_error(ORCH_E_DATA_LOSS,
-                                "for_each: the list is not what it was before the restart: "
-                                "%" PRIu64 " items, were %" PRIu32 "%s",
-                                a->count, e->count, a->count == e->count ? ", others" : ""));
-    else if (e)
+        lose_list(r, number, run_error_wrap(a->error, a->code, "for_each: ", NULL));
+    else if (a->count != e->count || memcmp(&a->items_digest, &e->digest, sizeof(digest)) != 0)
+        lose_list(r, number,
+                  run_error(ORCH_E_DATA_LOSS,
+                            "for_each: the list is not what it was before the restart: "
+                            "%" PRIu64 " items, were %" PRIu32 "%s",
+                            a->count, e->count, a->count == e->count ? ", others" : ""));
+    else
         resume(r, number);
+}
+
+void run_listed(run *r, uint32_t number, run_answer *a)
+{
+    if (r->nodes[number].each)
+        go_on(r, number, a);
+    else if (a->code)
+        run_fail_step(r, number, run_error_wrap(a->error, a->code, "for_each: ", NULL));
     else if (a->count > r->options.max_items)
         run_fail_step(r, number,
                       run_error(ORCH_E_RESOURCE_EXHAUSTED,
@@ -179,31 +223,18 @@ bool run_next_item(run *r, uint32_t number, run_action *out)
     return run_begin_unit(r, at, out);
 }
 
-/* An item failed for good: those that only wait for their next attempt do not get it. */
-static void drop_retries(run *r, each *e)
-{
-    for (uint32_t i = 0; i < e->next; i++) {
-        node *n = &e->items[i];
-
-        if (n->phase != PHASE_RETRYING && n->phase != PHASE_BACKOFF && n->phase != PHASE_AGAIN)
-            continue;
-        run_drop_timing(r, n);
-        n->phase = PHASE_WAITING;
-        e->in_flight--;
-    }
-}
-
 void run_item_ended(run *r, place at)
 {
     each *e = r->nodes[at.step].each;
 
     e->in_flight--;
     e->ended++;
-    if (e->items[at.index].end != CHECKPOINT_SUCCEEDED && !has_failed(e)) {
+    if (e->items[at.index].end != CHECKPOINT_SUCCEEDED && !run_stops(e)) {
         e->failed_index = at.index;
-        drop_retries(r, e);
+        drop_retries(r, at.step);
     }
-    if (r->phase != RUN_GOING)
+    /* While the others of a restart go on one after the other, it is too early to look. */
+    if (r->phase != RUN_GOING || r->nodes[at.step].phase != PHASE_ITEMS)
         return;
     if (is_finished(e))
         finish(r, at.step);

@@ -48,9 +48,13 @@ static uint32_t next_attempt(const node *n)
 /* It goes on after the restart, whatever failed meanwhile, and the run does not end before it. */
 static void mark_begun(const row *w)
 {
-    if (!is_item(w) && !(w->node->flags & NODE_BEGAN))
-        w->run->counts.running++;
+    if (w->node->flags & NODE_BEGAN)
+        return;
     w->node->flags |= NODE_BEGAN;
+    if (is_item(w))
+        w->run->nodes[w->c->step].each->in_flight++;
+    else
+        w->run->counts.running++;
 }
 
 /* ---- Decisions ------------------------------------------------------------------------------- */
@@ -114,7 +118,7 @@ static int32_t restore_expanded(const row *w)
     return ORCH_OK;
 }
 
-static int32_t restore_times(const row *w)
+static int32_t restore_times(const row *w, uint32_t attempt)
 {
     place at = {w->c->step, w->c->index};
     timing *t = run_timing(w->run, at);
@@ -124,7 +128,7 @@ static int32_t restore_times(const row *w)
     if (!t->began_ms)
         t->began_ms = w->c->started_ms;
     t->due_ms = w->c->due_ms;
-    t->attempt = w->c->attempt + 1;
+    t->attempt = attempt;
     mark_begun(w);
     return ORCH_OK;
 }
@@ -149,7 +153,7 @@ static int32_t restore_waiting(const row *w)
         return contradicts(w, "a wait where none is due");
     if (w->c->due_ms < 0 || (!w->c->due_ms && !w->c->output))
         return contradicts(w, "it has no due time");
-    code = restore_times(w);
+    code = restore_times(w, 1);
     return code || !w->c->output ? code : restore_listener(w);
 }
 
@@ -163,10 +167,61 @@ static int32_t restore_retrying(const row *w)
         return contradicts(w, "its attempt is out of order");
     if (w->c->due_ms <= 0)
         return contradicts(w, "it has no due time");
-    return restore_times(w);
+    if (w->step->kind == STEP_WORKFLOW) {
+        place at = {w->c->step, w->c->index};
+
+        if (!run_child_of(w->run, at) || w->c->attempt != next_attempt(w->node))
+            return contradicts(w, "a retry of a child that was not started");
+        run_child_free(w->run, w->node->timing->child);
+        w->node->timing->child = NULL;
+    }
+    return restore_times(w, w->c->attempt + 1);
+}
+
+static int32_t restore_child(const row *w)
+{
+    bool has_timeout = w->step->extra && w->step->extra->timeout_ms;
+    int32_t code;
+
+    if (w->step->kind != STEP_WORKFLOW || !is_unit(w) || !is_decided(w) ||
+        (w->node->timing && w->node->timing->child))
+        return contradicts(w, "a child where none is due");
+    if (w->c->attempt != next_attempt(w->node))
+        return contradicts(w, "its attempt is out of order");
+    if (has_timeout ? w->c->due_ms <= 0 : w->c->due_ms != 0)
+        return contradicts(w, "its due time is not that of the step's timeout");
+    if (!w->c->output)
+        return contradicts(w, "it does not say what child");
+    code = restore_times(w, w->c->attempt);
+    return code ? code
+                : run_child_new(w->run, w->node->timing, w->c->output, true, w->c->started_ms,
+                                w->err);
 }
 
 /* ---- Ends ------------------------------------------------------------------------------------ */
+
+/* What did not succeed may have ended between two attempts. */
+static bool is_in_order(const row *w)
+{
+    uint32_t next = next_attempt(w->node);
+
+    if (!w->c->attempt || w->step->kind == STEP_WAIT)
+        return true;
+    return w->c->attempt >= (w->c->kind == CHECKPOINT_SUCCEEDED ? next : next - 1);
+}
+
+/* Waits and children are never left behind. */
+static bool has_items_out(const row *w, const each *e)
+{
+    for (uint32_t i = 0; e && i < e->count; i++) {
+        const node *n = &e->items[i];
+
+        if (n->timing &&
+            (w->step->kind == STEP_WAIT || (w->step->kind == STEP_WORKFLOW && n->timing->child)))
+            return true;
+    }
+    return false;
+}
 
 static int32_t check_end(const row *w)
 {
@@ -176,14 +231,14 @@ static int32_t check_end(const row *w)
         return is_item(w) || !w->step->extra || !w->step->extra->when || is_decided(w)
                    ? contradicts(w, "it has no `when` that could be false")
                    : ORCH_OK;
-    if (w->c->kind == CHECKPOINT_FAILED && !is_item(w))
+    if (!is_item(w) && has_items_out(w, e))
+        return contradicts(w, "it ended before its items");
+    if (w->c->kind == CHECKPOINT_FAILED && !is_item(w) && (e || !w->node->timing))
         return ORCH_OK; /* `when` or for_each may have failed before anything else was stored */
     if (!is_decided(w))
         return contradicts(w, "it ended before `when` was decided");
     if (is_unit(w))
-        return w->c->attempt && w->c->attempt < next_attempt(w->node) && w->step->kind != STEP_WAIT
-                   ? contradicts(w, "its attempt is out of order")
-                   : ORCH_OK;
+        return is_in_order(w) ? ORCH_OK : contradicts(w, "its attempt is out of order");
     if (w->c->kind != CHECKPOINT_SUCCEEDED || !e || e->ended != e->count ||
         e->failed_index != INDEX_NONE)
         return contradicts(w, "it ended before its items");
@@ -194,6 +249,7 @@ static void end_item(const row *w)
 {
     each *e = w->run->nodes[w->c->step].each;
 
+    e->in_flight -= (w->node->flags & NODE_BEGAN) != 0;
     e->ended++;
     if (w->c->kind != CHECKPOINT_SUCCEEDED && e->failed_index == INDEX_NONE)
         e->failed_index = w->c->index;
@@ -227,6 +283,8 @@ static int32_t restore_end(const row *w)
     w->node->end = w->c->kind;
     w->node->value = bytes_ref(w->c->kind == CHECKPOINT_SUCCEEDED ? w->c->output : w->c->error);
     w->run->was_stopped |= w->c->kind == CHECKPOINT_CANCELLED;
+    w->run->has_left_children |= w->c->kind == CHECKPOINT_CANCELLED &&
+                                 w->step->kind == STEP_WORKFLOW;
     if (is_item(w))
         end_item(w);
     else
@@ -243,6 +301,7 @@ static int32_t restore_row(const row *w)
     case CHECKPOINT_EXPANDED: return restore_expanded(w);
     case CHECKPOINT_WAITING: return restore_waiting(w);
     case CHECKPOINT_RETRYING: return restore_retrying(w);
+    case CHECKPOINT_CHILD: return restore_child(w);
     case CHECKPOINT_SUCCEEDED:
     case CHECKPOINT_FAILED:
     case CHECKPOINT_SKIPPED:

@@ -15,21 +15,37 @@ static bool asks_first(run *r, place at)
     const step *s = run_step(r, at.step);
     const node *n = run_node(r, at);
 
-    if (s->kind == STEP_WAIT)
-        return true;
+    if (s->kind != STEP_TASK)
+        return n->phase != PHASE_CALL;
     if (!s->extra || n->phase == PHASE_ITEMS || n->phase == PHASE_AGAIN)
         return false;
     return s->extra->for_each || (s->extra->when && !(n->flags & NODE_DECIDED));
 }
 
-void run_push(run *r, place at)
+static inline void push(run *r, ring *q, place at)
 {
-    place *slot = ring_push(asks_first(r, at) ? &r->asks : &r->starts, sizeof at);
+    place *slot = ring_push(q, sizeof at);
 
     if (slot)
         *slot = at;
     else
         run_no_memory(r);
+}
+
+void run_push(run *r, place at)
+{
+    push(r, asks_first(r, at) ? &r->asks : &r->starts, at);
+}
+
+void run_ready(run *r, uint32_t number)
+{
+    node *n = &r->nodes[number];
+
+    n->phase = PHASE_READY;
+    if (n->flags & NODE_BEGAN)
+        push(r, &r->begun, whole(number));
+    else
+        run_push(r, whole(number));
 }
 
 /* ---- May it start? --------------------------------------------------------------------------- */
@@ -44,10 +60,10 @@ static bool is_satisfied(const step *s, const node *n)
     }
 }
 
-/* After a failure only handlers start; what had begun goes on. */
-static bool is_held_back(const run *r, const step *s, const node *n)
+/* After a failure only handlers start. */
+static bool is_held_back(const run *r, const step *s)
 {
-    return r->failed && s->run_if == RUN_IF_ALL_SUCCEEDED && !(n->flags & NODE_BEGAN);
+    return r->failed && s->run_if == RUN_IF_ALL_SUCCEEDED;
 }
 
 /* Skipped without a checkpoint: it follows from what is stored. */
@@ -76,13 +92,14 @@ static bool decide(run *r, uint32_t number, run_action *out)
     const step *s = run_step(r, number);
     node *n = &r->nodes[number];
 
-    if (!(n->flags & NODE_BEGAN))
-        r->counts.running++;
+    if (n->flags & NODE_BEGAN) /* it goes on, however a step without checkpoint ended this time */
+        return begin(r, number, out);
+    r->counts.running++;
     if (!is_satisfied(s, n)) {
         skip(r, number, n->flags & NODE_DEPENDENCY_NOT_DONE);
         return false;
     }
-    if (is_held_back(r, s, n)) {
+    if (is_held_back(r, s)) {
         skip(r, number, true);
         return false;
     }
@@ -93,7 +110,7 @@ static bool decide(run *r, uint32_t number, run_action *out)
 
 static bool begin_decided(run *r, uint32_t number, run_action *out)
 {
-    if (is_held_back(r, run_step(r, number), &r->nodes[number])) {
+    if (is_held_back(r, run_step(r, number))) {
         skip(r, number, true);
         return false;
     }
@@ -106,7 +123,8 @@ bool run_advance(run *r, place at, run_action *out)
     case PHASE_READY: return decide(r, at.step, out);
     case PHASE_DECIDED: return begin_decided(r, at.step, out);
     case PHASE_ITEMS: return run_next_item(r, at.step, out);
-    case PHASE_AGAIN: return run_attempt(r, at, out);
+    case PHASE_AGAIN: return run_first_action(r, at, out);
+    case PHASE_CALL: return run_call(r, at, out);
     default: return false; /* dropped since it was queued */
     }
 }
@@ -203,10 +221,8 @@ void run_release(run *r, uint32_t number)
         node *n = &r->nodes[dependents[i]];
 
         n->flags |= mark;
-        if (--n->waits_for == 0 && n->phase == PHASE_WAITING) {
-            n->phase = PHASE_READY;
-            run_push(r, whole(dependents[i]));
-        }
+        if (--n->waits_for == 0 && n->phase == PHASE_WAITING)
+            run_ready(r, dependents[i]);
     }
 }
 
@@ -224,7 +240,8 @@ void run_settle(run *r, place at, enum checkpoint_kind kind)
         break;
     case CHECKPOINT_EXPANDED: run_expanded(r, at.step); break;
     case CHECKPOINT_WAITING:
-    case CHECKPOINT_RETRYING: run_resume(r, at); break;
+    case CHECKPOINT_RETRYING:
+    case CHECKPOINT_CHILD: run_resume(r, at); break;
     default:
         if (at.index == INDEX_NONE)
             run_release(r, at.step);

@@ -20,15 +20,18 @@ timing *run_timing(run *r, place at)
 
 void run_timing_free(run *r, timing *t)
 {
-    if (!t)
-        return;
     heap_remove(&r->timers, &t->timer);
-    run_listener_free(r, t->listener);
+    if (run_step(r, t->at.step)->kind == STEP_WAIT)
+        run_listener_free(r, t->listener);
+    else
+        run_child_free(r, t->child);
     mem_free(t);
 }
 
 void run_drop_timing(run *r, node *n)
 {
+    if (!n->timing)
+        return;
     run_timing_free(r, n->timing);
     n->timing = NULL;
 }
@@ -86,8 +89,11 @@ bool run_attempt(run *r, place at, run_action *out)
     n->phase = PHASE_RUNNING;
     r->awaited++;
     run_give(out, RUN_ATTEMPT, at);
+    out->role = ROLE_STEP;
     out->attempt = n->timing ? n->timing->attempt : 1;
     out->deadline_ms = deadline_ms;
+    out->heartbeat_ms = 0;
+    out->details = NULL;
     return true;
 }
 
@@ -150,10 +156,35 @@ static void attempt_failed(run *r, place at, bool late, run_result *result, chec
 static node *find_attempt(run *r, place at, uint32_t attempt)
 {
     node *n = r->phase != RUN_OVER ? run_find(r, at) : NULL;
+    const timing *t;
 
-    if (!n || !is_out(n) || attempt != (n->timing ? n->timing->attempt : 1))
+    if (!n || !is_out(n))
+        return NULL;
+    t = n->timing;
+    if (t ? t->attempt != attempt || run_step(r, at.step)->kind != STEP_TASK : attempt != 1)
         return NULL;
     return n;
+}
+
+static inline void attempt_over(run *r, place at, bool late, run_result *result, checkpoint *c)
+{
+    const node *n = run_node(r, at);
+
+    if (n->timing)
+        heap_remove(&r->timers, &n->timing->timer);
+    if (result->code) {
+        attempt_failed(r, at, late, result, c);
+        return;
+    }
+    c->kind = CHECKPOINT_SUCCEEDED;
+    c->output = result->output;
+    result->output = NULL;
+    run_end_unit(r, at, c);
+}
+
+void run_attempt_over(run *r, place at, bool late, run_result *result, checkpoint *c)
+{
+    attempt_over(r, at, late, result, c);
 }
 
 void run_attempt_ended(run *r, enum run_role role, uint32_t number, uint32_t index,
@@ -161,78 +192,112 @@ void run_attempt_ended(run *r, enum run_role role, uint32_t number, uint32_t ind
 {
     (void)role;
     place at = {number, index};
-    node *n = find_attempt(r, at, attempt);
+    const node *n = find_attempt(r, at, attempt);
 
     r->now_ms = now_ms;
     if (n) {
-        checkpoint c = {.step = number,
-                        .index = index,
-                        .attempt = attempt,
-                        .kind = CHECKPOINT_SUCCEEDED,
-                        .started_ms = result->started_ms};
-        bool late = n->phase != PHASE_RUNNING;
+        checkpoint c = {
+            .step = number, .index = index, .attempt = attempt, .started_ms = result->started_ms};
 
         r->awaited--;
-        if (n->timing)
-            heap_remove(&r->timers, &n->timing->timer);
-        if (result->code) {
-            attempt_failed(r, at, late, result, &c);
-        } else {
-            c.output = result->output;
-            result->output = NULL;
-            run_end_unit(r, at, &c);
-        }
+        attempt_over(r, at, n->phase != PHASE_RUNNING, result, &c);
     }
     bytes_unref(result->output);
     bytes_unref(result->error);
     result->output = result->error = NULL;
 }
 
+void run_stop(const run *r, place at, int32_t code, run_action *out)
+{
+    const step *s = run_step(r, at.step);
+    const node *n = at.index == INDEX_NONE ? &r->nodes[at.step]
+                                           : &r->nodes[at.step].each->items[at.index];
+
+    run_give(out, s->kind == STEP_WORKFLOW ? RUN_STOP_CHILD : RUN_STOP, at);
+    out->role = ROLE_STEP;
+    out->attempt = n->timing ? n->timing->attempt : 1;
+    out->code = code;
+}
+
+bool run_next_overdue(run *r, run_action *out)
+{
+    while (r->overdue.len) {
+        place at = *(place *)ring_pop(&r->overdue, sizeof at);
+        node *n = run_node(r, at);
+
+        if (n->phase != PHASE_OVERDUE) /* it ended meanwhile */
+            continue;
+        n->phase = PHASE_STOPPING;
+        run_stop(r, at, ORCH_E_DEADLINE_EXCEEDED, out);
+        return true;
+    }
+    return false;
+}
+
 /* ---- What it begins with, and timers --------------------------------------------------------- */
+
+bool run_first_action(run *r, place at, run_action *out)
+{
+    switch (run_step(r, at.step)->kind) {
+    case STEP_WAIT: return run_ask(r, at, RUN_DUE, PHASE_DUE, out);
+    case STEP_WORKFLOW: return run_ask(r, at, RUN_SPEC, PHASE_SPEC, out);
+    default: return run_attempt(r, at, out);
+    }
+}
 
 bool run_begin_unit(run *r, place at, run_action *out)
 {
-    if (run_node(r, at)->timing) {
-        run_resume(r, at);
-        return false;
-    }
-    if (run_step(r, at.step)->kind == STEP_WAIT)
-        return run_ask(r, at, RUN_DUE, PHASE_DUE, out);
-    return run_attempt(r, at, out);
+    if (!run_node(r, at)->timing)
+        return run_first_action(r, at, out);
+    run_resume(r, at);
+    return false;
 }
 
 void run_resume(run *r, place at)
 {
+    const step *s = run_step(r, at.step);
     node *n = run_node(r, at);
 
     /* An item that waited for its retry may have been dropped. */
     if (!n->timing || n->phase == PHASE_ENDED)
         return;
-    if (run_step(r, at.step)->kind == STEP_WAIT) {
+    if (s->kind == STEP_WAIT) {
         run_sleep(r, at);
-        return;
+    } else if (s->kind == STEP_WORKFLOW && n->timing->child) {
+        run_child_resume(r, at);
+    } else {
+        n->phase = PHASE_BACKOFF;
+        run_set_timer(r, n->timing);
     }
-    n->phase = PHASE_BACKOFF;
-    run_set_timer(r, n->timing);
+}
+
+static void set_overdue(run *r, place at)
+{
+    place *slot = ring_push(&r->overdue, sizeof *slot);
+
+    if (slot) {
+        *slot = at;
+        run_node(r, at)->phase = PHASE_OVERDUE;
+    } else {
+        run_no_memory(r);
+    }
 }
 
 void run_timer(run *r, timing *t)
 {
     node *n = run_node(r, t->at);
 
-    if (n->phase == PHASE_RUNNING) {
-        place *slot = ring_push(&r->overdue, sizeof *slot);
-
-        if (slot) {
-            *slot = t->at;
-            n->phase = PHASE_OVERDUE;
-        } else {
-            run_no_memory(r);
-        }
-    } else if (n->phase == PHASE_BACKOFF) {
+    switch (n->phase) {
+    case PHASE_CALL:
+        if (run_child_late(r, t->at))
+            set_overdue(r, t->at);
+        break;
+    case PHASE_RUNNING: set_overdue(r, t->at); break;
+    case PHASE_BACKOFF:
         n->phase = PHASE_AGAIN;
         run_push(r, t->at);
-    } else if (n->phase == PHASE_SLEEPING) {
-        run_sleep_over(r, t->at);
+        break;
+    case PHASE_SLEEPING: run_sleep_over(r, t->at); break;
+    default: break;
     }
 }

@@ -62,6 +62,7 @@ void rig_close(rig *w)
         bytes_unref(w->inbox[i].payload);
     }
     free(w->inbox);
+    free(w->children);
     bytes_unref(w->output);
     bytes_unref(w->error);
     definition_unref(w->definition);
@@ -72,6 +73,13 @@ static void tell(rig *w, uint32_t i)
 {
     const told *t = &w->inbox[i];
 
+    if (!t->name) {
+        run_result result = {.code = t->code};
+
+        *(t->code ? &result.error : &result.output) = bytes_ref(t->payload);
+        run_child_ended(w->run, i + 1, t->step, t->index, t->attempt, &result, w->now_ms);
+        return;
+    }
     run_signal(w->run, i + 1, t->name, bytes_ref(t->correlation), bytes_ref(t->payload), w->now_ms);
 }
 
@@ -150,7 +158,7 @@ static void check_may_begin(const rig *w, const run_action *a)
     if (is_small(w)) {
         assert_null(end_of(w, a->step, a->index));
         assert_null(end_of(w, a->step, INDEX_NONE));
-        if (a->kind == RUN_ATTEMPT)
+        if (a->kind != RUN_EVALUATE)
             check_attempt(w, a);
         for (uint32_t i = 0; i < s->dependency_count; i++) {
             uint32_t d = w->definition->edges[s->dependencies + i];
@@ -169,7 +177,23 @@ static void check_may_begin(const rig *w, const run_action *a)
         assert_false(w->out[i].step == a->step && w->out[i].index == a->index);
 }
 
-/* Each is consumed once, by the end of a wait that it was for. */
+static outstanding remove_outstanding(rig *w, outstanding *o)
+{
+    outstanding copy = *o;
+    uint32_t place = (uint32_t)(o - w->out);
+
+    memmove(o, o + 1, (w->out_count - place - 1) * sizeof *o);
+    w->out_count--;
+    return copy;
+}
+
+static void drop_outstanding(rig *w, outstanding *o)
+{
+    if (o)
+        remove_outstanding(w, o);
+}
+
+/* Each is consumed once, by the end of a wait or child that it was for. */
 static void consume(rig *w, const checkpoint *c)
 {
     told *t = &w->inbox[c->inbox - 1];
@@ -177,8 +201,16 @@ static void consume(rig *w, const checkpoint *c)
     assert_true(c->inbox <= w->told_count);
     assert_int_equal(t->consumed_by, 0);
     t->consumed_by = c->seq;
-    assert_int_equal(c->kind, CHECKPOINT_SUCCEEDED);
-    assert_ptr_equal(c->output, t->payload);
+    if (t->name || !t->code) {
+        assert_int_equal(c->kind, CHECKPOINT_SUCCEEDED);
+        assert_ptr_equal(c->output, t->payload);
+    }
+    if (!t->name) {
+        assert_int_equal(c->step, t->step);
+        assert_int_equal(c->index, t->index);
+        assert_int_equal(c->attempt, t->attempt);
+        assert_true(checkpoint_is_end(c) || c->kind == CHECKPOINT_RETRYING);
+    }
 }
 
 static void take_checkpoint(rig *w, const run_action *a)
@@ -202,16 +234,16 @@ static void take_checkpoint(rig *w, const run_action *a)
     w->history[w->made++] = *c;
     if (c->inbox)
         consume(w, c);
+    else if (c->kind == CHECKPOINT_CANCELLED) /* a child may be let go */
+        drop_outstanding(w, rig_find_number(w, RUN_CHILD, c->step, c->index));
 }
 
-static void add_outstanding(rig *w, const run_action *a)
+static void push_outstanding(rig *w, const run_action *a)
 {
-    check_may_begin(w, a);
     if (w->out_count == w->out_max) {
         w->out_max = w->out_max ? w->out_max * 2 : 16;
         w->out = realloc(w->out, w->out_max * sizeof *w->out);
     }
-    w->starts += a->kind == RUN_ATTEMPT;
     w->out[w->out_count++] = (outstanding){.kind = a->kind,
                                            .what = a->what,
                                            .step = a->step,
@@ -219,6 +251,65 @@ static void add_outstanding(rig *w, const run_action *a)
                                            .attempt = a->attempt,
                                            .given_ms = w->now_ms,
                                            .deadline_ms = a->deadline_ms};
+}
+
+static void add_outstanding(rig *w, const run_action *a)
+{
+    check_may_begin(w, a);
+    w->starts += a->kind == RUN_ATTEMPT;
+    push_outstanding(w, a);
+}
+
+/* What starts a child says so in the history first. */
+static void take_child(rig *w, const run_action *a)
+{
+    const checkpoint *said = NULL;
+
+    for (uint32_t i = w->made; i-- > 0 && !said;) {
+        const checkpoint *c = &w->history[i];
+
+        if (c->kind == CHECKPOINT_CHILD && c->step == a->step && c->index == a->index)
+            said = c;
+    }
+    assert_non_null(said);
+    assert_true(said->seq <= w->stored);
+    assert_int_equal(said->attempt, a->attempt);
+    assert_ptr_equal(said->output, a->spec);
+    add_outstanding(w, a);
+    if (rig_child_of(w, a->step, a->index))
+        return;
+    if (w->child_count == w->child_max) {
+        w->child_max = w->child_max ? w->child_max * 2 : 16;
+        w->children = realloc(w->children, w->child_max * sizeof *w->children);
+    }
+    w->children[w->child_count++] = (rig_child){
+        .step = a->step, .index = a->index, .attempt = a->attempt};
+}
+
+/* After a restart it may be one that was started before that, or never. */
+static void take_stop_child(rig *w, const run_action *a)
+{
+    outstanding *o = rig_find_number(w, RUN_CHILD, a->step, a->index);
+
+    if (!o) {
+        run_action started = *a;
+
+        started.kind = RUN_CHILD;
+        push_outstanding(w, &started);
+        o = &w->out[w->out_count - 1];
+    }
+    assert_int_equal(o->attempt, a->attempt);
+    assert_int_equal(o->stopped, 0);
+    assert_true(a->code == ORCH_E_CANCELLED || a->code == ORCH_E_DEADLINE_EXCEEDED);
+    o->stopped = a->code;
+}
+
+static bool has_children_left(const rig *w)
+{
+    for (uint32_t i = 0; i < w->child_count; i++)
+        if (!w->children[i].has_ended)
+            return true;
+    return false;
 }
 
 static void take_stop(rig *w, const run_action *a)
@@ -242,8 +333,11 @@ bool rig_step(rig *w)
     switch (a.kind) {
     case RUN_CHECKPOINT: take_checkpoint(w, &a); break;
     case RUN_STOP: take_stop(w, &a); break;
+    case RUN_CHILD: take_child(w, &a); break;
+    case RUN_STOP_CHILD: take_stop_child(w, &a); break;
     case RUN_END:
         assert_int_equal(w->out_count, 0);
+        assert_true(a.children || !has_children_left(w));
         w->ended = true;
         w->state = a.state;
         w->output = a.output;
@@ -312,32 +406,28 @@ outstanding *rig_find(rig *w, uint8_t kind, const char *step, uint32_t index)
     return rig_find_number(w, kind, rig_number(w, step), index);
 }
 
-static outstanding remove_outstanding(rig *w, outstanding *o)
-{
-    outstanding copy = *o;
-    uint32_t place = (uint32_t)(o - w->out);
-
-    memmove(o, o + 1, (w->out_count - place - 1) * sizeof *o);
-    w->out_count--;
-    return copy;
-}
-
 static bytes *text_bytes(const char *text)
 {
     return text ? bytes_new(text, strlen(text))
                 : NULL; /* NULL too where a test takes memory away */
 }
 
-void rig_end_with(rig *w, outstanding *o, int32_t code, const char *output, bool no_retry)
+static bytes *error_bytes(int32_t code)
 {
-    outstanding was = remove_outstanding(w, o);
     char error[128];
-    run_result result = {.code = code, .no_retry = no_retry, .started_ms = was.given_ms};
 
     snprintf(error, sizeof error, "{\"code\":\"%s\",\"message\":\"as told\"}",
              orch_code_name(code));
+    return text_bytes(error);
+}
+
+void rig_end_with(rig *w, outstanding *o, int32_t code, const char *output, bool no_retry)
+{
+    outstanding was = remove_outstanding(w, o);
+    run_result result = {.code = code, .no_retry = no_retry, .started_ms = was.given_ms};
+
     if (code)
-        result.error = text_bytes(error);
+        result.error = error_bytes(code);
     else
         result.output = text_bytes(output);
     run_attempt_ended(w->run, ROLE_STEP, was.step, was.index, was.attempt, &result, w->now_ms);
@@ -362,17 +452,66 @@ void rig_answer(rig *w, outstanding *o, run_answer answer)
     run_evaluated(w->run, was.what, was.step, was.index, &answer, w->now_ms);
 }
 
-uint64_t rig_signal(rig *w, const char *name, const char *correlation, const char *payload)
+static told *add_told(rig *w)
 {
     if (w->told_count == w->told_max) {
         w->told_max = w->told_max ? w->told_max * 2 : 16;
         w->inbox = realloc(w->inbox, w->told_max * sizeof *w->inbox);
     }
-    w->inbox[w->told_count++] = (told){.name = strdup(name),
-                                       .correlation = text_bytes(correlation),
-                                       .payload = text_bytes(payload)};
+    w->inbox[w->told_count] = (told){0};
+    return &w->inbox[w->told_count++];
+}
+
+uint64_t rig_signal(rig *w, const char *name, const char *correlation, const char *payload)
+{
+    told *t = add_told(w);
+
+    t->name = strdup(name);
+    t->correlation = text_bytes(correlation);
+    t->payload = text_bytes(payload);
     tell(w, w->told_count - 1);
     return w->told_count;
+}
+
+rig_child *rig_child_of(rig *w, uint32_t step, uint32_t index)
+{
+    for (uint32_t i = w->child_count; i-- > 0;)
+        if (w->children[i].step == step && w->children[i].index == index &&
+            !w->children[i].has_ended)
+            return &w->children[i];
+    return NULL;
+}
+
+void rig_end_child_number(rig *w, uint32_t step, uint32_t index, int32_t code, const char *output)
+{
+    rig_child *c = rig_child_of(w, step, index);
+    told *t = add_told(w);
+
+    assert_non_null(c);
+    c->has_ended = true;
+    t->step = step;
+    t->index = index;
+    t->attempt = c->attempt;
+    t->code = code;
+    t->payload = code ? error_bytes(code) : text_bytes(output);
+    drop_outstanding(w, rig_find_number(w, RUN_CHILD, step, index));
+    tell(w, w->told_count - 1);
+}
+
+void rig_end_child(rig *w, const char *step, uint32_t index, int32_t code, const char *output)
+{
+    rig_end_child_number(w, rig_number(w, step), index, code, output);
+}
+
+void rig_refuse_child(rig *w, outstanding *o, int32_t code, bool no_retry)
+{
+    outstanding was = remove_outstanding(w, o);
+    rig_child *c = rig_child_of(w, was.step, was.index);
+    run_result result = {.code = code, .no_retry = no_retry, .error = error_bytes(code)};
+
+    if (c)
+        *c = w->children[--w->child_count];
+    run_child_refused(w->run, was.step, was.index, was.attempt, &result, w->now_ms);
 }
 
 void rig_ok(rig *w, const char *step)
@@ -408,18 +547,22 @@ const char *rig_doing(rig *w)
         const outstanding *o = &w->out[i];
 
         len += (size_t)snprintf(text + len, sizeof text - len, "%s%s", i ? "," : "",
-                                o->kind == RUN_EVALUATE ? "?" : "");
+                                o->kind == RUN_EVALUATE ? "?"
+                                : o->kind == RUN_CHILD  ? "+"
+                                                        : "");
         if (o->kind == RUN_EVALUATE && o->what == RUN_OUTPUT)
             len += (size_t)snprintf(text + len, sizeof text - len, "output");
         else
             len += add_place(w, text + len, sizeof text - len, o->step, o->index);
+        if (o->stopped)
+            len += (size_t)snprintf(text + len, sizeof text - len, "!");
     }
     return text;
 }
 
 const char *rig_history(rig *w)
 {
-    static const char kinds[] = " DEWRSFKC";
+    static const char kinds[] = " DEWRSFKCP";
     static char text[8192];
     size_t len = 0;
 

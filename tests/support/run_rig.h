@@ -8,16 +8,23 @@
 
 #define ANY UINT32_MAX /* as attempt: whichever is out */
 
-typedef struct outstanding { /* an attempt or evaluation that was not answered */
-    uint8_t kind;            /* RUN_ATTEMPT or RUN_EVALUATE */
+typedef struct outstanding { /* an attempt, evaluation or child that was not answered */
+    uint8_t kind;            /* RUN_ATTEMPT, RUN_EVALUATE, RUN_CHILD */
     uint8_t what;
     uint32_t step, index, attempt;
     int64_t given_ms, deadline_ms;
     int32_t stopped; /* code of its RUN_STOP */
 } outstanding;
 
-typedef struct told { /* an item of the inbox */
-    char *name;       /* of a signal */
+typedef struct rig_child { /* one that exists: it lives on over restarts of its parent */
+    uint32_t step, index, attempt;
+    bool has_ended;
+} rig_child;
+
+typedef struct told {              /* an item of the inbox */
+    char *name;                    /* of a signal; NULL: a child ended */
+    uint32_t step, index, attempt; /* of a child, as is the code */
+    int32_t code;
     bytes *correlation, *payload;
     uint64_t consumed_by; /* seq of the checkpoint that did; 0 = none */
 } told;
@@ -35,6 +42,8 @@ typedef struct rig {
     uint32_t starts; /* attempts given in all */
     told *inbox;     /* item n has seq n + 1 */
     uint32_t told_count, told_max;
+    rig_child *children;
+    uint32_t child_count, child_max;
     bool ended;
     uint8_t state; /* of RUN_END */
     bytes *output, *error;
@@ -61,6 +70,12 @@ outstanding *rig_find_number(rig *w, uint8_t kind, uint32_t step, uint32_t index
 void rig_end(rig *w, const char *step, uint32_t index, int32_t code);
 void rig_end_with(rig *w, outstanding *o, int32_t code, const char *output, bool no_retry);
 void rig_answer(rig *w, outstanding *o, run_answer answer);
+/* The child ends, whether the run has asked for it in this life or not: its end goes into the inbox. No pump. */
+void rig_end_child(rig *w, const char *step, uint32_t index, int32_t code, const char *output);
+void rig_end_child_number(rig *w, uint32_t step, uint32_t index, int32_t code, const char *output);
+/* It is not there, or could not be started (it must be out). No pump. */
+void rig_refuse_child(rig *w, outstanding *o, int32_t code, bool no_retry);
+rig_child *rig_child_of(rig *w, uint32_t step, uint32_t index); /* that has not ended; NULL */
 /* Answer, store, pump. */
 void rig_ok(rig *w, const char *step);
 void rig_fail(rig *w, const char *step);
@@ -71,9 +86,10 @@ void rig_tell_all(rig *w);
 uint64_t rig_signal(rig *w, const char *name, const char *correlation, const char *payload);
 
 uint32_t rig_number(const rig *w, const char *step);
-/* What is out, oldest first, with commas: attempts as "a" or "a[3]", evaluations as "?a". */
+/* What is out, oldest first, with commas: attempts as "a" or "a[3]", evaluations as "?a", children
+ * as "+a"; those that were told to stop with a "!" behind. */
 const char *rig_doing(rig *w);
-/* The history, "S a, F b, R c[2]#3": kind (DEWRSFC, K is skipped), place, attempt above 1. */
+/* The history, "S a, F b, R c[2]#3": kind (DEWRSFC, K is skipped, P a child), place, attempt above 1. */
 const char *rig_history(rig *w);
 
 #endif

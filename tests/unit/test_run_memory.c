@@ -103,9 +103,50 @@ static void check_signals(rig *w, bool was_refused)
     assert_int_equal(run_get_counts(w->run).failed, 1);
 }
 
+/* ---- Children -------------------------------------------------------------------------------- */
+
+static const char children[] =
+    "{'id':'w','version':'1.0.0','steps':["
+    "{'id':'a','executor':'workflow','with':{'workflow':'x'},'for_each':'${input.l}',"
+    "'max_parallel':2,'timeout':'1s','retry':{'max_attempts':2}},"
+    "{'id':'b','executor':'workflow','with':{'workflow':'x'},'depends_on':['a']}]}";
+
+/* Of a's three children the first is late, another cannot be started at first; b's fails. */
+static void move_children(rig *w)
+{
+    static const char spec[] = "{\"inputs\":{\"n\":1},\"version\":\"^1\",\"workflow\":\"x\"}";
+    outstanding *o = &w->out[0];
+
+    if (!w->out_count)
+        rig_sleep(w);
+    else if (o->kind == RUN_EVALUATE)
+        rig_answer(
+            w, o,
+            (run_answer){.count = 3,
+                         .value = o->what == RUN_SPEC ? bytes_new(spec, strlen(spec)) : NULL});
+    else if (o->step == 1 || o->stopped)
+        rig_end_child_number(w, o->step, o->index, ORCH_E_ABORTED, NULL);
+    else if (o->index == 0 && o->attempt == 1)
+        rig_sleep(w);
+    else if (o->index == 1 && o->attempt == 1)
+        rig_refuse_child(w, o, ORCH_E_UNAVAILABLE, false);
+    else
+        rig_end_child_number(w, o->step, o->index, 0, "{}");
+}
+
+static void check_children(rig *w, bool was_refused)
+{
+    assert_int_equal(w->state, RUN_FAILED);
+    if (was_refused)
+        return;
+    assert_non_null(strstr(w->error->data, "\"code\":\"ABORTED\""));
+    assert_non_null(strstr(w->error->data, "\"step\":\"b\""));
+}
+
 static const scenario scenarios[] = {
     {json, move_steps, check_steps, 32},
     {signals, move_signals, check_signals, 8},
+    {children, move_children, check_children, 16},
 };
 
 /* ---- Each allocation fails ------------------------------------------------------------------- */

@@ -139,7 +139,8 @@ static bool has_failure(const game *g)
     return false;
 }
 
-static bool has_begun(const game *g, uint32_t step)
+/* What the history shows to have begun goes on, however steps without checkpoint end this time. */
+static bool shows_begun(const game *g, uint32_t step)
 {
     for (uint32_t i = 0; i < g->w.made; i++) {
         const checkpoint *c = &g->w.history[i];
@@ -147,7 +148,12 @@ static bool has_begun(const game *g, uint32_t step)
         if (c->step == step && c->kind > CHECKPOINT_DECIDED)
             return true;
     }
-    return g->begun[step];
+    return false;
+}
+
+static bool has_begun(const game *g, uint32_t step)
+{
+    return g->begun[step] || shows_begun(g, step);
 }
 
 static enum fate_of_step naive(const game *g, uint32_t step);
@@ -191,6 +197,8 @@ static enum fate_of_step naive(const game *g, uint32_t step)
     }
     if (g->volatile_end[step])
         return kinds[g->volatile_kind[step]];
+    if (shows_begun(g, step))
+        return UNKNOWN;
     if (!satisfied(g, s, &known, &not_done) && known)
         return not_done ? SKIPPED_BY_FAILURE : SKIPPED;
     if (known && s->run_if == RUN_IF_ALL_SUCCEEDED && has_failure(g) && !has_begun(g, step))
@@ -206,7 +214,7 @@ static void check_begin(game *g, const outstanding *o)
     if (o->kind == RUN_EVALUATE && o->what == RUN_OUTPUT)
         return;
     s = &g->w.definition->steps[o->step];
-    assert_true(satisfied(g, s, &known, &not_done));
+    assert_true(satisfied(g, s, &known, &not_done) || shows_begun(g, o->step));
     assert_true(known);
     if (s->run_if == RUN_IF_ALL_SUCCEEDED && has_failure(g))
         assert_true(has_begun(g, o->step));

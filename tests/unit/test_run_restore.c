@@ -13,7 +13,17 @@
 #define NONE  INDEX_NONE
 #define HEX64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
-enum { TASK, GATED, EACH, WAIT, RETRIED, PURE }; /* the steps, in this order */
+enum {
+    TASK,
+    GATED,
+    EACH,
+    WAIT,
+    RETRIED,
+    PURE,
+    CHILD,
+    CHILDREN,
+    WAITS
+}; /* the steps, in this order */
 
 static const char json[] =
     "{'id':'w','version':'1.0.0','steps':["
@@ -23,7 +33,12 @@ static const char json[] =
     "'retry':{'max_attempts':3,'initial_interval':'1s'}},"
     "{'id':'wait','executor':'wait','with':{'duration':'1s'}},"
     "{'id':'retried','executor':'noop','retry':{'max_attempts':3,'initial_interval':'1s'}},"
-    "{'id':'pure','executor':'noop','checkpoint':false}]}";
+    "{'id':'pure','executor':'noop','checkpoint':false},"
+    "{'id':'child','executor':'workflow','with':{'workflow':'x'},'timeout':'1s',"
+    "'retry':{'max_attempts':3}},"
+    "{'id':'children','executor':'workflow','with':{'workflow':'x'},'for_each':'${input.l}',"
+    "'retry':{'max_attempts':3}},"
+    "{'id':'waits','executor':'wait','with':{'duration':'1s'},'for_each':'${input.l}'}]}";
 
 typedef struct line {
     uint8_t kind;
@@ -37,9 +52,18 @@ typedef struct line {
     {                                               \
         CHECKPOINT_EXPANDED, EACH, NONE, 0, 0, text \
     }
+#define EXPANDED_OF(step)                          \
+    {                                              \
+        CHECKPOINT_EXPANDED, step, NONE, 0, 0, TWO \
+    }
 #define END(kind, step, index)                     \
     {                                              \
         CHECKPOINT_##kind, step, index, 1, 0, NULL \
+    }
+#define SPEC "{\"workflow\":\"x\"}"
+#define START(step, index, attempt, due)                  \
+    {                                                     \
+        CHECKPOINT_CHILD, step, index, attempt, due, SPEC \
     }
 #define RETRY(step, index, attempt)                        \
     {                                                      \
@@ -70,9 +94,9 @@ static void test_contradictions(void **state)
         line lines[5];
         const char *message;
     } cases[] = {
-        {{END(SUCCEEDED, 6, NONE)}, "there are 6"},
-        {{END(SUCCEEDED, NONE, NONE)}, "there are 6"},
-        {{{9, TASK, NONE, 1, 0, NULL}}, "no such kind"},
+        {{END(SUCCEEDED, 9, NONE)}, "there are 9"},
+        {{END(SUCCEEDED, NONE, NONE)}, "there are 9"},
+        {{{18, TASK, NONE, 1, 0, NULL}}, "no such kind"},
         {{{255, TASK, NONE, 1, 0, NULL}}, "no such kind"},
         {{END(SUCCEEDED, TASK, 0)}, "no such item"},
         {{END(SUCCEEDED, EACH, 0)}, "no such item"},
@@ -133,6 +157,29 @@ static void test_contradictions(void **state)
         {{RETRY(RETRIED, NONE, 1), END(SUCCEEDED, RETRIED, NONE)}, "attempt is out of order"},
         {{EXPANDED(TWO), RETRY(EACH, 1, 2), RETRY(EACH, 1, 1)}, "attempt is out of order"},
         {{END(SUCCEEDED, PURE, NONE)}, "makes no checkpoints"},
+        {{RETRY(RETRIED, NONE, 1),
+          RETRY(RETRIED, NONE, 2),
+          {CHECKPOINT_FAILED, RETRIED, NONE, 1, 0, NULL}},
+         "attempt is out of order"},
+        /* Children. */
+        {{START(TASK, NONE, 1, 5)}, "a child where none is due"},
+        {{START(CHILDREN, NONE, 1, 0)}, "a child where none is due"},
+        {{START(CHILD, NONE, 1, 5), START(CHILD, NONE, 1, 5)}, "a child where none is due"},
+        {{START(CHILD, NONE, 2, 5)}, "attempt is out of order"},
+        {{START(CHILD, NONE, 1, 5), RETRY(CHILD, NONE, 1), START(CHILD, NONE, 1, 5)},
+         "attempt is out of order"},
+        {{START(CHILD, NONE, 1, 0)}, "not that of the step's timeout"},
+        {{EXPANDED_OF(CHILDREN), START(CHILDREN, 0, 1, 5)}, "not that of the step's timeout"},
+        {{{CHECKPOINT_CHILD, CHILD, NONE, 1, 5, NULL}}, "does not say what child"},
+        {{{CHECKPOINT_CHILD, CHILD, NONE, 1, 5, "{}"}}, "cannot be read"},
+        {{RETRY(CHILD, NONE, 1)}, "a retry of a child that was not started"},
+        {{START(CHILD, NONE, 1, 5), RETRY(CHILD, NONE, 2)},
+         "a retry of a child that was not started"},
+        {{EXPANDED_OF(CHILDREN), START(CHILDREN, 0, 1, 0), END(SUCCEEDED, CHILDREN, 1),
+          END(FAILED, CHILDREN, NONE)},
+         "ended before its items"},
+        {{EXPANDED_OF(WAITS), {CHECKPOINT_WAITING, WAITS, 0, 0, 5, NULL}, END(FAILED, WAITS, NONE)},
+         "ended before its items"},
     };
 
     (void)state;
@@ -188,7 +235,14 @@ static void answer_first(rig *w)
     outstanding *o = &w->out[0];
 
     if (o->kind == RUN_EVALUATE)
-        rig_answer(w, o, (run_answer){.truth = true, .count = 3, .due_ms = w->now_ms + 50});
+        rig_answer(
+            w, o,
+            (run_answer){.truth = true,
+                         .count = 3,
+                         .due_ms = w->now_ms + 50,
+                         .value = o->what == RUN_SPEC ? bytes_new(SPEC, strlen(SPEC)) : NULL});
+    else if (o->kind == RUN_CHILD)
+        rig_end_child_number(w, o->step, o->index, o->attempt == 1 ? ORCH_E_ABORTED : 0, "1");
     else
         rig_end_with(w, o,
                      o->attempt == 1 && o->step >= EACH && o->step != PURE ? ORCH_E_ABORTED : 0,
