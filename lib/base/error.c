@@ -9,9 +9,10 @@ struct orch_error {
     int32_t code;
     const char *message;
     const char *about;
+    const char *data; /* JSON text; NULL = none */
 };
 
-static orch_error no_memory = {ORCH_E_RESOURCE_EXHAUSTED, "out of memory", ""};
+static orch_error no_memory = {ORCH_E_RESOURCE_EXHAUSTED, "out of memory", "", NULL};
 
 static const char *const names[] = {
     "OK",
@@ -35,21 +36,31 @@ static const char *const names[] = {
 
 #define NAMES (int32_t)(sizeof names / sizeof *names)
 
-static orch_error *make(int32_t code, const char *about, const char *message, size_t len)
+static char *put(char **at, const char *text, size_t len)
 {
-    size_t about_len = strlen(about);
-    orch_error *e = mem_alloc(sizeof *e + len + about_len + 2);
-    char *text;
+    char *copy = *at;
+
+    memcpy(copy, text, len);
+    copy[len] = '\0';
+    *at += len + 1;
+    return copy;
+}
+
+/* `data` NULL: none. */
+static orch_error *make(int32_t code, const char *about, const char *message, size_t len,
+                        const char *data)
+{
+    size_t about_len = strlen(about), data_len = data ? strlen(data) : 0;
+    orch_error *e = mem_alloc(sizeof *e + len + about_len + data_len + 3);
+    char *at;
 
     if (!e)
         return &no_memory;
-    text = (char *)(e + 1);
-    memcpy(text, message, len);
-    text[len] = '\0';
-    memcpy(text + len + 1, about, about_len + 1);
+    at = (char *)(e + 1);
     e->code = code;
-    e->message = text;
-    e->about = text + len + 1;
+    e->message = put(&at, message, len);
+    e->about = put(&at, about, about_len);
+    e->data = data ? put(&at, data, data_len) : NULL;
     return e;
 }
 
@@ -69,7 +80,7 @@ void error_set_va(orch_error **out, int32_t code, const char *about, const char 
         n = (int)sizeof text - 1;
         memcpy(text + n - 3, "...", 3);
     }
-    made = make(code, about ? about : "", text, (size_t)n);
+    made = make(code, about ? about : "", text, (size_t)n, NULL);
     orch_error_free(*out);
     *out = made;
 }
@@ -105,14 +116,30 @@ void error_prefix(orch_error **error, const char *format, ...)
     old = *error;
     *error = NULL;
     error_set(error, old->code, old->about, "%s%s", text, old->message);
+    error_add_data(error, old->data);
     orch_error_free(old);
+}
+
+void error_add_data(orch_error **error, const char *json)
+{
+    orch_error *old = error ? *error : NULL;
+
+    if (!old || !json || old == &no_memory)
+        return;
+    *error = make(old->code, old->about, old->message, strlen(old->message), json);
+    orch_error_free(old);
+}
+
+const char *error_get_data(const orch_error *error)
+{
+    return error ? error->data : NULL;
 }
 
 orch_error *error_copy(const orch_error *error)
 {
     if (!error)
         return NULL;
-    return make(error->code, error->about, error->message, strlen(error->message));
+    return make(error->code, error->about, error->message, strlen(error->message), error->data);
 }
 
 int32_t error_code_by_name(const char *name)

@@ -31,6 +31,10 @@ static inline int32_t error_no_memory(orch_error **out)
 /* Put words before the message of an error that is being passed on: "step 'a': …". */
 void error_prefix(orch_error **error, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* Details beside the words: JSON text, which is copied. Nothing happens if either is NULL. Without memory the error becomes
+ * that of no memory. */
+void error_add_data(orch_error **error, const char *json);
+const char *error_get_data(const orch_error *error); /* borrowed; NULL = none */
 orch_error *error_copy(const orch_error *error);
 /* The code of a canonical name such as "INVALID_ARGUMENT"; 0 if there is none of that name. */
 int32_t error_code_by_name(const char *name);

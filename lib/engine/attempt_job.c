@@ -90,7 +90,7 @@ static void finish_with_error(attempt_job *j, const orch_error *error)
     j->base.result = (attempt_result){
         .code = orch_error_code(error),
         .no_retry = !orch_error_retryable(error),
-        .error = error_json(orch_error_code(error), orch_error_message(error), NULL),
+        .error = error_json_of(error),
     };
     attempt_finished(j);
 }

@@ -132,7 +132,7 @@ static void answer(slot *s, const run_action *act, json_t *value, const orch_err
         a.code = answer_output(value, &a, &own);
     }
     if (a.code)
-        a.error = error_json(a.code, orch_error_message(own ? own : error), NULL);
+        a.error = error_json_of(own ? own : error);
     orch_error_free(own);
     run_evaluated(s->run, act->what, act->step, act->index, &a, s->engine->now_ms);
 }

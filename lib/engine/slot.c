@@ -144,7 +144,7 @@ void slot_fail(slot *s, orch_error *error)
         .kind = RUN_END,
         .state = RUN_FAILED,
         .children = true, /* it may have */
-        .error = error_json(orch_error_code(error), orch_error_message(error), NULL),
+        .error = error_json_of(error),
     };
     s->end_taken = true;
     orch_error_free(error);

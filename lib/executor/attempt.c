@@ -24,24 +24,38 @@ static void add_message(buf *b, const char *message)
     buf_free(&clean);
 }
 
-bytes *error_json(int32_t code, const char *message, const json_t *data)
+/* `data` is JSON text; NULL = none. */
+static bytes *make_json(int32_t code, const char *message, const char *data, size_t len)
 {
     buf b = BUF_INIT;
 
     buf_printf(&b, "{\"code\":\"%s\",\"message\":", orch_code_name(code));
     add_message(&b, message ? message : orch_code_name(code));
     if (data) {
-        bytes *text = output_of_json(data);
-
         buf_puts(&b, ",\"data\":");
-        if (text)
-            buf_add(&b, text->data, text->len);
-        else
-            b.failed = true;
-        bytes_unref(text);
+        buf_add(&b, data, len);
     }
     buf_putc(&b, '}');
     return buf_bytes(&b);
+}
+
+bytes *error_json(int32_t code, const char *message, const json_t *data)
+{
+    bytes *text = data ? output_of_json(data) : NULL, *made;
+
+    if (data && !text)
+        return NULL;
+    made = make_json(code, message, text ? text->data : NULL, text ? text->len : 0);
+    bytes_unref(text);
+    return made;
+}
+
+bytes *error_json_of(const orch_error *error)
+{
+    const char *data = error_get_data(error);
+
+    return make_json(orch_error_code(error), orch_error_message(error), data,
+                     data ? strlen(data) : 0);
 }
 
 __attribute__((format(printf, 4, 0))) static attempt_result make_error(int32_t code, bool no_retry,
@@ -83,7 +97,7 @@ attempt_result result_from_error(orch_error *error, bool no_retry)
 {
     attempt_result r = {.code = orch_error_code(error), .no_retry = no_retry};
 
-    r.error = error_json(r.code, orch_error_message(error), NULL);
+    r.error = error_json_of(error);
     orch_error_free(error);
     return r;
 }

@@ -60,6 +60,7 @@ void attempt_fail(attempt *a, int32_t code, bool no_retry, const char *format, .
     __attribute__((format(printf, 4, 5)));
 /* {"code":"NAME","message":…,"data":…}; data may be NULL (borrowed). NULL if there is no memory. */
 bytes *error_json(int32_t code, const char *message, const json_t *data);
+bytes *error_json_of(const orch_error *error); /* the same of an error, with its data */
 
 typedef struct executor_ops {
     uint32_t size;

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "workflow/definition.h"
 #include "workflow/sandbox_impl.h"
 
 #define DEFAULT_INSTRUCTIONS UINT64_C(100000000)
@@ -94,6 +95,7 @@ typedef struct failure {
     char *message;
     size_t len;
     int32_t code;
+    bytes *data; /* JSON; NULL = none */
 } failure;
 
 static int read_failure(lua_State *L)
@@ -117,18 +119,67 @@ static int read_failure(lua_State *L)
     return 0;
 }
 
+/* `data` of an error that is a table. */
+static int read_data(lua_State *L)
+{
+    sandbox *s = sandbox_of(L);
+    failure *f = lua_touserdata(L, 2);
+
+    lua_pushliteral(L, "data");
+    if (lua_type(L, 1) != LUA_TTABLE || lua_rawget(L, 1) == LUA_TNIL)
+        return 0;
+    value_from_lua(L, -1);
+    f->data = canonical_json(s->held);
+    if (!f->data)
+        budget_end(L, END_NO_MEMORY);
+    return 0;
+}
+
+/* Call one of the two on the error at `index`. */
+static int read_error(sandbox *s, lua_CFunction read, int index, failure *f)
+{
+    lua_pushcfunction(s->L, read);
+    lua_pushvalue(s->L, index);
+    lua_pushlightuserdata(s->L, f);
+    return lua_pcall(s->L, 2, 0, 0);
+}
+
+/* What could not be made JSON is told behind the message. */
+static void add_data(sandbox *s, int index, failure *f, orch_error **err)
+{
+    orch_error *wrong = NULL, *told;
+    const char *why = NULL;
+    int status = read_error(s, read_data, index, f);
+
+    if (status == LUA_OK) {
+        error_add_data(err, f->data ? f->data->data : NULL);
+        return;
+    }
+    if (status == LUA_ERRMEM && !s->end)
+        s->end = s->refused ? s->refused : END_MEMORY;
+    if (s->end) {
+        budget_error(s, &wrong);
+        why = orch_error_message(wrong);
+    } else if (lua_type(s->L, -1) == LUA_TSTRING) {
+        why = lua_tostring(s->L, -1);
+    }
+    told = *err;
+    *err = NULL;
+    error_set(err, f->code, NULL, "%.600s (its data is lost: %s)", orch_error_message(told),
+              why ? why : "it is no value");
+    orch_error_free(told);
+    orch_error_free(wrong);
+}
+
 static int32_t fail_with_lua_error(sandbox *s, orch_error **err)
 {
-    failure f = {NULL, 0, ORCH_E_INVALID_ARGUMENT};
-    int32_t status;
+    failure f = {NULL, 0, ORCH_E_INVALID_ARGUMENT, NULL};
+    int32_t status, index = lua_gettop(s->L);
 
     s->allowed_bytes += 64 << 10; /* a run at its limit can still say what was wrong */
     s->left = INT64_MAX / 2;
     s->stop = NULL;
-    lua_pushcfunction(s->L, read_failure);
-    lua_rotate(s->L, -2, 1);
-    lua_pushlightuserdata(s->L, &f);
-    if (lua_pcall(s->L, 2, 0, 0) != LUA_OK || !f.message) {
+    if (read_error(s, read_failure, index, &f) != LUA_OK || !f.message) {
         mem_free(f.message);
         return error_no_memory(err);
     }
@@ -140,7 +191,10 @@ static int32_t fail_with_lua_error(sandbox *s, orch_error **err)
             if ((unsigned char)f.message[i] >= 0x80)
                 f.message[i] = '?';
     status = error_set(err, f.code, NULL, "%s", f.message);
+    if (err)
+        add_data(s, index, &f, err);
     mem_free(f.message);
+    bytes_unref(f.data);
     return status;
 }
 

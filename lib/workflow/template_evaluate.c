@@ -80,8 +80,10 @@ static int32_t run_lua(evaluation *v, const expression *e, const place *at, json
         names.count = v->shown_count;
     }
     rc = sandbox_run(v->lua, e->text, e->len, true, v->scope, &names, NULL, out, &wrong);
-    if (rc)
+    if (rc) {
         place_error(at, rc, e->text, e->len, orch_error_message(wrong), v->err);
+        error_add_data(v->err, error_get_data(wrong));
+    }
     orch_error_free(wrong);
     return rc;
 }

@@ -363,6 +363,37 @@ static void test_many_producers_one_consumer(void **state)
 
 /* ---- errors, digest, log --------------------------------------------------------------------------------- */
 
+static void test_data_of_errors(void **state)
+{
+    orch_error *e = NULL, *copy;
+
+    (void)state;
+    error_add_data(NULL, "1");
+    error_add_data(&e, "1");
+    assert_null(e);
+    assert_null(error_get_data(NULL));
+    error_set(&e, ORCH_E_NOT_FOUND, "x", "no such thing");
+    assert_null(error_get_data(e));
+    error_add_data(&e, NULL);
+    assert_null(error_get_data(e));
+    error_add_data(&e, "{\"a\":1}");
+    error_prefix(&e, "step '%s': ", "a");
+    copy = error_copy(e);
+    orch_error_free(e);
+    assert_string_equal(error_get_data(copy), "{\"a\":1}");
+    assert_string_equal(orch_error_message(copy), "step 'a': no such thing");
+    assert_string_equal(orch_error_about(copy), "x");
+    error_add_data(&copy, "2");
+    assert_string_equal(error_get_data(copy), "2");
+    mem_fail_at(1, 0);
+    error_add_data(&copy, "3");
+    mem_fail_at(0, 0);
+    assert_int_equal(orch_error_code(copy), ORCH_E_RESOURCE_EXHAUSTED);
+    error_add_data(&copy, "3"); /* the static one */
+    assert_null(error_get_data(copy));
+    orch_error_free(copy);
+}
+
 static void test_errors(void **state)
 {
     orch_error *e = NULL, *copy;
@@ -480,6 +511,7 @@ int main(void)
         cmocka_unit_test(test_list),
         cmocka_unit_test(test_many_producers_one_consumer),
         cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_data_of_errors),
         cmocka_unit_test(test_an_error_without_memory_is_an_error),
         cmocka_unit_test(test_code_names),
         cmocka_unit_test(test_digest),

@@ -90,6 +90,20 @@ static void test_errors(void **state)
                    ORCH_E_RESOURCE_EXHAUSTED, false, "");
 }
 
+static void test_an_error_carries_data(void **state)
+{
+    harness *h = harness_new(1);
+    executor e = make(h);
+    test_attempt *t = harness_attempt(
+        h, "{'code': 'error{code=[[ABORTED]], message=[[late]], data={by=[[3 s]], n=2}}'}");
+
+    (void)state;
+    harness_run(&e, t);
+    assert_string_equal(t->a.result.error->data, "{\"code\":\"ABORTED\",\"message\":\"late\","
+                                                 "\"data\":{\"by\":\"3 s\",\"n\":2}}");
+    end(h, &e, t);
+}
+
 /* Code that says that it runs, by asking for a secret, and goes on for ever. */
 static json_t *note(void *ctx, const char *name, orch_error **err)
 {
@@ -249,6 +263,7 @@ int main(void)
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_wrong_input),
         cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_an_error_carries_data),
         cmocka_unit_test(test_stopped_while_it_runs),
         cmocka_unit_test(test_stopped_before_it_began),
         cmocka_unit_test(test_freed_while_code_runs_and_waits),

@@ -667,6 +667,72 @@ static void test_secrets(void **state)
 
 /* ---- errors -------------------------------------------------------------------------------------------- */
 
+/* `data` NULL: none. */
+static void expect_data(sandbox *s, const char *code, const char *message, const char *data)
+{
+    scope sc = make_scope("{}");
+    orch_error *err = NULL;
+    json_t *out = NULL;
+
+    assert_int_not_equal(run_with(s, code, &sc, &out, &err), 0);
+    if (strcmp(orch_error_message(err), message) != 0)
+        fail_msg("%s: %s", code, orch_error_message(err));
+    if (data)
+        assert_string_equal(error_get_data(err), data);
+    else
+        assert_null(error_get_data(err));
+    orch_error_free(err);
+    drop_scope(&sc);
+}
+
+static void test_errors_carry_data(void **state)
+{
+    static const char lost[] = " (its data is lost: ";
+    char message[256];
+
+    expect_data(*state, "error{code='NOT_FOUND', message='gone', data={sku=1, also={true, null}}}",
+                "gone", "{\"also\":[true,null],\"sku\":1}");
+    expect_data(*state, "error{message='gone', data='x'}", "gone", "\"x\"");
+    expect_data(*state, "error{message='gone', data=false}", "gone", "false");
+    expect_data(*state, "error{message='gone', data=null}", "gone", "null");
+    expect_data(*state, "error{message='gone', data=array{}}", "gone", "[]");
+    expect_data(*state, "error{message='gone'}", "gone", NULL);
+    expect_data(*state, "error('gone', 0)", "gone", NULL);
+    snprintf(message, sizeof message,
+             "gone%sthe value.f cannot become JSON: a function is no value)", lost);
+    expect_data(*state, "error{message='gone', data={f=pairs}}", message, NULL);
+    snprintf(message, sizeof message,
+             "gone%sthe value.t cannot become JSON: the table contains itself)", lost);
+    expect_data(*state, "local t = {} t.t = t error{message='gone', data=t}", message, NULL);
+    expect(*state, "return 1", "1"); /* nothing stays behind */
+}
+
+/* A text of 48 bytes of Lua becomes a value of 64: more than the run could have returned. */
+static void test_data_of_errors_is_bounded(void **state)
+{
+    sandbox_limits limits = {.memory_bytes = 1 << 20};
+    scope sc = make_scope("{}");
+    orch_error *err = NULL;
+    json_t *out = NULL;
+    sandbox *s = NULL;
+
+    (void)state;
+    assert_int_equal(sandbox_new(&limits, &s, NULL), 0);
+    assert_int_equal(run_with(s,
+                              "local t, e = {}, {} for i = 1, 20000 do t[i] = e end "
+                              "error{code='ABORTED', message='much', data=t}",
+                              &sc, &out, &err),
+                     ORCH_E_ABORTED);
+    assert_string_equal(orch_error_message(err),
+                        "much (its data is lost: the budget of 1048576 bytes of Lua memory is "
+                        "used up)");
+    assert_null(error_get_data(err));
+    orch_error_free(err);
+    expect(s, "return 1", "1");
+    sandbox_free(s);
+    drop_scope(&sc);
+}
+
 static void test_errors_say_what_and_where(void **state)
 {
     scope sc = make_scope("{}");
@@ -1373,6 +1439,8 @@ int main(void)
         TEST(test_only_what_is_named_is_made),
         TEST(test_secrets),
         TEST(test_errors_say_what_and_where),
+        TEST(test_errors_carry_data),
+        TEST(test_data_of_errors_is_bounded),
         TEST(test_pcall),
         TEST(test_check),
         TEST(test_check_gives_the_names),

@@ -404,6 +404,20 @@ static void test_errors_of_evaluating(void **state)
     expect_evaluation_error(long_one, ORCH_E_INVALID_ARGUMENT, "", "xxx...`");
 }
 
+static void test_errors_keep_their_data(void **state)
+{
+    template *t = compile("[\"${error{code='ABORTED', message='late', data={n=1}}}\"]");
+    orch_error *err = NULL;
+    json_t *out = NULL;
+
+    (void)state;
+    assert_int_equal(template_evaluate(t, &the_scope, lua, &out, &err), ORCH_E_ABORTED);
+    assert_string_equal(error_get_data(err), "{\"n\":1}");
+    assert_string_equal(orch_error_about(err), "/0");
+    orch_error_free(err);
+    template_free(t);
+}
+
 static void test_without_a_sandbox(void **state)
 {
     template *t = compile("\"${1 + 1}\"");
@@ -561,6 +575,7 @@ int main(void)
         TEST(test_what_it_reaches),
         TEST(test_errors_of_compiling),
         TEST(test_errors_of_evaluating),
+        TEST(test_errors_keep_their_data),
         TEST(test_without_a_sandbox),
         TEST(test_bare_expressions),
         TEST(test_text_is_bounded),
