@@ -151,11 +151,12 @@ static void expect_error(sandbox *s, const char *code, int32_t want, const char 
     drop_scope(&sc);
 }
 
+/* That this thread has worked: what else the machine has to do does not count. */
 static double seconds(void)
 {
     struct timespec t;
 
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
