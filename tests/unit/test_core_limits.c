@@ -126,6 +126,32 @@ static void test_inputs_in_memory_are_bounded(void **state)
     world_free(w);
 }
 
+/* More starts in one millisecond than it has keys for: the keys run ahead of the clock, and none is given twice. */
+static void test_keys_of_one_millisecond_do_not_run_out(void **state)
+{
+    enum { MANY = 100000 };
+    world *w = begin((world_options){0});
+    const char *ids[2] = {NULL, "order-1"};
+
+    (void)state;
+    for (int which = 0; which < 2; which++) {
+        uint64_t last = 0;
+
+        for (int i = 0; i < MANY; i++) {
+            uint64_t key = live_next_key(w->orchestrator, ids[which]);
+
+            assert_true(key > last);
+            assert_int_equal(execution_key_shard(key), ids[which]
+                                                           ? execution_id_shard(ids[which])
+                                                           : execution_key_ms(key) % STORE_SHARDS);
+            last = key;
+        }
+        assert_true(execution_key_ms(last) > w->now_ms);
+        assert_true(execution_key_ms(last) < w->now_ms + 100);
+    }
+    world_free(w);
+}
+
 static void test_an_engine_is_added_once(void **state)
 {
     world *w = begin((world_options){0});
@@ -140,9 +166,61 @@ static void test_an_engine_is_added_once(void **state)
     world_free(w);
 }
 
-/* ---- too late -------------------------------------------------------------------------------------------- */
+/* ---- registrations --------------------------------------------------------------------------------------- */
 
 static int ends;
+
+static void registered(register_request *r)
+{
+    (void)r;
+    ends++;
+}
+
+static void ask_register(world *w, register_request *r, const char *text)
+{
+    *r = (register_request){.done = registered};
+    assert_int_equal(definition_parse(text, strlen(text), NULL, &r->definition, NULL), 0);
+    orchestrator_register(w->orchestrator, r);
+}
+
+static void expect_register(register_request *r, int32_t code)
+{
+    assert_int_equal(r->code, code);
+    orch_error_free(r->error);
+    definition_unref(r->definition);
+}
+
+/* Several register the same while the first one's is on its way into the store; and one something else by that name. */
+static void test_a_version_is_stored_once(void **state)
+{
+    static const char same[] = "{\"id\":\"new\",\"version\":\"1.0.0\",\"steps\":[{\"id\":\"a\","
+                               "\"executor\":\"noop\"}]}";
+    static const char other[] = "{\"id\":\"new\",\"version\":\"1.0.0\",\"steps\":[{\"id\":\"b\","
+                                "\"executor\":\"noop\"}]}";
+    world *w = begin((world_options){0});
+    register_request first, second, third, late;
+    definition_page page;
+
+    (void)state;
+    ends = 0;
+    ask_register(w, &first, same);
+    ask_register(w, &second, same);
+    ask_register(w, &third, other);
+    world_settle(w);
+    assert_int_equal(ends, 3);
+    expect_register(&first, 0);
+    expect_register(&second, 0);
+    expect_register(&third, ORCH_E_ALREADY_EXISTS);
+    ask_register(w, &late, same);
+    world_settle(w);
+    expect_register(&late, 0);
+    assert_int_equal(w->store.ops->load_definitions(w->store.self, 0, false, &page, NULL), 0);
+    assert_int_equal(page.count, 2);
+    definition_page_clear(&page);
+    world_free(w);
+}
+
+/* ---- too late -------------------------------------------------------------------------------------------- */
 
 static void cancel_answered(control_request *r)
 {
@@ -163,12 +241,6 @@ static void expect_cancel(world *w, const char *id, int32_t code, const char *wo
     assert_non_null(strstr(orch_error_message(r.error), word));
     orch_error_free(r.error);
     mem_free(r.id);
-}
-
-static void registered(register_request *r)
-{
-    (void)r;
-    ends++;
 }
 
 static void test_a_stopped_orchestrator_says_so(void **state)
@@ -229,7 +301,9 @@ int main(void)
         cmocka_unit_test(test_open_executions_are_bounded),
         cmocka_unit_test(test_starts_on_their_way_into_the_store_are_bounded),
         cmocka_unit_test(test_inputs_in_memory_are_bounded),
+        cmocka_unit_test(test_keys_of_one_millisecond_do_not_run_out),
         cmocka_unit_test(test_an_engine_is_added_once),
+        cmocka_unit_test(test_a_version_is_stored_once),
         cmocka_unit_test(test_a_stopped_orchestrator_says_so),
         cmocka_unit_test(test_who_has_lost_the_store_records_nothing),
     };
