@@ -1,0 +1,137 @@
+/* Control from outside. */
+#include "support/misuse.h"
+
+/* ---- control.h --------------------------------------------------------------------------------------------- */
+
+static void bad_control(void)
+{
+    orch_control *c = orch_control_new();
+
+    orch_control_free(NULL);
+    REFUSES(orch_control_set_who(NULL, "me"));
+    REFUSES(orch_control_set_who(c, huge));
+    REFUSES(orch_control_set_who(c, "\xc3"));
+    REFUSES(orch_control_set_why(NULL, "so"));
+    REFUSES(orch_control_set_why(c, huge));
+    REFUSES(orch_control_set_why(c, "\xc3"));
+    orch_control_free(c);
+}
+
+/* Those that take an id, who and why, and no more. */
+static void bad_plain(void)
+{
+    static int32_t (*const calls[])(orch_v2 *, const char *, const orch_control *,
+                                    orch_error **) = {
+        orch_v2_cancel, orch_v2_terminate, orch_v2_pause, orch_v2_resume, orch_v2_retry,
+    };
+
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+        BAD("orch must not be NULL", calls[i](NULL, "x", NULL, &err));
+        BAD("execution_id must not be NULL", calls[i](orch, NULL, NULL, &err));
+        BAD("execution id", calls[i](orch, "", NULL, &err));
+        BAD("execution id", calls[i](orch, huge, NULL, &err));
+    }
+}
+
+static int32_t good_cancel(void)
+{
+    return orch_v2_cancel(orch, "never-was", NULL, NULL);
+}
+
+static int32_t good_terminate(void)
+{
+    return orch_v2_terminate(orch, "never-was", NULL, NULL);
+}
+
+static int32_t good_pause(void)
+{
+    return orch_v2_pause(orch, "never-was", NULL, NULL);
+}
+
+static int32_t good_resume(void)
+{
+    return orch_v2_resume(orch, "never-was", NULL, NULL);
+}
+
+static int32_t good_retry(void)
+{
+    return orch_v2_retry(orch, "never-was", NULL, NULL);
+}
+
+static void bad_priority(void)
+{
+    BAD("orch must not be NULL", orch_v2_set_priority(NULL, "x", 1, NULL, &err));
+    BAD("execution id", orch_v2_set_priority(orch, "", 1, NULL, &err));
+    BAD("priority is -1", orch_v2_set_priority(orch, "x", -1, NULL, &err));
+    BAD("priority is 10", orch_v2_set_priority(orch, "x", 10, NULL, &err));
+}
+
+static int32_t good_priority(void)
+{
+    return orch_v2_set_priority(orch, "never-was", 1, NULL, NULL);
+}
+
+static void bad_signal(void)
+{
+    BAD("orch must not be NULL", orch_v2_signal(NULL, "x", "s", NULL, 0, NULL, NULL, &err));
+    BAD("execution id", orch_v2_signal(orch, "", "s", NULL, 0, NULL, NULL, &err));
+    BAD("name must not be NULL", orch_v2_signal(orch, "x", NULL, NULL, 0, NULL, NULL, &err));
+    BAD("name", orch_v2_signal(orch, "x", "a b", NULL, 0, NULL, NULL, &err));
+    BAD("payload_json", orch_v2_signal(orch, "x", "s", "{", 1, NULL, NULL, &err));
+    BAD("payload_json", orch_v2_signal(orch, "x", "s", huge, 1U << 30, NULL, NULL, &err));
+    BAD("correlation_json", orch_v2_signal(orch, "x", "s", NULL, 0, "no", NULL, &err));
+    BAD("correlation_json is an object", orch_v2_signal(orch, "x", "s", NULL, 0, "{}", NULL, &err));
+    BAD("correlation_json is a list", orch_v2_signal(orch, "x", "s", NULL, 0, "[1]", NULL, &err));
+}
+
+static int32_t good_signal(void)
+{
+    return orch_v2_signal(orch, "never-was", "s", NULL, 0, NULL, NULL, NULL);
+}
+
+static void bad_rerun(void)
+{
+    BAD("orch must not be NULL", orch_v2_rerun(NULL, "x", "s", NULL, &err));
+    BAD("execution id", orch_v2_rerun(orch, "", "s", NULL, &err));
+    BAD("step must not be NULL", orch_v2_rerun(orch, "x", NULL, NULL, &err));
+    BAD("step", orch_v2_rerun(orch, "x", "a/b", NULL, &err));
+}
+
+static int32_t good_rerun(void)
+{
+    return orch_v2_rerun(orch, "never-was", "s", NULL, NULL);
+}
+
+static void bad_fork(void)
+{
+    BAD("orch must not be NULL", orch_v2_fork(NULL, "x", NULL, NULL, NULL, NULL, NULL, &err));
+    BAD_OUT(orch_execution, "execution id",
+            orch_v2_fork(orch, "", NULL, NULL, NULL, NULL, &out, &err));
+    BAD_OUT(orch_execution, "execution id",
+            orch_v2_fork(orch, "x", "a b", NULL, NULL, NULL, &out, &err));
+    BAD_OUT(orch_execution, "version",
+            orch_v2_fork(orch, "x", NULL, "latest", NULL, NULL, &out, &err));
+    BAD_OUT(orch_execution, "step", orch_v2_fork(orch, "x", NULL, NULL, "a/b", NULL, &out, &err));
+}
+
+static int32_t good_fork(void)
+{
+    return orch_v2_fork(orch, "never-was", NULL, NULL, NULL, NULL, NULL, NULL);
+}
+
+/* ---- the rows -------------------------------------------------------------------------------------------- */
+
+const misuse_row misuse_control_rows[] = {
+    {"orch_control_new orch_control_free orch_control_set_who orch_control_set_why", bad_control,
+     NULL, 0, 0, 0, 0},
+    {"orch_v2_cancel", bad_plain, good_cancel, FP, FP, ORCH_E_NOT_FOUND, FP},
+    {"orch_v2_terminate", bad_plain, good_terminate, FP, FP, ORCH_E_NOT_FOUND, FP},
+    {"orch_v2_pause", bad_plain, good_pause, FP, FP, ORCH_E_NOT_FOUND, FP},
+    {"orch_v2_resume", bad_plain, good_resume, FP, FP, ORCH_E_NOT_FOUND, FP},
+    {"orch_v2_retry", bad_plain, good_retry, FP, FP, ORCH_E_NOT_FOUND, FP},
+    {"orch_v2_set_priority", bad_priority, good_priority, FP, FP, ORCH_E_NOT_FOUND, FP},
+    {"orch_v2_signal", bad_signal, good_signal, FP, FP, ORCH_E_NOT_FOUND, FP},
+    {"orch_v2_rerun", bad_rerun, good_rerun, FP, FP, ORCH_E_NOT_FOUND, FP},
+    {"orch_v2_fork", bad_fork, good_fork, FP, FP, ORCH_E_NOT_FOUND, FP},
+    {0},
+};

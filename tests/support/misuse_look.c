@@ -1,0 +1,210 @@
+/* Looking at executions. */
+#include "support/misuse.h"
+
+/* ---- looking --------------------------------------------------------------------------------------------- */
+
+static void bad_get(void)
+{
+    BAD_OUT(orch_response, "orch must not be NULL", orch_v2_get_execution(NULL, "x", &out, &err));
+    BAD_OUT(orch_response, "execution_id must not be NULL",
+            orch_v2_get_execution(orch, NULL, &out, &err));
+    BAD_OUT(orch_response, "execution id", orch_v2_get_execution(orch, "", &out, &err));
+    BAD_OUT(orch_response, "execution id", orch_v2_get_execution(orch, "a\nb", &out, &err));
+    BAD_OUT(orch_response, "execution id", orch_v2_get_execution(orch, huge, &out, &err));
+    BAD("out_response must not be NULL", orch_v2_get_execution(orch, "x", NULL, &err));
+}
+
+static int32_t good_get(void)
+{
+    orch_response *r = NULL;
+    int32_t rc = orch_v2_get_execution(orch, orch_execution_id(execution), &r, NULL);
+
+    orch_response_free(r);
+    return rc;
+}
+
+static void bad_find(void)
+{
+    BAD_OUT(orch_execution, "orch must not be NULL", orch_v2_find_execution(NULL, "x", &out, &err));
+    BAD_OUT(orch_execution, "execution_id must not be NULL",
+            orch_v2_find_execution(orch, NULL, &out, &err));
+    BAD_OUT(orch_execution, "execution id", orch_v2_find_execution(orch, huge, &out, &err));
+    BAD("out_execution must not be NULL", orch_v2_find_execution(orch, "x", NULL, &err));
+}
+
+static int32_t good_find(void)
+{
+    orch_execution *e = NULL;
+    int32_t rc = orch_v2_find_execution(orch, orch_execution_id(execution), &e, NULL);
+
+    orch_execution_free(e);
+    return rc;
+}
+
+static void bad_list(void)
+{
+    BAD_OUT(orch_execution_list, "orch must not be NULL",
+            orch_v2_list_executions(NULL, NULL, &out, &err));
+    BAD("out_list must not be NULL", orch_v2_list_executions(orch, NULL, NULL, &err));
+    assert_int_equal(orch_execution_list_count(NULL), 0);
+    assert_null(orch_execution_list_get(NULL, 0));
+    assert_null(orch_execution_list_next(NULL));
+    orch_execution_list_free(NULL);
+}
+
+static int32_t good_list(void)
+{
+    orch_execution_list *l = NULL;
+    int32_t rc = orch_v2_list_executions(orch, NULL, &l, NULL);
+
+    if (!rc)
+        assert_null(orch_execution_list_get(l, orch_execution_list_count(l)));
+    orch_execution_list_free(l);
+    return rc;
+}
+
+static void bad_filter(void)
+{
+    static const char *const bad[][2] = {
+        {"state", "done"},
+        {"state", ""},
+        {"workflow", ""},
+        {"workflow", "a b"},
+        {"version", "^1.0.0"},
+        {"version", ""},
+        {"accepted_from_ms", "-1"},
+        {"accepted_to_ms", "soon"},
+        {"accepted_to_ms", "99999999999999999999"},
+        {"order", "random"},
+        {"limit", "0"},
+        {"limit", "10001"},
+        {"limit", " 1"},
+        {"payloads", "yes"},
+        {"page", "2"},
+        {"page", ""},
+        {"nonsense", "1"},
+        {"", ""},
+    };
+    orch_filter *f = orch_filter_new();
+
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        BAD(bad[i][0], orch_filter_set(f, bad[i][0], bad[i][1], &err));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        BAD(bad[i][0], orch_filter_set(f, bad[i][0], huge, &err));
+    BAD("filter must not be NULL", orch_filter_set(NULL, "limit", "1", &err));
+    BAD("key must not be NULL", orch_filter_set(f, NULL, "1", &err));
+    BAD("value must not be NULL", orch_filter_set(f, "limit", NULL, &err));
+    BAD("is not known", orch_filter_set(f, huge, "1", &err));
+    orch_filter_free(f);
+    orch_filter_free(NULL);
+}
+
+static void bad_history(void)
+{
+    size_t len = 77;
+
+    BAD_OUT(orch_history, "orch must not be NULL",
+            orch_v2_get_history(NULL, "x", 0, 0, &out, &err));
+    BAD_OUT(orch_history, "execution_id must not be NULL",
+            orch_v2_get_history(orch, NULL, 0, 0, &out, &err));
+    BAD_OUT(orch_history, "execution id", orch_v2_get_history(orch, "?", 0, 0, &out, &err));
+    BAD_OUT(orch_history, "limit is 100001", orch_v2_get_history(orch, "x", 0, 100001, &out, &err));
+    BAD("out_history must not be NULL", orch_v2_get_history(orch, "x", 0, 0, NULL, &err));
+    assert_int_equal(orch_history_count(NULL), 0);
+    assert_int_equal(orch_history_seq(NULL, 0), 0);
+    assert_string_equal(orch_history_step(NULL, 0), "");
+    assert_int_equal(orch_history_index(NULL, 0), -1);
+    assert_int_equal(orch_history_kind(NULL, 0), 0);
+    assert_int_equal(orch_history_attempt(NULL, 0), 0);
+    assert_int_equal(orch_history_started_ms(NULL, 0), 0);
+    assert_int_equal(orch_history_ended_ms(NULL, 0), 0);
+    assert_string_equal(orch_history_output(NULL, 0, &len), "null");
+    assert_int_equal(len, 4);
+    assert_null(orch_history_error(NULL, 0, &len));
+    assert_int_equal(len, 0);
+    orch_history_free(NULL);
+}
+
+static int32_t good_history(void)
+{
+    orch_history *h = NULL;
+    int32_t rc = orch_v2_get_history(orch, orch_execution_id(execution), 0, 0, &h, NULL);
+
+    if (!rc)
+        assert_string_equal(orch_history_step(h, SIZE_MAX), "");
+    orch_history_free(h);
+    return rc;
+}
+
+static void bad_progress(void)
+{
+    BAD_OUT(orch_progress, "orch must not be NULL", orch_v2_get_progress(NULL, "x", &out, &err));
+    BAD_OUT(orch_progress, "execution_id must not be NULL",
+            orch_v2_get_progress(orch, NULL, &out, &err));
+    BAD_OUT(orch_progress, "execution id", orch_v2_get_progress(orch, huge, &out, &err));
+    BAD("out_progress must not be NULL", orch_v2_get_progress(orch, "x", NULL, &err));
+    assert_int_equal(orch_progress_get(NULL, "steps"), -1);
+    orch_progress_free(NULL);
+}
+
+static int32_t good_progress(void)
+{
+    orch_progress *p = NULL;
+    int32_t rc = orch_v2_get_progress(orch, orch_execution_id(execution), &p, NULL);
+
+    if (!rc) {
+        assert_int_equal(orch_progress_get(p, NULL), -1);
+        assert_int_equal(orch_progress_get(p, ""), -1);
+    }
+    orch_progress_free(p);
+    return rc;
+}
+
+static void bad_response(void)
+{
+    size_t len = 77;
+
+    assert_string_equal(orch_response_id(NULL), "");
+    assert_string_equal(orch_response_workflow(NULL), "");
+    assert_string_equal(orch_response_version(NULL), "");
+    assert_int_equal(orch_response_state(NULL), -1);
+    assert_string_equal(orch_response_output(NULL, &len), "null");
+    assert_int_equal(len, 4);
+    assert_string_equal(orch_response_input(NULL, NULL), "{}");
+    assert_null(orch_response_error(NULL, &len));
+    assert_int_equal(len, 0);
+    assert_int_equal(orch_response_accepted_ms(NULL), 0);
+    assert_int_equal(orch_response_ended_ms(NULL), 0);
+    orch_response_free(NULL);
+}
+
+static void bad_names(void)
+{
+    assert_string_equal(orch_execution_state_name(INT32_MIN), "unknown");
+    assert_string_equal(orch_execution_state_name(INT32_MAX), "unknown");
+    assert_string_equal(orch_step_kind_name(INT32_MIN), "unknown");
+    assert_string_equal(orch_step_kind_name(INT32_MAX), "unknown");
+}
+
+/* ---- the rows -------------------------------------------------------------------------------------------- */
+
+const misuse_row misuse_look_rows[] = {
+    {"orch_v2_get_execution", bad_get, good_get, 0, FP, 0, FP},
+    {"orch_v2_find_execution", bad_find, good_find, 0, FP, 0, FP},
+    {"orch_v2_list_executions orch_execution_list_count orch_execution_list_get "
+     "orch_execution_list_next orch_execution_list_free",
+     bad_list, good_list, 0, FP, 0, FP},
+    {"orch_filter_new orch_filter_free orch_filter_set", bad_filter, NULL, 0, 0, 0, 0},
+    {"orch_v2_get_history orch_history_count orch_history_seq orch_history_step orch_history_index "
+     "orch_history_kind orch_history_attempt orch_history_started_ms orch_history_ended_ms "
+     "orch_history_output orch_history_error orch_history_free",
+     bad_history, good_history, 0, FP, 0, FP},
+    {"orch_v2_get_progress orch_progress_get orch_progress_free", bad_progress, good_progress, FP,
+     FP, 0, FP},
+    {"orch_response_id orch_response_workflow orch_response_version orch_response_state "
+     "orch_response_output orch_response_error orch_response_input orch_response_accepted_ms "
+     "orch_response_ended_ms orch_response_free",
+     bad_response, NULL, 0, 0, 0, 0},
+    {"orch_execution_state_name orch_step_kind_name", bad_names, NULL, 0, 0, 0, 0},
+    {0},
+};

@@ -1,0 +1,81 @@
+/* The orchestrator itself. */
+#include "support/misuse.h"
+
+static void no_log(void *user_data, int32_t level, const char *message)
+{
+    (void)user_data;
+    (void)level;
+    (void)message;
+}
+
+/* ---- the orchestrator itself ----------------------------------------------------------------------------- */
+
+static void bad_loop(void)
+{
+    REFUSES(orch_v2_fd(NULL));
+    REFUSES(orch_v2_dispatch(NULL));
+}
+
+static int32_t good_fd(void)
+{
+    int32_t fd = orch_v2_fd(orch);
+
+    return fd < 0 ? fd : 0;
+}
+
+static int32_t good_dispatch(void)
+{
+    int32_t count = orch_v2_dispatch(orch);
+
+    return count < 0 ? count : 0;
+}
+
+static void bad_log(void)
+{
+    FREES(REFUSES(orch_v2_set_log(NULL, no_log, NULL, count_free, ORCH_LOG_INFO)));
+    FREES(REFUSES(orch_v2_set_log(orch, no_log, NULL, count_free, -1)));
+    FREES(REFUSES(orch_v2_set_log(orch, no_log, NULL, count_free, 5)));
+    FREES(assert_int_equal(orch_v2_set_log(orch, NULL, NULL, count_free, ORCH_LOG_INFO), 0));
+}
+
+static int32_t good_log(void)
+{
+    return orch_v2_set_log(orch, no_log, NULL, NULL, ORCH_LOG_CRITICAL);
+}
+
+static void bad_backup(void)
+{
+    BAD("orch must not be NULL", orch_v2_backup(NULL, "x", &err));
+    BAD("path must not be NULL", orch_v2_backup(orch, NULL, &err));
+    BAD("path must not be empty", orch_v2_backup(orch, "", &err));
+}
+
+static int32_t good_backup(void)
+{
+    return orch_v2_backup(orch, "x", NULL);
+}
+
+static void bad_stop(void)
+{
+    BAD("orch must not be NULL", orch_v2_stop(NULL, 0, &err));
+    BAD("timeout_ms is -1", orch_v2_stop(orch, -1, &err));
+    BAD("timeout_ms is 3600001", orch_v2_stop(orch, 3600001, &err));
+    orch_v2_free(NULL);
+}
+
+static int32_t good_stop(void)
+{
+    return orch_v2_stop(orch, 0, NULL);
+}
+
+/* ---- the rows -------------------------------------------------------------------------------------------- */
+
+const misuse_row misuse_orch_rows[] = {
+    {"orch_v2_fd", bad_loop, good_fd, 0, FP, 0, 0},
+    {"orch_v2_dispatch", bad_loop, good_dispatch, 0, FP, FP, 0},
+    {"orch_v2_backup", bad_backup, good_backup, FP, FP, ORCH_E_UNIMPLEMENTED, FP},
+    {"orch_v2_stop orch_v2_free", bad_stop, good_stop, 0, FP, FP, FP},
+    /* Last: in the log callback it takes its place. */
+    {"orch_v2_set_log", bad_log, good_log, 0, FP, 0, 0},
+    {0},
+};
