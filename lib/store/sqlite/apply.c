@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "base/clock.h"
+
 #define PAYLOAD_MOST   (256u << 20) /* three of them fit in a row */
 #define NO_INBOX_CHECK (-1)
 
@@ -464,7 +466,10 @@ int writer_commit(writer *w, store_unit *first)
         rc = conn_run(st);
     }
     if (rc == SQLITE_OK) {
+        int64_t from_ns = clock_monotonic_ns();
+
         rc = run(w, W_COMMIT);
+        w->sync_ns = clock_monotonic_ns() - from_ns;
         if (rc == SQLITE_NOMEM) /* perhaps after it was written: ambiguous */
             rc = SQLITE_IOERR_NOMEM;
     }

@@ -1,5 +1,5 @@
 /* The commit thread: takes all that waits, commits it as one batch, gives it back; commits at
- * once when idle. */
+ * once when idle, and nearly so when busy (group.c). */
 #include "store/sqlite/sqlite_impl.h"
 
 #include <errno.h>
@@ -80,6 +80,7 @@ static void batch_done(sqlite_store *s, unit_list *batch, int frames_before)
     s->stats.bytes_written += frame_bytes(frames_before, s->writer.wal_frames);
     s->stats.disk_full = false;
     wal_grew(s, s->writer.wal_frames);
+    group_batch_done(&s->group, batch->count, s->queue.count, s->writer.sync_ns);
     wake = give_back(s, batch);
     pthread_mutex_unlock(&s->lock);
     if (wake && s->wake)
@@ -224,8 +225,10 @@ static bool take_batch(sqlite_store *s, unit_list *out)
     s->claimed = false;
     if (s->claimants)
         pthread_cond_broadcast(&s->change);
-    while (!s->quitting && (!s->queue.first || s->claimed || s->claimants))
-        pthread_cond_wait(&s->work, &s->lock);
+    do
+        while (!s->quitting && (!s->queue.first || s->claimed || s->claimants))
+            pthread_cond_wait(&s->work, &s->lock);
+    while (!s->quitting && group_wait(s));
     got = !s->quitting;
     if (got) {
         s->claimed = true;

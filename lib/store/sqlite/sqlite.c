@@ -30,7 +30,8 @@ static void sqlite_flush(void *self)
     pthread_mutex_lock(&s->lock);
     s->pending += s->submitted.count;
     units_append(&s->queue, &s->submitted);
-    pthread_cond_signal(&s->work);
+    if (s->queue.count >= s->queue_wakes)
+        pthread_cond_signal(&s->work);
     pthread_mutex_unlock(&s->lock);
 }
 

@@ -84,9 +84,10 @@ typedef struct writer {
     uint64_t batch;   /* number of the last batch that is known to be committed */
     uint64_t checked; /* bit n: terms[n] was read in this transaction */
     uint64_t terms[STORE_SHARDS];
-    uint64_t rows;  /* changed in this transaction */
-    int wal_frames; /* in the WAL after the last commit */
-    bool suspect;   /* an outcome is not known: to be reopened before it is used */
+    uint64_t rows;   /* changed in this transaction */
+    int64_t sync_ns; /* what the last COMMIT took: writing and syncing */
+    int wal_frames;  /* in the WAL after the last commit */
+    bool suspect;    /* an outcome is not known: to be reopened before it is used */
     bool corrupt;
 } writer;
 
@@ -149,6 +150,21 @@ void units_append(unit_list *l, unit_list *tail); /* tail is empty afterwards */
 void units_take_new(unit_list *l, unit_list *out);
 void units_take(unit_list *l, uint64_t most, unit_list *out); /* the first ones */
 
+/* ---- group.c: whether a batch waits for more; under sqlite_store.lock ------------------------ */
+
+typedef struct group {
+    uint64_t wanted;  /* units that the next batch waits for, ... */
+    int64_t until_ns; /* ... until then, by the monotonic clock; 0 = not at all */
+    uint32_t misses;  /* waits in a row that brought little */
+    uint32_t pass;    /* batches that do not wait for that */
+} group;
+
+/* A batch of `done` units goes back while `queued` wait. */
+void group_batch_done(group *g, uint64_t done, uint64_t queued, int64_t sync_ns);
+/* By the commit thread, with something in the queue. True if it waited: then all is to be looked at
+ * again. */
+bool group_wait(struct sqlite_store *s);
+
 /* ---- the store ------------------------------------------------------------------------------- */
 
 typedef struct sqlite_store {
@@ -170,6 +186,8 @@ typedef struct sqlite_store {
     pthread_cond_t work;   /* the commit thread waits: queue, claim, quitting */
     pthread_cond_t change; /* others wait: claim, pending */
     unit_list queue, done;
+    uint64_t queue_wakes; /* the commit thread is woken only for a queue as long as this */
+    group group;
     uint64_t pending; /* flushed, not done */
     bool claimed;
     unsigned claimants; /* waiting for the claim, before the commit thread */
