@@ -98,6 +98,12 @@ int32_t run_start(run *r, int64_t now_ms, orch_error **err)
     return r->phase == RUN_GOING ? ORCH_OK : error_no_memory(err);
 }
 
+void run_pause(run *r, bool paused, int64_t now_ms)
+{
+    r->now_ms = now_ms;
+    r->options.paused = paused;
+}
+
 /* ---- Time ------------------------------------------------------------------------------------ */
 
 int64_t run_deadline(const run *r)
@@ -153,7 +159,8 @@ static bool next_going(run *r, run_action *out)
             return false;
     }
     /* That a step failed decides what others do, so it must be stored first. */
-    while (r->phase == RUN_GOING && !run_all_done(r) && r->failed_seq <= r->stored_seq) {
+    while (r->phase == RUN_GOING && !r->options.paused && !run_all_done(r) &&
+           r->failed_seq <= r->stored_seq) {
         ring *q = r->asks.len ? &r->asks : &r->starts;
 
         if (!q->len)
@@ -289,8 +296,8 @@ bool run_is_waiting(const run *r)
     /* Why it closes is told again after a restart: by the inbox, or by the clock. */
     if (r->phase == RUN_CLOSING)
         return r->children && r->state != RUN_FAILED && run_has_closed(r);
-    return r->phase == RUN_GOING && !r->begun.len && !r->asks.len && !r->starts.len &&
-           !run_all_done(r);
+    return r->phase == RUN_GOING && !r->begun.len &&
+           (r->options.paused || (!r->asks.len && !r->starts.len)) && !run_all_done(r);
 }
 
 uint64_t run_last_seq(const run *r)

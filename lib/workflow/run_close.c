@@ -57,6 +57,7 @@ void run_output(run *r, run_answer *a)
 
 void run_close(run *r, enum run_state state, int32_t code, bytes *error)
 {
+    r->options.paused = false; /* it would hold up the end */
     if (run_all_done(r) && (r->failed || !r->definition->output)) {
         bytes_unref(error);
         if (r->failed)
@@ -88,6 +89,7 @@ void run_no_memory(run *r)
 void run_cancel(run *r, const char *reason, int64_t now_ms)
 {
     r->now_ms = now_ms;
+    r->options.paused = false;
     if (r->phase < RUN_CLOSING)
         run_close(r, RUN_CANCELLED, ORCH_E_CANCELLED,
                   run_error_text(ORCH_E_CANCELLED, reason ? reason : "cancelled"));

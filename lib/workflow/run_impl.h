@@ -117,6 +117,7 @@ struct each {
     uint32_t failed_index; /* first that failed; INDEX_NONE = none */
     bytes *error;          /* the list is wrong: what it has begun goes on, then it fails */
     bool queued;           /* the step is in a ready ring */
+    bool goes_on;          /* continue_on_failure: an item that failed does not stop the others */
     node items[];
 };
 
@@ -146,7 +147,7 @@ struct run {
     int64_t now_ms; /* of the last event */
     uint8_t phase;  /* enum run_phase */
     uint8_t state;  /* enum run_state */
-    bool failed;    /* some step failed: only handlers start */
+    bool failed;    /* some step failed (not continue_on_failure): only handlers start */
     bool output_asked;
     bool was_stopped;  /* the history shows that it was being cancelled, or had timed out */
     int32_t stop_code; /* CLOSING: why */
@@ -210,7 +211,13 @@ static inline bool run_has_items(const step *s)
 /* Whether no more of its items start. */
 static inline bool run_stops(const each *e)
 {
-    return e->failed_index != INDEX_NONE || e->error;
+    return (e->failed_index != INDEX_NONE && !e->goes_on) || e->error;
+}
+
+/* Whether its failure is none of the run's. */
+static inline bool run_continues(const step *s)
+{
+    return s->extra && s->extra->continue_on_failure;
 }
 
 static inline node *run_node(run *r, place at) /* at is known to be good */
@@ -309,7 +316,7 @@ bool run_note_consumed(run *r, uint64_t seq); /* false if there is no memory */
 void run_free_signals(run *r);
 
 /* run_items.c */
-each *run_each_new(uint32_t count, const digest *d);
+each *run_each_new(const step *s, uint32_t count, const digest *d);
 bool run_begin_items(run *r, uint32_t number, run_action *out);
 void run_listed(run *r, uint32_t number, run_answer *a);
 void run_expanded(run *r, uint32_t number);

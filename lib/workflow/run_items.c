@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "workflow/run_impl.h"
 
-each *run_each_new(uint32_t count, const digest *d)
+each *run_each_new(const step *s, uint32_t count, const digest *d)
 {
     each *e = mem_zalloc(sizeof *e + (size_t)count * sizeof(node));
 
@@ -15,6 +15,7 @@ each *run_each_new(uint32_t count, const digest *d)
     e->digest = *d;
     e->count = count;
     e->failed_index = INDEX_NONE;
+    e->goes_on = run_continues(s);
     return e;
 }
 
@@ -160,7 +161,7 @@ static void expand(run *r, uint32_t number, const run_answer *a)
     node *n = &r->nodes[number];
     checkpoint c = {.step = number, .index = INDEX_NONE, .kind = CHECKPOINT_EXPANDED};
 
-    n->each = run_each_new((uint32_t)a->count, &a->items_digest);
+    n->each = run_each_new(run_step(r, number), (uint32_t)a->count, &a->items_digest);
     c.output = n->each ? expansion(n->each) : NULL;
     if (!c.output) {
         run_no_memory(r);
@@ -229,9 +230,10 @@ void run_item_ended(run *r, place at)
 
     e->in_flight--;
     e->ended++;
-    if (e->items[at.index].end != CHECKPOINT_SUCCEEDED && !run_stops(e)) {
+    if (e->items[at.index].end != CHECKPOINT_SUCCEEDED && e->failed_index == INDEX_NONE) {
         e->failed_index = at.index;
-        drop_retries(r, at.step);
+        if (run_stops(e))
+            drop_retries(r, at.step);
     }
     /* While the others of a restart go on one after the other, it is too early to look. */
     if (r->phase != RUN_GOING || r->nodes[at.step].phase != PHASE_ITEMS)

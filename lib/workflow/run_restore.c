@@ -111,7 +111,7 @@ static int32_t restore_expanded(const row *w)
         return contradicts(w, "a list of items where none is due");
     if (!read_expansion(w, &count, &d))
         return contradicts(w, "the count and digest of its items cannot be read");
-    w->node->each = run_each_new(count, &d);
+    w->node->each = run_each_new(w->step, count, &d);
     if (!w->node->each)
         return error_no_memory(w->err);
     mark_begun(w);
@@ -262,7 +262,7 @@ static void end_step(const row *w)
     if (w->node->flags & NODE_BEGAN)
         r->counts.running--;
     run_count_end(r, w->c->step);
-    if (r->failed || w->c->kind != CHECKPOINT_FAILED)
+    if (r->failed || w->c->kind != CHECKPOINT_FAILED || run_continues(w->step))
         return;
     r->failed = true;
     r->failed_step = w->c->step;

@@ -186,7 +186,8 @@ void run_end_step(run *r, checkpoint *c)
     r->counts.running--;
     run_count_end(r, number);
     fetch_dependents(r, number);
-    if (!run_record(r, c) || n->end != CHECKPOINT_FAILED || r->failed)
+    if (!run_record(r, c) || n->end != CHECKPOINT_FAILED || r->failed ||
+        run_continues(run_step(r, number)))
         return;
     r->failed = true;
     r->failed_step = number;
@@ -201,11 +202,13 @@ void run_fail_step(run *r, uint32_t number, bytes *error)
     run_end_step(r, &c);
 }
 
-static uint8_t mark_of(const node *n)
+static uint8_t mark_of(const step *s, const node *n)
 {
     switch (n->end) {
     case CHECKPOINT_SUCCEEDED: return NODE_DEPENDENCY_SUCCEEDED;
-    case CHECKPOINT_FAILED: return NODE_DEPENDENCY_FAILED | NODE_DEPENDENCY_NOT_DONE;
+    case CHECKPOINT_FAILED:
+        return run_continues(s) ? NODE_DEPENDENCY_FAILED
+                                : NODE_DEPENDENCY_FAILED | NODE_DEPENDENCY_NOT_DONE;
     case CHECKPOINT_CANCELLED: return NODE_DEPENDENCY_NOT_DONE;
     default: return n->flags & NODE_SKIPPED_BY_FAILURE ? NODE_DEPENDENCY_NOT_DONE : 0;
     }
@@ -215,7 +218,7 @@ void run_release(run *r, uint32_t number)
 {
     const step *s = run_step(r, number);
     const uint32_t *dependents = r->definition->edges + s->dependents;
-    uint8_t mark = mark_of(&r->nodes[number]);
+    uint8_t mark = mark_of(s, &r->nodes[number]);
 
     for (uint32_t i = 0; i < s->dependent_count; i++) {
         node *n = &r->nodes[dependents[i]];

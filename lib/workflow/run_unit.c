@@ -107,7 +107,7 @@ static bool try_again(run *r, place at, int32_t code, checkpoint *c)
 
     if (r->phase != RUN_GOING || !s->extra)
         return false;
-    if (at.index != INDEX_NONE && r->nodes[at.step].each->failed_index != INDEX_NONE)
+    if (at.index != INDEX_NONE && run_stops(r->nodes[at.step].each))
         return false;
     c->due_ms = run_retry_at(&s->extra->retry, c->attempt, code, began_ms, r->now_ms, &r->options);
     if (!c->due_ms)

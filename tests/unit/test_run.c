@@ -316,6 +316,63 @@ static void test_nothing_follows_from_a_failure_that_is_not_stored(void **state)
     rig_close(&w);
 }
 
+/* ---- continue_on_failure --------------------------------------------------------------------- */
+
+#define ON ",'continue_on_failure':true"
+
+static void test_a_failure_that_may_be_is_as_good_as_done(void **state)
+{
+    static const struct {
+        const char *run_if;
+        bool starts;
+    } cases[] = {{"all_succeeded", true},
+                 {"all_done", true},
+                 {"any_failed", true},
+                 {"any_succeeded", false}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int restart = 0; restart < 2; restart++) {
+            char json[512];
+            run_value v;
+            rig w;
+
+            snprintf(json, sizeof json,
+                     HEAD STEP("a", ON) "," STEP("b", ",'depends_on':['a'],'run_if':'%s'") "]}",
+                     cases[i].run_if);
+            rig_open(&w, json, NULL);
+            rig_pump(&w);
+            rig_fail(&w, "a");
+            if (restart && !w.ended)
+                rig_restart(&w, ANY);
+            rig_pump(&w);
+            if (!w.ended)
+                rig_ok(&w, "b");
+            assert_true(run_get_value(w.run, 0, &v));
+            assert_int_equal(v.kind, CHECKPOINT_FAILED);
+            assert_non_null(v.error);
+            assert_string_equal(rig_history(&w), cases[i].starts ? "F a, S b" : "F a");
+            assert_int_equal(run_get_counts(w.run).failed, 1);
+            assert_ended(&w, RUN_SUCCEEDED, NULL);
+            rig_close(&w);
+        }
+}
+
+static void test_it_is_no_excuse_for_others(void **state)
+{
+    rig w;
+
+    (void)state;
+    rig_open(&w, HEAD STEP("a", ON) "," STEP("b", "") "," STEP("c", ",'depends_on':['a']") "]}",
+             NULL);
+    rig_pump(&w);
+    rig_fail(&w, "a");
+    rig_fail(&w, "b");
+    rig_fail(&w, "c"); /* it had begun */
+    assert_ended(&w, RUN_FAILED, "{\"code\":\"INTERNAL\",\"message\":\"as told\",\"step\":\"b\"}");
+    rig_close(&w);
+}
+
 /* ---- when ------------------------------------------------------------------------------------ */
 
 static void test_when_is_decided_stored_then_acted_on(void **state)
@@ -656,6 +713,8 @@ int main(void)
         cmocka_unit_test(test_without_handlers_a_failure_ends_the_run_in_the_same_unit),
         cmocka_unit_test(test_after_a_failure_what_runs_finishes_and_handlers_start),
         cmocka_unit_test(test_nothing_follows_from_a_failure_that_is_not_stored),
+        cmocka_unit_test(test_a_failure_that_may_be_is_as_good_as_done),
+        cmocka_unit_test(test_it_is_no_excuse_for_others),
         cmocka_unit_test(test_when_is_decided_stored_then_acted_on),
         cmocka_unit_test(test_when_false_skips_and_an_error_fails),
         cmocka_unit_test(test_a_step_without_checkpoint_releases_at_once_and_runs_again),

@@ -150,6 +150,56 @@ static void test_the_first_failure_stops_new_items_and_waiting_retries(void **st
     assert_over(&w, RUN_FAILED, "E a, R a[1], R a[3], F a[2], F a[0], F a");
 }
 
+/* clang-format off */
+static const char lenient[] =
+    HEAD EACH("a", ",'max_parallel':2,'continue_on_failure':true,"
+                   "'retry':{'max_attempts':2,'initial_interval':'1s','non_retryable':['NOT_FOUND']}") ","
+    STEP("b", ",'depends_on':['a']") "]}";
+/* clang-format on */
+
+static void test_items_that_may_fail_do_not_stop_the_others(void **state)
+{
+    (void)state;
+    for (uint32_t cut = 0; cut <= 8; cut++) { /* 0: no restart */
+        run_value v;
+        rig w;
+
+        rig_open(&w, lenient, NULL);
+        rig_pump(&w);
+        for (bool is_cut = false; !w.ended;) {
+            if (!is_cut && w.made == cut && cut) {
+                is_cut = true;
+                rig_restart(&w, ANY);
+                rig_pump(&w);
+                rig_store(&w);
+            } else if (!w.out_count) {
+                rig_sleep(&w);
+            } else if (w.out[0].kind == RUN_EVALUATE) {
+                list(&w, "a", 4, "x");
+            } else if (w.out[0].step == 1) {
+                rig_ok(&w, "b");
+            } else {
+                bool fails = w.out[0].index == 0 || w.out[0].attempt + w.out[0].index == 2;
+
+                end_item(&w, "a", w.out[0].index,
+                         !fails                ? 0
+                         : w.out[0].index == 0 ? ORCH_E_NOT_FOUND
+                                               : ORCH_E_ABORTED);
+            }
+        }
+        assert_true(run_get_value(w.run, 0, &v));
+        assert_int_equal(v.kind, CHECKPOINT_FAILED);
+        assert_int_equal(v.items, 4);
+        assert_string_equal(v.error->data,
+                            "{\"code\":\"NOT_FOUND\",\"message\":\"item 0: as told\"}");
+        assert_null(run_item_output(w.run, 0, 0));
+        assert_int_equal(run_get_counts(w.run).ended, 2);
+        assert_int_equal(w.made, 8);
+        assert_int_equal(w.state, RUN_SUCCEEDED);
+        rig_close(&w);
+    }
+}
+
 static void test_steps_with_items_take_turns(void **state)
 {
     rig w;
@@ -343,6 +393,7 @@ int main(void)
         cmocka_unit_test(test_no_items_succeed_at_once),
         cmocka_unit_test(test_too_many_items_or_no_list_fail),
         cmocka_unit_test(test_the_first_failure_stops_new_items_and_waiting_retries),
+        cmocka_unit_test(test_items_that_may_fail_do_not_stop_the_others),
         cmocka_unit_test(test_steps_with_items_take_turns),
         cmocka_unit_test(test_waits_as_items),
         cmocka_unit_test(test_after_a_restart_the_list_must_be_the_same),
