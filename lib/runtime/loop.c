@@ -138,12 +138,14 @@ static bool turn(runtime *rt)
 
 /* ---- timers ---------------------------------------------------------------------------------------------- */
 
-/* Whether anything is due is for the cores to find, by the wall clock, in the turn that follows. */
+/* Whether anything is due is for the cores to find, by the wall clock, in the turn that follows. It has to follow: libuv
+ * before 1.45 runs timers before it polls, and would go on to sleep, now without a timer. */
 static void on_timer(uv_timer_t *timer)
 {
     runtime *rt = timer->data;
 
     rt->timer_ms = INT64_MAX;
+    uv_stop(timer->loop);
 }
 
 static void set_timer(runtime *rt)
