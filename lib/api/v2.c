@@ -42,6 +42,41 @@ static int32_t check_config(const orch_config *config, orch_error **err)
     return 0;
 }
 
+static int64_t number_or_0(const orch_config *c, int32_t key)
+{
+    return config_is_set(c, key) ? config_number(c, key) : 0;
+}
+
+static orchestrator_options orchestrator_options_of(const orch_config *c)
+{
+    return (orchestrator_options){
+        .max_open = (uint64_t)config_number(c, KEY_MAX_OPEN_EXECUTIONS),
+        .max_accepting = (uint32_t)config_number(c, KEY_MAX_QUEUED_STARTS),
+        .window = (uint32_t)config_number(c, KEY_PENDING_WINDOW),
+        .window_bytes = (uint64_t)config_number(c, KEY_PENDING_WINDOW_BYTES),
+        .attach_grace_ms = config_number(c, KEY_ATTACH_GRACE),
+        .limits = {.max_bytes = (size_t)config_number(c, KEY_MAX_DEFINITION_BYTES)},
+        .max_signals = (uint32_t)config_number(c, KEY_MAX_SIGNALS),
+        .retention_age_ms = number_or_0(c, KEY_RETENTION_AGE),
+        .retention_count = (uint64_t)number_or_0(c, KEY_RETENTION_COUNT),
+    };
+}
+
+static engine_options engine_options_of(const orch_config *c)
+{
+    return (engine_options){
+        .name = config_text(c, KEY_ENGINE_ID),
+        .capacity = (uint32_t)config_number(c, KEY_LOCAL_CAPACITY),
+        .credit = (uint32_t)config_number(c, KEY_MAX_UNSTORED_CHECKPOINTS),
+        .suspend_after_ms = config_number(c, KEY_SUSPEND_AFTER),
+        .quiet_ms = config_number(c, KEY_SUSPEND_QUIET),
+        .detach_grace_ms = config_number(c, KEY_DETACH_GRACE),
+        .executor_wait_ms = config_number(c, KEY_EXECUTOR_WAIT),
+        .lua_instructions = (uint64_t)config_number(c, KEY_LUA_INSTRUCTIONS),
+        .lua_memory_bytes = (uint64_t)config_number(c, KEY_LUA_MEMORY),
+    };
+}
+
 static runtime_options options_of(const orch_config *c, logger *log)
 {
     return (runtime_options){
@@ -49,19 +84,13 @@ static runtime_options options_of(const orch_config *c, logger *log)
         .synchronous = config_is_set(c, KEY_STORE_SYNCHRONOUS)
                            ? config_text(c, KEY_STORE_SYNCHRONOUS)
                            : NULL,
-        .engine_name = config_text(c, KEY_ENGINE_ID),
         .secrets_dir = config_is_set(c, KEY_SECRETS_DIR) ? config_text(c, KEY_SECRETS_DIR) : NULL,
         .task_threads = (uint32_t)config_number(c, KEY_TASK_THREADS),
-        .capacity = (uint32_t)config_number(c, KEY_LOCAL_CAPACITY),
         .max_commands = (uint32_t)config_number(c, KEY_MAX_QUEUED_COMMANDS),
         .max_processes = (uint32_t)config_number(c, KEY_EXEC_MAX_PROCESSES),
-        .max_open = (uint64_t)config_number(c, KEY_MAX_OPEN_EXECUTIONS),
-        .executor_wait_ms = config_number(c, KEY_EXECUTOR_WAIT),
-        .suspend_after_ms = config_number(c, KEY_SUSPEND_AFTER),
-        .lua_instructions = (uint64_t)config_number(c, KEY_LUA_INSTRUCTIONS),
-        .lua_memory_bytes = (uint64_t)config_number(c, KEY_LUA_MEMORY),
+        .orchestrator = orchestrator_options_of(c),
+        .engine = engine_options_of(c),
         .max_output_bytes = (uint32_t)config_number(c, KEY_MAX_OUTPUT_BYTES),
-        .max_definition_bytes = (size_t)config_number(c, KEY_MAX_DEFINITION_BYTES),
         .exec_enabled = config_number(c, KEY_EXEC_ENABLED) != 0,
         .log = log,
     };

@@ -107,15 +107,7 @@ static int32_t add_executors(runtime *rt, const runtime_options *o, orch_error *
 
 static int32_t make_engine(runtime *rt, const runtime_options *o, orch_error **err)
 {
-    engine_options options = {
-        .name = o->engine_name,
-        .instance = random_next(&rt->random),
-        .capacity = o->capacity,
-        .suspend_after_ms = o->suspend_after_ms,
-        .executor_wait_ms = o->executor_wait_ms,
-        .lua_instructions = o->lua_instructions,
-        .lua_memory_bytes = o->lua_memory_bytes,
-    };
+    engine_options options = o->engine;
     engine_ports ports = {
         .ctx = rt,
         .now_ms = port_now,
@@ -126,8 +118,10 @@ static int32_t make_engine(runtime *rt, const runtime_options *o, orch_error **e
         .pool = rt->env.pool,
         .log = rt->log,
     };
-    int32_t rc = engine_new(&options, &ports, &rt->engine, err);
+    int32_t rc;
 
+    options.instance = random_next(&rt->random);
+    rc = engine_new(&options, &ports, &rt->engine, err);
     if (!rc)
         rc = add_executors(rt, o, err);
     if (!rc)
@@ -151,7 +145,7 @@ static int32_t open_store(runtime *rt, const runtime_options *o, uint64_t *out_t
 
     if (rc)
         return rc;
-    snprintf(owner, sizeof owner, "%.255s/%016llx", o->engine_name,
+    snprintf(owner, sizeof owner, "%.255s/%016llx", o->engine.name,
              (unsigned long long)random_next(&rt->random));
     return rt->store.ops->lease(rt->store.self, owner, rt->now_ms, out_term, err);
 }
@@ -159,10 +153,6 @@ static int32_t open_store(runtime *rt, const runtime_options *o, uint64_t *out_t
 static int32_t make_orchestrator(runtime *rt, const runtime_options *o, uint64_t term,
                                  orch_error **err)
 {
-    orchestrator_options options = {
-        .max_open = o->max_open,
-        .limits = {.max_bytes = o->max_definition_bytes},
-    };
     orchestrator_ports ports = {
         .ctx = rt,
         .now_ms = port_now,
@@ -176,10 +166,10 @@ static int32_t make_orchestrator(runtime *rt, const runtime_options *o, uint64_t
     int32_t rc = balancer_round_robin_new(&b, err);
 
     if (!rc)
-        rc = orchestrator_new(&options, &ports, b, &rt->orchestrator, err);
+        rc = orchestrator_new(&o->orchestrator, &ports, b, &rt->orchestrator, err);
     if (!rc)
-        rc = orchestrator_add_engine(rt->orchestrator, o->engine_name, rt->transport, ENDPOINT,
-                                     o->capacity, err);
+        rc = orchestrator_add_engine(rt->orchestrator, o->engine.name, rt->transport, ENDPOINT,
+                                     o->engine.capacity, err);
     return rc;
 }
 
@@ -194,8 +184,8 @@ int32_t cores_new(runtime *rt, const runtime_options *o, orch_error **err)
         .loop = &rt->loop,
         .pool = {&rt->tasks, port_submit},
         .log = rt->log,
-        .lua_instructions = o->lua_instructions,
-        .lua_memory_bytes = o->lua_memory_bytes,
+        .lua_instructions = o->engine.lua_instructions,
+        .lua_memory_bytes = o->engine.lua_memory_bytes,
         .max_output_bytes = o->max_output_bytes,
         .max_processes = o->max_processes,
     };

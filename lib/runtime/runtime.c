@@ -15,7 +15,8 @@
 
 static void set_plain(runtime *rt, const runtime_options *o)
 {
-    uint32_t most = o->task_threads < o->capacity ? o->task_threads : o->capacity;
+    uint32_t capacity = o->engine.capacity;
+    uint32_t most = o->task_threads < capacity ? o->task_threads : capacity;
 
     rt->wake.fd = -1;
     rt->log = o->log;

@@ -19,19 +19,15 @@ typedef struct runtime runtime;
 typedef struct runtime_options { /* texts are borrowed for the call of runtime_new */
     const char *store_url;
     const char *synchronous; /* NULL = as the URL says */
-    const char *engine_name;
     const char *secrets_dir; /* NULL = none */
     uint32_t task_threads;
-    uint32_t capacity; /* of the in-process engine */
     uint32_t max_commands;
     uint32_t max_processes; /* of exec */
-    uint64_t max_open;
-    int64_t executor_wait_ms, suspend_after_ms;
-    uint64_t lua_instructions, lua_memory_bytes;
     uint32_t max_output_bytes;
-    size_t max_definition_bytes;
     bool exec_enabled;
-    logger *log; /* outlives the runtime */
+    orchestrator_options orchestrator;
+    engine_options engine; /* the in-process one; its instance is made here */
+    logger *log;           /* outlives the runtime */
 } runtime_options;
 
 /* Open the store, make the cores, start the loop. Blocks while the store opens. */

@@ -67,9 +67,8 @@ static void test_what_comes_behind_a_long_queue_is_run(void **state)
     static command many[MANY];
     logger *log = logger_new();
     runtime_options o = {.store_url = "memory:",
-                         .engine_name = "test",
                          .task_threads = 2,
-                         .capacity = 2,
+                         .engine = {.name = "test", .capacity = 2},
                          .max_commands = 65536,
                          .max_processes = 1,
                          .log = log};
