@@ -184,9 +184,13 @@ static bytes *dump(const json_t *value)
 static json_t *take_private(json_t *error)
 {
     static const char *const readable[] = {"code", "message", "step"};
-    json_t *rest = json_copy(error);
+    json_t *rest = json_object();
 
-    for (size_t i = 0; rest && i < sizeof readable / sizeof *readable; i++)
+    if (json_object_update(rest, error)) { /* json_copy would not say that something is missing */
+        json_decref(rest);
+        return NULL;
+    }
+    for (size_t i = 0; i < sizeof readable / sizeof *readable; i++)
         json_object_del(rest, readable[i]);
     for (void *it = json_object_iter(rest); it; it = json_object_iter_next(rest, it))
         json_object_del(error, json_object_iter_key(it));

@@ -14,6 +14,7 @@
 
 typedef struct slot slot;
 typedef struct attempt_job attempt_job;
+typedef struct slot_child slot_child;
 
 /* An executor under its name. Stays in place until the engine is freed. */
 typedef struct executor_entry {
@@ -102,6 +103,7 @@ struct slot {
     uint32_t under_way;    /* attempts and evaluations that refer to this slot */
     message *report;       /* being filled */
     message *spare;        /* an acknowledgement that was read: the next report is made of it */
+    slot_child *children;  /* that were asked for and have not ended, likewise */
     unacknowledged pending;
     run_action end;                /* COMPLETED: kept for a reattachment */
     uint64_t inbox_seen;           /* of the inbox: the newest that the run was told */
@@ -176,6 +178,15 @@ int32_t payloads_encode_row(const codec *c, checkpoint *row, orch_error **err);
 void payloads_encode_error(slot *s, bytes **error);
 
 /* ---- values.c -------------------------------------------------------------------------------------------- */
+/* ---- child.c --------------------------------------------------------------------------------------------- */
+
+void child_start(slot *s, const run_action *a);
+void child_stop(slot *s, const run_action *a);
+bool children_resend(slot *s); /* false if there is no memory */
+void child_refused(slot *s, message_child *child);
+void child_ended(slot *s, inbox_note *n); /* takes the payload */
+void children_free(slot *s);
+
 
 /* What expressions of (step, index) see now. Values are borrowed from the slot. False if there is no memory. */
 bool values_scope(slot *s, uint32_t step, uint32_t index, scope *out);

@@ -108,8 +108,12 @@ static int32_t answer_due(slot *s, uint32_t step, json_t *value, run_answer *a, 
     return rc;
 }
 
-static int32_t answer_output(json_t *value, run_answer *a, orch_error **err)
+static int32_t answer_output(const slot *s, json_t *value, run_answer *a, orch_error **err)
 {
+    int32_t rc = definition_check_outputs(s->known->definition, value, err);
+
+    if (rc)
+        return rc;
     a->value = json_to_bytes(value);
     return a->value ? 0 : error_no_memory(err);
 }
@@ -128,8 +132,10 @@ static void answer(slot *s, const run_action *act, json_t *value, const orch_err
         a.code = answer_items(s, act->step, value, &a, &own);
     } else if (act->what == RUN_DUE) {
         a.code = answer_due(s, act->step, value, &a, &own);
+    } else if (act->what == RUN_SPEC) {
+        a.code = child_spec_check(value, s->known->definition->steps[act->step].id, &a.value, &own);
     } else {
-        a.code = answer_output(value, &a, &own);
+        a.code = answer_output(s, value, &a, &own);
     }
     if (a.code)
         a.error = error_json_of(own ? own : error);
@@ -144,7 +150,8 @@ static const template *template_of(const slot *s, const run_action *a)
     switch (a->what) {
     case RUN_WHEN: return d->steps[a->step].extra->when;
     case RUN_FOR_EACH: return d->steps[a->step].extra->for_each;
-    case RUN_DUE: return d->steps[a->step].with;
+    case RUN_DUE:
+    case RUN_SPEC: return d->steps[a->step].with;
     default: return d->output;
     }
 }

@@ -33,6 +33,7 @@ static void tell(slot *s, inbox_note *n)
     switch (n->kind) {
     case NOTE_CANCEL: cancel(s, n); break;
     case NOTE_SIGNAL: tell_signal(s, n); break;
+    case NOTE_CHILD_ENDED: child_ended(s, n); break;
     default: break; /* WAKE, and what later versions may say */
     }
 }

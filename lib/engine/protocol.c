@@ -129,6 +129,7 @@ void protocol_send_report(slot *s, enum report_end end)
         m->report.error = bytes_ref(s->end.error);
     } else if (end == REPORT_SUSPENDED) {
         m->report.wake_ms = run_deadline(s->run);
+        m->report.wake_children = run_wanted_children(s->run);
     }
     channel_send(s->channel, m);
 }
@@ -253,7 +254,7 @@ static void on_attach(engine *e, channel *c, const message *m)
     if (s->state == SLOT_SUSPENDING)
         s->state = SLOT_RUNNING; /* it will become quiet again */
     pending_acknowledge(&s->pending, m->attach.stored_seq);
-    if (!send_accepted(s) || !resend(s)) {
+    if (!send_accepted(s) || !resend(s) || !children_resend(s)) {
         slot_drop(s);
         return;
     }
@@ -319,6 +320,26 @@ static void on_ack(slot *s, uint64_t seq)
     engine_touch(s);
 }
 
+/* It does not undo a suspension: the inbox item beside it does, if it is to be undone. */
+static void on_pause(slot *s, bool paused)
+{
+    s->start->paused = paused;
+    if (!s->run)
+        return;
+    run_pause(s->run, paused, s->engine->now_ms);
+    engine_touch(s);
+}
+
+/* Who says so has not taken the suspension that may be on its way. */
+static void on_child_refused(slot *s, message_child *child)
+{
+    if (s->state != SLOT_RUNNING && s->state != SLOT_SUSPENDING)
+        return;
+    s->state = SLOT_RUNNING;
+    child_refused(s, child);
+    engine_touch(s);
+}
+
 static void slot_message(void *ctx, channel *c, message *m)
 {
     slot *s = ctx;
@@ -332,6 +353,8 @@ static void slot_message(void *ctx, channel *c, message *m)
         return;
     case MESSAGE_DEFINITION: on_definition(s, m); break;
     case MESSAGE_INBOX: inbox_message(s, &m->inbox); break;
+    case MESSAGE_PAUSE: on_pause(s, m->pause.paused); break;
+    case MESSAGE_CHILD_REFUSED: on_child_refused(s, m->child); break;
     case MESSAGE_STOP: slot_drop(s); break;
     default: /* what an orchestrator of a later version may say and need not be understood */ break;
     }

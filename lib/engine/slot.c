@@ -48,11 +48,27 @@ static int32_t restore(slot *s, orch_error **err)
     return 0;
 }
 
+/* Who started it could only look at the inputs if they were not encoded. */
+static int32_t check_inputs(slot *s, orch_error **err)
+{
+    const message_start *start = s->start;
+    json_t *input;
+    int32_t rc;
+
+    if (!s->engine->options.codec.ops || start->checkpoint_count)
+        return 0;
+    input = start->input ? json_loadb(start->input->data, start->input->len, 0, NULL) : NULL;
+    rc = definition_check_inputs(s->known->definition, input, err);
+    json_decref(input);
+    return rc;
+}
+
 int32_t slot_begin(slot *s, known_definition *k, orch_error **err)
 {
     engine *e = s->engine;
     run_options options = {
         .deadline_ms = s->start->deadline_ms,
+        .paused = s->start->paused,
         .random = e->ports.random,
         .random_ctx = e->ports.ctx,
     };
@@ -61,6 +77,8 @@ int32_t slot_begin(slot *s, known_definition *k, orch_error **err)
     known_use(e, k);
     s->known = k;
     rc = payloads_decode_start(&e->options.codec, s->start, err);
+    if (!rc)
+        rc = check_inputs(s, err);
     if (rc)
         return rc;
     s->run = run_new(k->definition, &options);
@@ -98,6 +116,7 @@ static void slot_free(slot *s)
     }
     json_decref(s->input);
     json_decref(s->execution);
+    children_free(s);
     run_free(s->run);
     message_free(s->report);
     message_free(s->spare);
@@ -171,6 +190,8 @@ static void perform(slot *s, run_action *a)
     case RUN_EVALUATE: evaluate_action(s, a); break;
     case RUN_ATTEMPT: attempt_begin(s, a); break;
     case RUN_STOP: attempt_stop(s, a); break;
+    case RUN_CHILD: child_start(s, a); break;
+    case RUN_STOP_CHILD: child_stop(s, a); break;
     case RUN_CHECKPOINT:
         if (a->checkpoint.index != INDEX_NONE && checkpoint_is_end(&a->checkpoint))
             s->items_ended++;

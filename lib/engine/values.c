@@ -29,8 +29,14 @@ bytes *json_to_bytes(const json_t *value)
 
 json_t *values_input(slot *s)
 {
-    if (!s->input)
-        s->input = s->start->input ? parse(s->start->input) : json_object();
+    json_t *given;
+
+    if (s->input)
+        return s->input;
+    given = s->start->input ? parse(s->start->input) : json_object();
+    if (given)
+        s->input = definition_fill_inputs(s->known->definition, given);
+    json_decref(given);
     return s->input;
 }
 
@@ -69,14 +75,26 @@ static const char *status_name(uint8_t kind)
     }
 }
 
-static json_t *make_value(slot *s, uint32_t step, const run_value *v)
+/* What stands for a for_each as a whole: the list of its outputs, null for items that failed and were let go. */
+static bool is_listed(const slot *s, uint32_t step, const run_value *v)
 {
-    bool listed = v->kind == CHECKPOINT_SUCCEEDED && s->known->definition->steps[step].extra &&
-                  s->known->definition->steps[step].extra->for_each;
-    json_t *output = listed ? item_outputs(s, step, v->items) : parse(v->output);
+    const step_extra *extra = s->known->definition->steps[step].extra;
 
+    return extra && extra->for_each &&
+           (v->kind == CHECKPOINT_SUCCEEDED ||
+            (v->kind == CHECKPOINT_FAILED && extra->continue_on_failure && v->items));
+}
+
+static json_t *pack_value(const run_value *v, json_t *output)
+{
     return json_pack("{s:s,s:o,s:o}", "status", status_name(v->kind), "output", output, "error",
                      parse(v->error));
+}
+
+static json_t *make_value(slot *s, uint32_t step, const run_value *v)
+{
+    return pack_value(v,
+                      is_listed(s, step, v) ? item_outputs(s, step, v->items) : parse(v->output));
 }
 
 /* Borrowed; NULL if the step has not ended (or there is no memory). After values_scope. */

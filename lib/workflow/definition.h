@@ -131,7 +131,7 @@ void definition_unref(definition *d);
 /* Whether a value is what the definition declares: an object that has every required name and no name but the declared ones,
  * each of its type; a null counts as left out, except for `any`. Always so if nothing is declared. NULL stands for {}. Both say the
  * name, what it is and what is allowed; inputs: INVALID_ARGUMENT, which names the workflow too; outputs: FAILED_PRECONDITION,
- * "output: …". Any thread. */
+ * to be read behind "output: ". Any thread. */
 int32_t definition_check_inputs(const definition *d, json_t *input, orch_error **err);
 int32_t definition_check_outputs(const definition *d, json_t *output, orch_error **err);
 /* The input (NULL stands for {}) with defaults for what it leaves out: a new reference, maybe to `input` itself. NULL if

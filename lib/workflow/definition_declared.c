@@ -273,7 +273,7 @@ static int32_t check_values(int32_t code, const char *of, const declared *fields
     add_words(&words, fields, count, &m);
     code = words.failed
                ? error_no_memory(err)
-               : error_set(err, code, m.name, "%s: '%.*s' %s", of, WORDING(m.name), words.data);
+               : error_set(err, code, m.name, "%s'%.*s' %s", of, WORDING(m.name), words.data);
     buf_free(&words);
     return code;
 }
@@ -284,9 +284,9 @@ int32_t definition_check_inputs(const definition *d, json_t *input, orch_error *
 
     if (!d->has_inputs)
         return 0;
-    snprintf(of, sizeof of, "inputs of workflow '%s' %s", d->id, d->version);
+    snprintf(of, sizeof of, "inputs of workflow '%s' %s: ", d->id, d->version);
     if (input && !json_is_object(input))
-        return error_set(err, ORCH_E_INVALID_ARGUMENT, NULL, "%s: must be an object, not %s", of,
+        return error_set(err, ORCH_E_INVALID_ARGUMENT, NULL, "%smust be an object, not %s", of,
                          phrase_of(input));
     return check_values(ORCH_E_INVALID_ARGUMENT, of, d->inputs, d->input_count, input, err);
 }
@@ -296,10 +296,9 @@ int32_t definition_check_outputs(const definition *d, json_t *output, orch_error
     if (!d->has_outputs)
         return 0;
     if (output && !json_is_object(output) && !(json_is_null(output) && !d->output))
-        return error_set(err, ORCH_E_FAILED_PRECONDITION, NULL, "output: must be an object, not %s",
+        return error_set(err, ORCH_E_FAILED_PRECONDITION, NULL, "must be an object, not %s",
                          phrase_of(output));
-    return check_values(ORCH_E_FAILED_PRECONDITION, "output", d->outputs, d->output_count, output,
-                        err);
+    return check_values(ORCH_E_FAILED_PRECONDITION, "", d->outputs, d->output_count, output, err);
 }
 
 /* jansson's own copy leaves members out when there is no memory, and does not say so. */

@@ -133,7 +133,7 @@ static void test_times_follow_the_calendar(void **state)
 
         for (int month = 1; month <= 12; month++) {
             for (int day = 1; day <= days[month - 1] + (leap && month == 2); day++) {
-                char text[32];
+                char text[64]; /* what gcc thinks that three ints may need */
                 int64_t ms = -1;
 
                 snprintf(text, sizeof text, "%04d-%02d-%02dT00:00:00Z", year, month, day);

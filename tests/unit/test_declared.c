@@ -269,12 +269,12 @@ static void outputs(void **state)
         {"{\"id\":\"x\"}", NULL},
         {"{\"id\":\"x\",\"n\":2}", NULL},
         {"{\"id\":\"x\",\"n\":null}", NULL},
-        {"{\"n\":2}", "output: 'id' is missing; it must be a string"},
-        {"{\"id\":null}", "output: 'id' must be a string, not null"},
-        {"{\"id\":\"x\",\"n\":\"2\"}", "output: 'n' must be an integer, not a string"},
-        {"{\"id\":\"x\",\"m\":2}", "output: 'm' is not declared; declared are: id, n"},
-        {"[]", "output: must be an object, not an array"},
-        {"null", "output: must be an object, not null"},
+        {"{\"n\":2}", "'id' is missing; it must be a string"},
+        {"{\"id\":null}", "'id' must be a string, not null"},
+        {"{\"id\":\"x\",\"n\":\"2\"}", "'n' must be an integer, not a string"},
+        {"{\"id\":\"x\",\"m\":2}", "'m' is not declared; declared are: id, n"},
+        {"[]", "must be an object, not an array"},
+        {"null", "must be an object, not null"},
     };
     definition *d = parsed("\"outputs\":{\"id\":\"string\",\"n\":{\"type\":\"integer\","
                            "\"required\":false}},\"output\":\"${input.answer}\"");

@@ -280,6 +280,88 @@ static void test_a_new_channel_begins_with_what_was_told(void **state)
     world_free(w);
 }
 
+/* ---- paused ---------------------------------------------------------------------------------------------- */
+
+static void say_paused(peer *p, bool paused, uint64_t seq)
+{
+    message *m = message_new(MESSAGE_PAUSE, p->epoch);
+
+    m->pause.paused = paused;
+    channel_send(p->channel, m);
+    peer_note(p, (inbox_note){.seq = seq, .kind = NOTE_WAKE});
+}
+
+#define TWO                                                                                  \
+    "{\"id\":\"two\",\"version\":\"1.0.0\",\"steps\":[{\"id\":\"a\",\"executor\":\"test\"}," \
+    "{\"id\":\"b\",\"executor\":\"test\",\"depends_on\":[\"a\"]}]}"
+
+static void test_what_is_paused_starts_nothing(void **state)
+{
+    world *w = peer_world(NULL);
+    message *m;
+    peer p;
+
+    (void)state;
+    m = peer_start(&p, w, 64, 1, TWO);
+    m->start->paused = true;
+    p.acknowledges = true;
+    peer_say(&p, m);
+    peer_define(&p);
+    assert_int_equal(held.started, 0);
+    say_paused(&p, false, 1);
+    assert_int_equal(held.started, 1);
+    say_paused(&p, true, 2);
+    assert_int_equal(held.stopped, 0); /* what runs, finishes */
+    held_succeed(0, NULL);
+    world_settle(w);
+    assert_int_equal(peer_row(&p, 1)->kind, CHECKPOINT_SUCCEEDED);
+    assert_int_equal(held.started, 1);
+    say_paused(&p, false, 3);
+    assert_int_equal(held.started, 2);
+    peer_end(&p);
+    world_free(w);
+}
+
+static void test_a_pause_may_come_before_the_definition(void **state)
+{
+    world *w = peer_world(NULL);
+    peer p;
+
+    (void)state;
+    peer_say(&p, peer_start(&p, w, 64, 1, TWO));
+    say_paused(&p, true, 1);
+    peer_define(&p);
+    assert_int_equal(held.started, 0);
+    say_paused(&p, false, 2);
+    assert_int_equal(held.started, 1);
+    peer_end(&p);
+    world_free(w);
+}
+
+/* Only the note beside it says whether the suspension on its way was taken. */
+static void test_who_is_paused_is_put_down(void **state)
+{
+    world *w = peer_world(NULL);
+    message *m;
+    peer p;
+
+    (void)state;
+    m = peer_start(&p, w, 64, 1, TWO);
+    m->start->paused = true;
+    peer_say(&p, m);
+    peer_define(&p);
+    world_advance(w, 1000);
+    assert_int_equal(peer_last(&p)->report.end, REPORT_SUSPENDED);
+    assert_int_equal(peer_last(&p)->report.wake_ms, INT64_MAX);
+    m = message_new(MESSAGE_PAUSE, p.epoch);
+    peer_say(&p, m);
+    assert_int_equal(held.started, 0);
+    peer_note(&p, (inbox_note){.seq = 1, .kind = NOTE_WAKE});
+    assert_int_equal(held.started, 1);
+    peer_end(&p);
+    world_free(w);
+}
+
 /* ---- put down -------------------------------------------------------------------------------------------- */
 
 static const message *suspension(peer *p)
@@ -433,6 +515,9 @@ int main(void)
         cmocka_unit_test(test_what_came_before_the_start),
         cmocka_unit_test(test_what_waits_for_a_definition_is_bounded),
         cmocka_unit_test(test_a_new_channel_begins_with_what_was_told),
+        cmocka_unit_test(test_what_is_paused_starts_nothing),
+        cmocka_unit_test(test_a_pause_may_come_before_the_definition),
+        cmocka_unit_test(test_who_is_paused_is_put_down),
         cmocka_unit_test(test_who_waits_for_a_signal_is_put_down_when_it_is_quiet),
         cmocka_unit_test(test_a_wait_that_ends_soon_is_kept),
         cmocka_unit_test(test_a_crowded_engine_puts_down_at_once),
