@@ -200,7 +200,7 @@ inbox_note inbox_note_of(inbox_item *item); /* takes over what the item owns */
 void controls_answer_all(orchestrator *o);
 const char *control_name(enum control_action a);
 /* Who, why and what for the record; borrows from the request. */
-control_row control_record(const orchestrator *o, const control_request *r, char *detail);
+control_row control_record(const orchestrator *o, const control_request *r, const char *detail);
 int32_t control_not_open(const execution_row *row, control_request *r);
 void renew(orchestrator *o, execution_row *row, control_request *r); /* takes the row over */
 void retention_look(orchestrator *o);

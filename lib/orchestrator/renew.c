@@ -177,7 +177,7 @@ static int32_t submit(renewal *n)
     }
     w->job.unit.checkpoints = n->carried.rows;
     w->job.unit.checkpoint_count = n->carried.count;
-    w->control = control_record(n->base.o, r, (char *)(uintptr_t)detail);
+    w->control = control_record(n->base.o, r, detail);
     w->job.unit.control = &w->control;
     unit_submit(&w->job);
     return 0;

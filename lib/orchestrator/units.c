@@ -126,11 +126,9 @@ int64_t units_deadline(const orchestrator *o)
 void units_drop(live *l)
 {
     orchestrator *o = l->o;
-    store_unit **at = &o->kept;
+    store_unit **at = &o->kept, *u;
 
-    while (l->kept) {
-        store_unit *u = *at;
-
+    while (l->kept && (u = *at)) {
         if (u->key != l->key) {
             at = &u->next;
             continue;

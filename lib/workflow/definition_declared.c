@@ -345,8 +345,7 @@ int32_t definition_check_declared_output(builder *b)
 
     if (!d->has_outputs)
         return 0;
-    if (b->output && json_is_string(b->output) &&
-        text_is_one_template(json_string_value(b->output)))
+    if (json_is_string(b->output) && text_is_one_template(json_string_value(b->output)))
         return 0;
     if (b->output && !json_is_object(b->output))
         return reader_fail_at(&b->r, "output", "must be an object, since there is outputs; not %s",

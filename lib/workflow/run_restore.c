@@ -137,12 +137,15 @@ static int32_t restore_times(const row *w, uint32_t attempt)
 static int32_t restore_listener(const row *w)
 {
     place at = {w->c->step, w->c->index};
-    listener **l = &w->node->timing->listener;
-    int32_t code = run_listener_new(at, w->c->output, l);
+    timing *t = run_timing(w->run, at);
+    int32_t code;
 
+    if (!t)
+        return error_no_memory(w->err);
+    code = run_listener_new(at, w->c->output, &t->listener);
     if (code == ORCH_E_INVALID_ARGUMENT)
         return contradicts(w, "what it waits for cannot be read");
-    return code || !run_listen(w->run, *l) ? error_no_memory(w->err) : ORCH_OK;
+    return code || !run_listen(w->run, t->listener) ? error_no_memory(w->err) : ORCH_OK;
 }
 
 static int32_t restore_waiting(const row *w)

@@ -27,7 +27,7 @@ void peer_end(peer *p);
 void peer_say(peer *p, message *m); /* and settle */
 
 /* Open a channel and make the START of execution "order" with that key, for the test to complete; peer_say sends it. */
-message *peer_start(peer *p, world *w, uint64_t key, uint64_t counter, const char *definition);
+message *peer_start(peer *p, world *w, uint64_t key, uint64_t counter, const char *text);
 void peer_define(peer *p); /* the definition's text, as another process sends it */
 /* All of it: START, and the definition if it is asked for; reports are acknowledged from then on. */
 void peer_hand_over(peer *p, world *w, uint64_t key, const char *definition);

@@ -271,7 +271,10 @@ static void take_child(rig *w, const run_action *a)
         if (c->kind == CHECKPOINT_CHILD && c->step == a->step && c->index == a->index)
             said = c;
     }
-    assert_non_null(said);
+    if (!said) {
+        fail_msg("%s starts a child of which the history does not know", rig_doing(w));
+        return;
+    }
     assert_true(said->seq <= w->stored);
     assert_int_equal(said->attempt, a->attempt);
     assert_ptr_equal(said->output, a->spec);
