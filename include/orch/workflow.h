@@ -36,7 +36,7 @@ typedef int32_t (*orch_workflow_builder)(orch_builder *builder, void *user_data,
  * @brief Add a step.
  * @param builder the builder; not NULL
  * @param id the step's id: 1 to 128 of [A-Za-z0-9_.-]
- * @param executor a built-in executor's name (lua, exec, http, wait, noop) or a host callback's
+ * @param executor a built-in executor's name (lua, exec, http, noop, wait, workflow) or a host callback's
  * @param with_json the step's input, JSON text with ${…} templates in its strings, as under `with`; NULL = none
  * @return the step; NULL if something is wrong (the builder keeps the error; the functions below ignore a NULL step)
  */
@@ -44,10 +44,10 @@ ORCH_API orch_step *orch_builder_step(orch_builder *builder, const char *id, con
                                       const char *with_json);
 
 /**
- * @brief Set any key of the workflow, as in a document: "output", "timeout", "description", "labels".
+ * @brief Set any key of the workflow, as in a document: "inputs", "outputs", "output", "on_failure", "timeout", "description", "labels".
  * @param builder the builder; not NULL
- * @param key the key
- * @param value_json its value, JSON text
+ * @param key the key; set twice, the last value holds
+ * @param value_json its value, JSON text: a duration is "\"10m\"", on_failure is an object
  * @return ORCH_OK; ORCH_E_INVALID_ARGUMENT
  */
 ORCH_API int32_t orch_builder_set(orch_builder *builder, const char *key, const char *value_json);
@@ -61,10 +61,11 @@ ORCH_API int32_t orch_builder_set(orch_builder *builder, const char *key, const 
 ORCH_API int32_t orch_step_depends_on(orch_step *step, const char *id);
 
 /**
- * @brief Set any key of a step, as in a document: "when", "for_each", "max_parallel", "retry", "timeout", "run_if", "checkpoint".
+ * @brief Set any key of a step, as in a document: "when", "for_each", "max_parallel", "retry", "timeout", "heartbeat_timeout", "run_if",
+ * "continue_on_failure", "compensate", "checkpoint", "description"; "depends_on" as a whole list.
  * @param step the step; NULL is ignored
- * @param key the key
- * @param value_json its value, JSON text
+ * @param key the key; set twice, the last value holds
+ * @param value_json its value, JSON text: compensate is an object with its own executor and with
  * @return ORCH_OK; ORCH_E_INVALID_ARGUMENT
  */
 ORCH_API int32_t orch_step_set(orch_step *step, const char *key, const char *value_json);

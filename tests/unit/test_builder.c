@@ -31,6 +31,16 @@ static int32_t whole_language(orch_builder *b, void *user_data, orch_error **err
     orch_step_set(c, "checkpoint", "true");
     orch_step_set(a, "when", "\"input.go\"");
     orch_builder_step(b, "late", "lua", "{\"code\": \"return 1\"}");
+    orch_step_set(c, "heartbeat_timeout", "\"2s\"");
+    orch_step_set(c, "continue_on_failure", "true");
+    orch_step_set(a, "compensate",
+                  "{\"executor\": \"undo\", \"with\": {\"was\": \"${steps.a.output}\"}}");
+    orch_step_depends_on(orch_builder_step(b, "paid", "wait", "{\"signal\": \"paid\"}"), "c");
+    orch_builder_step(b, "child", "workflow",
+                      "{\"workflow\": \"pack\", \"version\": \"^1\", \"inputs\": {\"n\": 1}}");
+    orch_builder_set(b, "inputs", "{\"go\": {\"type\": \"boolean\", \"default\": true}}");
+    orch_builder_set(b, "outputs", "{\"r\": \"any\"}");
+    orch_builder_set(b, "on_failure", "{\"executor\": \"tell\", \"with\": \"${execution.error}\"}");
     orch_builder_set(b, "timeout", "\"10m\"");
     orch_builder_set(b, "output", "{\"r\": \"${steps.c.output}\"}");
     return 0;
@@ -40,11 +50,17 @@ static void it_says_what_the_document_says(void **state)
 {
     static const char text[] =
         "{\"version\":\"1.2.3\",\"id\":\"w\",\"timeout\":\"10m\",\"output\":{\"r\":\"${steps.c.output}\"},"
-        "\"steps\":[{\"id\":\"a\",\"executor\":\"noop\",\"when\":\"input.go\"},"
+        "\"inputs\":{\"go\":{\"type\":\"boolean\",\"default\":true}},\"outputs\":{\"r\":\"any\"},"
+        "\"on_failure\":{\"executor\":\"tell\",\"with\":\"${execution.error}\"},"
+        "\"steps\":[{\"id\":\"a\",\"executor\":\"noop\",\"when\":\"input.go\","
+        "\"compensate\":{\"executor\":\"undo\",\"with\":{\"was\":\"${steps.a.output}\"}}},"
         "{\"id\":\"c\",\"executor\":\"host\",\"with\":{\"n\":9007199254740993,\"x\":\"${steps.a.output}\"},"
         "\"depends_on\":[\"a\",\"late\"],\"retry\":{\"max_attempts\":3},\"timeout\":\"5s\","
-        "\"checkpoint\":true},"
-        "{\"id\":\"late\",\"executor\":\"lua\",\"with\":{\"code\":\"return 1\"}}]}";
+        "\"checkpoint\":true,\"heartbeat_timeout\":\"2s\",\"continue_on_failure\":true},"
+        "{\"id\":\"late\",\"executor\":\"lua\",\"with\":{\"code\":\"return 1\"}},"
+        "{\"id\":\"paid\",\"executor\":\"wait\",\"with\":{\"signal\":\"paid\"},\"depends_on\":["
+        "\"c\"]},{\"id\":\"child\",\"executor\":\"workflow\",\"with\":{\"workflow\":\"pack\","
+        "\"version\":\"^1\",\"inputs\":{\"n\":1}}}]}";
     definition *built = NULL, *parsed = NULL;
 
     (void)state;
