@@ -262,6 +262,27 @@ static void add_words(buf *b, const declared *fields, uint32_t count, const mist
     }
 }
 
+int32_t definition_check_input_name(const definition *d, const char *name, size_t len,
+                                    orch_error **err)
+{
+    char text[NAME_MAX_LEN + 1];
+    mistake m = {.name = text};
+    buf words = BUF_INIT;
+    int32_t rc;
+
+    if (!d->has_inputs)
+        return 0;
+    snprintf(text, sizeof text, "%.*s", (int)(len < sizeof text ? len : NAME_MAX_LEN), name);
+    if (len < sizeof text && find_field(d->inputs, d->input_count, text))
+        return 0;
+    add_words(&words, d->inputs, d->input_count, &m);
+    rc = words.failed ? error_no_memory(err)
+                      : error_set(err, ORCH_E_INVALID_ARGUMENT, NULL, "input '%.*s' %s",
+                                  WORDING(text), words.data);
+    buf_free(&words);
+    return rc;
+}
+
 static int32_t check_values(int32_t code, const char *of, const declared *fields, uint32_t count,
                             json_t *object, orch_error **err)
 {

@@ -93,6 +93,9 @@ int32_t definition_read_outputs(builder *b, json_t *value);
 /* What of `output` is plain to see, against `outputs`. */
 int32_t definition_check_declared_output(builder *b);
 void definition_free_declared(definition *d);
+/* That an input of that name is declared, or that none need be. No place before the message. */
+int32_t definition_check_input_name(const definition *d, const char *name, size_t len,
+                                    orch_error **err);
 /* What can be seen of `with` before it is evaluated. */
 int32_t definition_check_with(builder *b, enum builtin executor, json_t *with);
 enum builtin builtin_by_name(const char *executor);

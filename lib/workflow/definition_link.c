@@ -103,6 +103,11 @@ static int32_t find_step(void *ctx, const char *name, size_t len, uint32_t *out,
     return ORCH_E_INVALID_ARGUMENT;
 }
 
+static int32_t find_input(void *ctx, const char *name, size_t len, orch_error **err)
+{
+    return definition_check_input_name(&((builder *)ctx)->box->d, name, len, err);
+}
+
 /* Secrets are never stored, so they may go only where nothing that is stored comes from. */
 static int32_t check_secrets(builder *b, const template *t, bool allowed)
 {
@@ -120,7 +125,7 @@ typedef struct scope_rules {
 
 static int32_t compile(builder *b, json_t *value, scope_rules rules, template **out)
 {
-    const template_names lookup = {b, find_step, &b->checker};
+    const template_names lookup = {b, find_step, &b->checker, find_input};
     int32_t rc = template_compile(value, &lookup, out, b->r.err);
 
     if (rc)
@@ -132,7 +137,7 @@ static int32_t compile(builder *b, json_t *value, scope_rules rules, template **
 
 static int32_t compile_when(builder *b, const step_draft *d, template **out)
 {
-    const template_names lookup = {b, find_step, &b->checker};
+    const template_names lookup = {b, find_step, &b->checker, find_input};
     int32_t rc = template_compile_expression(d->when, &lookup, out, b->r.err);
     const json_t *constant;
 

@@ -24,6 +24,8 @@ typedef struct template_names {
     void *ctx;
     int32_t (*step)(void *ctx, const char *name, size_t len, uint32_t *out, orch_error **err);
     sandbox_checker *checker;
+    /* Whether `input.NAME` can be: 0, or an error code with *err. NULL: whatever it says. */
+    int32_t (*input)(void *ctx, const char *name, size_t len, orch_error **err);
 } template_names;
 
 /* Compile a value. Lua expressions are compiled once here to find syntax errors. `value` is shared (increfs).

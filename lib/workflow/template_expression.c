@@ -60,6 +60,18 @@ static int32_t find_step(template *t, const template_names *names, const express
     return add_step(t, *number, name, len) ? error_no_memory(err) : 0;
 }
 
+static int32_t check_input(const template_names *names, const expression *e, const char *name,
+                           size_t len, const place *at, orch_error **err)
+{
+    orch_error *wrong = NULL;
+    int32_t rc = names->input ? names->input(names->ctx, name, len, &wrong) : 0;
+
+    if (rc)
+        rc = place_error(at, rc, e->text, e->len, orch_error_message(wrong), err);
+    orch_error_free(wrong);
+    return rc;
+}
+
 static int32_t compile_path(template *t, const template_names *names, expression *e,
                             const place *at, orch_error **err)
 {
@@ -68,6 +80,8 @@ static int32_t compile_path(template *t, const template_names *names, expression
 
     if (p->root == ROOT_SECRETS)
         t->uses_secrets = true;
+    if (p->root == ROOT_INPUT && p->count && p->segments[0].name)
+        return check_input(names, e, p->segments[0].name, p->segments[0].len, at, err);
     if (p->root != ROOT_STEPS)
         return 0;
     rc = find_step(t, names, e, p->segments[0].name, p->segments[0].len, &p->step, at, err);
@@ -95,10 +109,13 @@ static int32_t compile_lua(template *t, const template_names *names, expression 
     e->dynamic_steps = sc.whole[ROOT_STEPS];
     t->all_dependencies |= e->dynamic_steps;
     for (size_t i = 0; i < sc.count && !rc; i++) {
+        const scan_member *m = &sc.members[i];
         uint32_t number;
 
-        if (sc.members[i].root == ROOT_STEPS)
-            rc = find_step(t, names, e, sc.members[i].name, sc.members[i].len, &number, at, err);
+        if (m->root == ROOT_STEPS)
+            rc = find_step(t, names, e, m->name, m->len, &number, at, err);
+        else if (m->root == ROOT_INPUT)
+            rc = check_input(names, e, m->name, m->len, at, err);
     }
     scan_free(&sc);
     return rc;

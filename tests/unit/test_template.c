@@ -32,7 +32,7 @@ static int32_t find_step(void *ctx, const char *name, size_t len, uint32_t *out,
 }
 
 static sandbox_checker checker;
-static const template_names names = {NULL, find_step, &checker};
+static const template_names names = {.step = find_step, .checker = &checker};
 
 static json_t *step_value(void *ctx, uint32_t step)
 {
