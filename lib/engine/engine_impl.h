@@ -187,7 +187,6 @@ void child_refused(slot *s, message_child *child);
 void child_ended(slot *s, inbox_note *n); /* takes the payload */
 void children_free(slot *s);
 
-
 /* What expressions of (step, index) see now. Values are borrowed from the slot. False if there is no memory. */
 bool values_scope(slot *s, uint32_t step, uint32_t index, scope *out);
 /* The same, held by reference, with the named steps and, if `direct`, the step's direct dependencies. */
