@@ -13,13 +13,13 @@ run *run_new(definition *d, const run_options *options)
 
     if (!r)
         return NULL;
-    r->no_memory = bytes_new(no_memory, sizeof no_memory - 1);
-    if (!r->no_memory) {
-        mem_free(r);
-        return NULL;
-    }
     r->definition = definition_ref(d);
     r->options = *options;
+    r->no_memory = bytes_new(no_memory, sizeof no_memory - 1);
+    if (!r->no_memory || !run_prepare_aftermath(r)) {
+        run_free(r);
+        return NULL;
+    }
     if (!r->options.max_items)
         r->options.max_items = 1000000;
     r->counts.steps = d->step_count;
@@ -53,6 +53,7 @@ void run_free(run *r)
     for (uint32_t i = 0; i < r->counts.steps; i++)
         free_node(r, run_step(r, i), &r->nodes[i], false);
     run_free_signals(r);
+    run_free_aftermath(r);
     while (r->made.len)
         checkpoint_clear(ring_pop(&r->made, sizeof(checkpoint)));
     mem_free(r->made.data);
@@ -87,6 +88,11 @@ int32_t run_start(run *r, int64_t now_ms, orch_error **err)
     r->now_ms = now_ms;
     if (r->phase != RUN_LOADING) /* cancelled already */
         return ORCH_OK;
+    if (run_is_closed(r)) {
+        run_leave(r);
+        run_aftermath_stored(r);
+        return ORCH_OK;
+    }
     r->phase = RUN_GOING;
     run_tick(r, now_ms); /* it may have no time left */
     if (r->phase == RUN_GOING && r->was_stopped)
@@ -111,6 +117,8 @@ int64_t run_deadline(const run *r)
     int64_t at = r->options.deadline_ms ? r->options.deadline_ms : INT64_MAX;
     heap_node *first = heap_first(&r->timers);
 
+    if (r->phase == RUN_AFTERMATH)
+        return r->aftermath->timer_ms;
     if (r->phase != RUN_GOING && r->phase != RUN_ASKING)
         return INT64_MAX;
     return first && first->at < at ? first->at : at;
@@ -118,7 +126,8 @@ int64_t run_deadline(const run *r)
 
 static inline bool is_due(const run *r, int64_t now_ms)
 {
-    return (r->timers.len || r->options.deadline_ms) && run_deadline(r) <= now_ms;
+    return (r->timers.len || r->options.deadline_ms || r->phase == RUN_AFTERMATH) &&
+           run_deadline(r) <= now_ms;
 }
 
 void run_tick(run *r, int64_t now_ms)
@@ -127,7 +136,9 @@ void run_tick(run *r, int64_t now_ms)
     while (run_deadline(r) <= now_ms) {
         heap_node *first = heap_first(&r->timers);
 
-        if (r->options.deadline_ms && r->options.deadline_ms <= now_ms) {
+        if (r->phase == RUN_AFTERMATH) {
+            run_aftermath_timer(r);
+        } else if (r->options.deadline_ms && r->options.deadline_ms <= now_ms) {
             run_close(r, RUN_TIMED_OUT, ORCH_E_DEADLINE_EXCEEDED,
                       run_error(ORCH_E_DEADLINE_EXCEEDED, "the execution passed its deadline"));
         } else {
@@ -205,6 +216,8 @@ static bool next_other(run *r, run_action *out)
     }
     if (r->phase == RUN_CLOSING && run_next_closing(r, out))
         return true;
+    if (r->phase == RUN_AFTERMATH && run_next_aftermath(r, out))
+        return true;
     if (r->phase == RUN_ENDING && !r->made.len) {
         give_end(r, out);
         return true;
@@ -242,6 +255,14 @@ node *run_find(run *r, place at)
     return e && at.index < e->count ? run_node(r, at) : NULL;
 }
 
+/* Nothing starts any more. */
+static void too_late(run *r, place at)
+{
+    run_node(r, at)->phase = PHASE_WAITING;
+    if (r->phase == RUN_CLOSING)
+        run_end_uncertain(r, at, CHECKPOINT_CANCELLED);
+}
+
 void run_evaluated(run *r, enum run_expression what, uint32_t number, uint32_t index, run_answer *a,
                    int64_t now_ms)
 {
@@ -260,7 +281,7 @@ void run_evaluated(run *r, enum run_expression what, uint32_t number, uint32_t i
     } else if (n && n->phase == asked[what]) {
         r->awaited--;
         if (r->phase != RUN_GOING)
-            n->phase = PHASE_WAITING; /* too late: nothing starts any more */
+            too_late(r, at);
         else if (what == RUN_WHEN)
             run_decided(r, number, a);
         else if (what == RUN_FOR_EACH)
@@ -291,7 +312,11 @@ void run_stored(run *r, uint64_t seq)
 
 bool run_is_waiting(const run *r)
 {
-    if (r->awaited || r->unstored.len || r->made.len || r->overdue.len)
+    if (r->awaited || r->unstored.len || r->made.len)
+        return false;
+    if (r->phase == RUN_AFTERMATH)
+        return run_aftermath_waits(r);
+    if (r->overdue.len)
         return false;
     /* Why it closes is told again after a restart: by the inbox, or by the clock. */
     if (r->phase == RUN_CLOSING)

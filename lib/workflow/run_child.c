@@ -163,9 +163,7 @@ static void end(run *r, place at)
 
 static bool is_awaited(const run *r, const node *n)
 {
-    if (n->phase == PHASE_CALL)
-        return r->phase == RUN_GOING;
-    return n->phase == PHASE_RUNNING || n->phase == PHASE_OVERDUE || n->phase == PHASE_STOPPING;
+    return n->phase == PHASE_CALL ? r->phase == RUN_GOING : run_is_out(n);
 }
 
 static void ended(run *r, uint64_t seq, place at, uint32_t attempt, run_result *result)

@@ -3,9 +3,9 @@
 
 static void decide_end(run *r, enum run_state state, bytes *error)
 {
-    r->phase = RUN_ENDING;
     r->state = (uint8_t)state;
     r->error = error;
+    run_leave(r);
 }
 
 static void end_failed(run *r)
@@ -90,7 +90,7 @@ void run_cancel(run *r, const char *reason, int64_t now_ms)
 {
     r->now_ms = now_ms;
     r->options.paused = false;
-    if (r->phase < RUN_CLOSING)
+    if (r->phase < RUN_CLOSING && !run_is_closed(r))
         run_close(r, RUN_CANCELLED, ORCH_E_CANCELLED,
                   run_error_text(ORCH_E_CANCELLED, reason ? reason : "cancelled"));
 }
@@ -101,10 +101,12 @@ static bool stop_one(run *r, place at, run_action *out)
 
     if (run_child_of(r, at))
         return run_close_child(r, at, out);
-    if (n->phase != PHASE_RUNNING)
-        return false;
-    run_stop(r, at, r->stop_code, out);
-    return true;
+    if (n->phase == PHASE_RUNNING) {
+        run_stop(r, at, r->stop_code, out);
+        return true;
+    }
+    run_end_uncertain(r, at, CHECKPOINT_CANCELLED);
+    return false;
 }
 
 /* One walk over all nodes, once in the life of a run, instead of a list that each attempt pays
@@ -136,12 +138,12 @@ bool run_has_closed(const run *r)
 
 bool run_next_closing(run *r, run_action *out)
 {
-    if (r->awaited || r->children) {
+    if (r->awaited || r->children || (r->aftermath && !run_has_closed(r))) {
         if (run_next_overdue(r, out) || next_stop(r, out))
             return true;
         if (r->awaited || r->children || r->made.len)
             return false;
     }
-    r->phase = RUN_ENDING;
+    run_leave(r);
     return false;
 }

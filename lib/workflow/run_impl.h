@@ -12,6 +12,7 @@
  *
  * run.c         lifecycle, the order in which actions are given
  * run_close.c   how a run ends
+ * run_undo.c    what follows then: compensation and on_failure
  * run_step.c    the graph: what becomes ready, run_if, `when`, what a stored checkpoint sets free
  * run_unit.c    one unit: attempts, their timeouts
  * run_wait.c    a unit that waits
@@ -20,7 +21,7 @@
  * run_items.c   for_each
  * run_retry.c   whether and when the next attempt starts
  * run_record.c  checkpoints on their way to the store, and the errors in them
- * run_restore.c a run from its history */
+ * run_restore.c a run from its history; run_restore_undo.c: what follows its steps */
 #ifndef WORKFLOW_RUN_IMPL_H
 #define WORKFLOW_RUN_IMPL_H
 
@@ -135,11 +136,42 @@ typedef struct unstored {
 enum run_phase {
     RUN_LOADING, /* before run_start */
     RUN_GOING,
-    RUN_ASKING,  /* all steps ended, the output is being evaluated */
-    RUN_CLOSING, /* nothing starts, what runs is told to stop and awaited; `state` is decided */
-    RUN_ENDING,  /* RUN_END is the next action after the checkpoints */
+    RUN_ASKING,    /* all steps ended, the output is being evaluated */
+    RUN_CLOSING,   /* nothing starts, what runs is told to stop and awaited; `state` is decided */
+    RUN_AFTERMATH, /* nothing runs, `state` is decided: what was done is compensated */
+    RUN_ENDING,    /* RUN_END is the next action after the checkpoints */
     RUN_OVER,
 };
+
+enum stage {
+    STAGE_DECIDED,  /* how it ends is written down once all before it is stored */
+    STAGE_STORING,  /* that, or an outcome, is on its way */
+    STAGE_READY,    /* the next attempt may start */
+    STAGE_RUNNING,  /* it is out; the timer stands at its timeout */
+    STAGE_OVERDUE,  /* the timeout has passed, RUN_STOP is still to be given */
+    STAGE_STOPPING, /* it was */
+    STAGE_BACKOFF,  /* the timer stands at the next attempt */
+};
+
+typedef struct failure {
+    place at;
+    bytes *error;
+} failure;
+
+/* Of a run whose definition has something to do after its steps. */
+typedef struct aftermath {
+    place *done; /* what is to be compensated, in the order of its ends: the last is next */
+    size_t count, cap, reserved;
+    uint8_t stage;     /* enum stage */
+    bool is_stored;    /* restored: how it ends is */
+    bool is_handled;   /* on_failure has come to an end */
+    uint32_t attempt;  /* current or, between attempts, the next */
+    int64_t began_ms;  /* the first attempt; 0 = not known */
+    int64_t due_ms;    /* of the next attempt, while that is being stored; 0 = none */
+    int64_t timer_ms;  /* INT64_MAX = none */
+    failure *failures; /* as many as are told */
+    uint32_t failed;
+} aftermath;
 
 struct run {
     definition *definition;
@@ -167,6 +199,7 @@ struct run {
     bytes *lent;            /* the last spec that was given */
     uint32_t handlers;      /* steps with another run_if than all_succeeded that have not ended */
     run_counts counts;
+    aftermath *aftermath; /* NULL if nothing can follow */
     topic *topics;
     uint64_t *consumed; /* inbox items that the history says were */
     size_t consumed_len, consumed_cap;
@@ -208,6 +241,12 @@ static inline bool run_has_items(const step *s)
     return s->extra && s->extra->for_each;
 }
 
+/* Whether an attempt or child of it is. */
+static inline bool run_is_out(const node *n)
+{
+    return n->phase == PHASE_RUNNING || n->phase == PHASE_OVERDUE || n->phase == PHASE_STOPPING;
+}
+
 /* Whether no more of its items start. */
 static inline bool run_stops(const each *e)
 {
@@ -233,6 +272,12 @@ static inline bool run_all_done(const run *r)
     if (r->phase != RUN_GOING || r->counts.running || r->was_stopped)
         return false;
     return r->failed ? !r->handlers : r->counts.ended == r->counts.steps;
+}
+
+/* Restored: the history says how it ends. */
+static inline bool run_is_closed(const run *r)
+{
+    return r->aftermath && r->aftermath->is_stored;
 }
 
 /* Field by field: to clear the whole action, checkpoint and all, takes longer. What only one kind has is set where that
@@ -284,6 +329,9 @@ void run_end_unit(run *r, place at, checkpoint *c); /* takes its bytes over */
 bool run_attempt(run *r, place at, run_action *out);
 /* It ended; takes over what it uses of the result. `late`: after its timeout. */
 void run_attempt_over(run *r, place at, bool late, run_result *result, checkpoint *c);
+/* Of an attempt that failed; takes the result's over. Never NULL. */
+bytes *run_attempt_error(const run *r, run_result *result, bool late, uint32_t attempt,
+                         int64_t timeout_ms);
 void run_stop(const run *r, place at, int32_t code, run_action *out);
 bool run_next_overdue(run *r, run_action *out);
 void run_resume(run *r, place at); /* the history, or what was just stored, says how far it came */
@@ -306,6 +354,26 @@ void run_child_resume(run *r, place at);
 bool run_call(run *r, place at, run_action *out);
 bool run_child_late(run *r, place at); /* true if it must be told to stop */
 bool run_close_child(run *r, place at, run_action *out);
+
+/* run_undo.c */
+bool run_prepare_aftermath(run *r); /* of a new run; false: no memory */
+bool run_reserve_undo(run *r, uint32_t number, uint32_t count);
+void run_free_aftermath(run *r);
+void run_note_end(run *r, const checkpoint *c); /* if there is an aftermath */
+bool run_end_uncertain(run *r, place at, enum checkpoint_kind kind);
+bool run_has_aftermath(const run *r); /* `state` is decided */
+void run_leave(run *r);               /* likewise: to what follows, or to the end */
+bool run_next_aftermath(run *r, run_action *out);
+void run_aftermath_timer(run *r);
+void run_aftermath_stored(run *r);
+bool run_aftermath_waits(const run *r);
+void run_aftermath_ended(run *r, enum run_role role, place at, uint32_t attempt,
+                         run_result *result);
+place run_undo_target(const aftermath *a); /* STEP_NONE: on_failure */
+const handler *run_undo_handler(const run *r);
+void run_note_failure(aftermath *a, place at, bytes *error); /* takes a reference */
+void run_next_undo(aftermath *a);
+int32_t run_restore_aftermath(run *r, const checkpoint *c, orch_error **err);
 
 /* run_signal.c */
 /* From {"signal","correlation"?}. INVALID_ARGUMENT if it is not that. */

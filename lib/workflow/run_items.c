@@ -90,7 +90,8 @@ static void drop_retries(run *r, uint32_t number)
     for (uint32_t i = 0; i < e->count; i++) {
         node *n = &e->items[i];
 
-        if (!is_between(r, (place){number, i}))
+        if (!is_between(r, (place){number, i}) ||
+            run_end_uncertain(r, (place){number, i}, CHECKPOINT_FAILED))
             continue;
         run_drop_timing(r, n);
         n->phase = PHASE_WAITING;
@@ -161,7 +162,9 @@ static void expand(run *r, uint32_t number, const run_answer *a)
     node *n = &r->nodes[number];
     checkpoint c = {.step = number, .index = INDEX_NONE, .kind = CHECKPOINT_EXPANDED};
 
-    n->each = run_each_new(run_step(r, number), (uint32_t)a->count, &a->items_digest);
+    n->each = run_reserve_undo(r, number, (uint32_t)a->count)
+                  ? run_each_new(run_step(r, number), (uint32_t)a->count, &a->items_digest)
+                  : NULL;
     c.output = n->each ? expansion(n->each) : NULL;
     if (!c.output) {
         run_no_memory(r);

@@ -33,7 +33,7 @@ void *ring_grow(ring *q, size_t size)
 /* A step with `"checkpoint": false` leaves only its failure: that decides what others do. */
 static bool is_stored(const run *r, const checkpoint *c)
 {
-    return run_step(r, c->step)->checkpoint ||
+    return c->kind >= CHECKPOINT_CLOSING || run_step(r, c->step)->checkpoint ||
            (c->kind == CHECKPOINT_FAILED && c->index == INDEX_NONE);
 }
 
@@ -60,6 +60,8 @@ bool run_record(run *r, checkpoint *c)
     *slot = *c;
     slot->ended_ms = r->now_ms;
     r->last_seq++; /* its seq: written when it is given, in the same order */
+    if (r->aftermath)
+        run_note_end(r, c);
     return true;
 }
 

@@ -112,7 +112,7 @@ static int32_t restore_expanded(const row *w)
     if (!read_expansion(w, &count, &d))
         return contradicts(w, "the count and digest of its items cannot be read");
     w->node->each = run_each_new(w->step, count, &d);
-    if (!w->node->each)
+    if (!w->node->each || !run_reserve_undo(w->run, w->c->step, count))
         return error_no_memory(w->err);
     mark_begun(w);
     return ORCH_OK;
@@ -288,6 +288,8 @@ static int32_t restore_end(const row *w)
     w->run->was_stopped |= w->c->kind == CHECKPOINT_CANCELLED;
     w->run->has_left_children |= w->c->kind == CHECKPOINT_CANCELLED &&
                                  w->step->kind == STEP_WORKFLOW;
+    if (w->run->aftermath)
+        run_note_end(w->run, w->c);
     if (is_item(w))
         end_item(w);
     else
@@ -313,17 +315,10 @@ static int32_t restore_row(const row *w)
     }
 }
 
-int32_t run_restore(run *r, const checkpoint *c, orch_error **err)
+static int32_t restore_step(run *r, const checkpoint *c, orch_error **err)
 {
     row w = {.run = r, .c = c, .err = err};
-    int32_t code;
 
-    if (r->phase != RUN_LOADING)
-        return error_set(err, ORCH_E_FAILED_PRECONDITION, "", "the run has started already");
-    if (c->seq != r->last_seq + 1)
-        return error_set(err, ORCH_E_DATA_LOSS, "",
-                         "checkpoint %" PRIu64 " follows %" PRIu64 "; they must be without gaps",
-                         c->seq, r->last_seq);
     if (c->step >= r->counts.steps)
         return error_set(err, ORCH_E_DATA_LOSS, "",
                          "checkpoint %" PRIu64 " is of step %" PRIu32 "; there are %" PRIu32,
@@ -338,7 +333,23 @@ int32_t run_restore(run *r, const checkpoint *c, orch_error **err)
         return contradicts(&w, "there is no such item");
     if (w.node->phase == PHASE_ENDED)
         return contradicts(&w, "the item has ended already");
-    code = restore_row(&w);
+    return restore_row(&w);
+}
+
+int32_t run_restore(run *r, const checkpoint *c, orch_error **err)
+{
+    int32_t code;
+
+    if (r->phase != RUN_LOADING)
+        return error_set(err, ORCH_E_FAILED_PRECONDITION, "", "the run has started already");
+    if (c->seq != r->last_seq + 1)
+        return error_set(err, ORCH_E_DATA_LOSS, "",
+                         "checkpoint %" PRIu64 " follows %" PRIu64 "; they must be without gaps",
+                         c->seq, r->last_seq);
+    if (c->kind >= CHECKPOINT_CLOSING || run_is_closed(r))
+        code = run_restore_aftermath(r, c, err);
+    else
+        code = restore_step(r, c, err);
     if (!code)
         r->stored_seq = r->last_seq = c->seq;
     return code;

@@ -37,7 +37,7 @@ void run_push(run *r, place at)
     push(r, asks_first(r, at) ? &r->asks : &r->starts, at);
 }
 
-void run_ready(run *r, uint32_t number)
+static inline void become_ready(run *r, uint32_t number)
 {
     node *n = &r->nodes[number];
 
@@ -46,6 +46,11 @@ void run_ready(run *r, uint32_t number)
         push(r, &r->begun, whole(number));
     else
         run_push(r, whole(number));
+}
+
+void run_ready(run *r, uint32_t number)
+{
+    become_ready(r, number);
 }
 
 /* ---- May it start? --------------------------------------------------------------------------- */
@@ -225,16 +230,20 @@ void run_release(run *r, uint32_t number)
 
         n->flags |= mark;
         if (--n->waits_for == 0 && n->phase == PHASE_WAITING)
-            run_ready(r, dependents[i]);
+            become_ready(r, dependents[i]);
     }
 }
 
 void run_settle(run *r, place at, enum checkpoint_kind kind)
 {
-    node *n = run_node(r, at);
+    node *n;
 
-    if (r->phase != RUN_GOING)
+    if (r->phase != RUN_GOING) {
+        if (kind >= CHECKPOINT_CLOSING)
+            run_aftermath_stored(r);
         return;
+    }
+    n = run_node(r, at);
     switch (kind) {
     case CHECKPOINT_DECIDED:
         n->phase = PHASE_DECIDED;

@@ -62,11 +62,6 @@ void run_end_unit(run *r, place at, checkpoint *c)
 
 /* ---- Attempts -------------------------------------------------------------------------------- */
 
-static bool is_out(const node *n)
-{
-    return n->phase == PHASE_RUNNING || n->phase == PHASE_OVERDUE || n->phase == PHASE_STOPPING;
-}
-
 bool run_attempt(run *r, place at, run_action *out)
 {
     const step *s = run_step(r, at.step);
@@ -131,22 +126,28 @@ static bool was_cancelled(const run *r, int32_t code)
     return r->phase == RUN_CLOSING && (code == ORCH_E_CANCELLED || code == r->stop_code);
 }
 
+bytes *run_attempt_error(const run *r, run_result *result, bool late, uint32_t attempt,
+                         int64_t timeout_ms)
+{
+    bytes *error = result->error;
+
+    if (late)
+        error = run_error(ORCH_E_DEADLINE_EXCEEDED, "attempt %u passed its timeout of %lld ms",
+                          attempt, (long long)timeout_ms);
+    else if (error)
+        result->error = NULL;
+    else
+        error = run_error_wrap(NULL, result->code, "", NULL);
+    return error ? error : bytes_ref(r->no_memory);
+}
+
 static void attempt_failed(run *r, place at, bool late, run_result *result, checkpoint *c)
 {
+    const step_extra *extra = run_step(r, at.step)->extra;
     int32_t code = late ? ORCH_E_DEADLINE_EXCEEDED : result->code;
     bool no_retry = result->no_retry && !late;
 
-    if (late) {
-        c->error = run_error(code, "attempt %u passed its timeout of %lld ms", c->attempt,
-                             (long long)run_step(r, at.step)->extra->timeout_ms);
-    } else if (result->error) {
-        c->error = result->error;
-        result->error = NULL;
-    } else {
-        c->error = run_error_wrap(NULL, code, "", NULL);
-    }
-    if (!c->error)
-        c->error = bytes_ref(r->no_memory);
+    c->error = run_attempt_error(r, result, late, c->attempt, extra ? extra->timeout_ms : 0);
     if (!no_retry && try_again(r, at, code, c))
         return;
     c->kind = !late && was_cancelled(r, code) ? CHECKPOINT_CANCELLED : CHECKPOINT_FAILED;
@@ -158,7 +159,7 @@ static node *find_attempt(run *r, place at, uint32_t attempt)
     node *n = r->phase != RUN_OVER ? run_find(r, at) : NULL;
     const timing *t;
 
-    if (!n || !is_out(n))
+    if (!n || !run_is_out(n))
         return NULL;
     t = n->timing;
     if (t ? t->attempt != attempt || run_step(r, at.step)->kind != STEP_TASK : attempt != 1)
@@ -190,17 +191,18 @@ void run_attempt_over(run *r, place at, bool late, run_result *result, checkpoin
 void run_attempt_ended(run *r, enum run_role role, uint32_t number, uint32_t index,
                        uint32_t attempt, run_result *result, int64_t now_ms)
 {
-    (void)role;
     place at = {number, index};
     const node *n = find_attempt(r, at, attempt);
 
     r->now_ms = now_ms;
-    if (n) {
+    if (n && role == ROLE_STEP) {
         checkpoint c = {
             .step = number, .index = index, .attempt = attempt, .started_ms = result->started_ms};
 
         r->awaited--;
         attempt_over(r, at, n->phase != PHASE_RUNNING, result, &c);
+    } else if (role != ROLE_STEP) {
+        run_aftermath_ended(r, role, at, attempt, result);
     }
     bytes_unref(result->output);
     bytes_unref(result->error);

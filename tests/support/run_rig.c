@@ -148,6 +148,87 @@ static void check_attempt(const rig *w, const run_action *a)
     assert_int_equal(a->attempt, expected);
 }
 
+/* ---- What must hold after the steps ---------------------------------------------------------- */
+
+static bool is_undoable(const rig *w, const checkpoint *c)
+{
+    const step *s;
+
+    if (!checkpoint_is_end(c))
+        return false;
+    s = &w->definition->steps[c->step];
+    if (!s->extra || !s->extra->compensate || (s->extra->for_each && c->index == INDEX_NONE))
+        return false;
+    if (c->kind == CHECKPOINT_SUCCEEDED)
+        return true;
+    return c->kind != CHECKPOINT_SKIPPED && c->attempt && s->extra->compensate->when_failed;
+}
+
+static bool is_through(const rig *w, const checkpoint *end)
+{
+    for (uint32_t i = 0; i < w->made; i++) {
+        const checkpoint *c = &w->history[i];
+
+        if ((c->kind == CHECKPOINT_UNDONE || c->kind == CHECKPOINT_UNDO_FAILED) &&
+            c->step == end->step && c->index == end->index)
+            return true;
+    }
+    return false;
+}
+
+/* The last that was done and is not compensated; NULL if there is none. */
+static const checkpoint *next_undo(const rig *w)
+{
+    for (uint32_t i = w->made; i-- > 0;)
+        if (is_undoable(w, &w->history[i]) && !is_through(w, &w->history[i]))
+            return &w->history[i];
+    return NULL;
+}
+
+static bool is_on_failure_wanted(const rig *w, uint8_t state)
+{
+    if (!w->definition->on_failure || (state != RUN_FAILED && state != RUN_TIMED_OUT))
+        return false;
+    for (uint32_t i = 0; i < w->made; i++)
+        if (w->history[i].kind == CHECKPOINT_HANDLED ||
+            w->history[i].kind == CHECKPOINT_HANDLER_FAILED)
+            return false;
+    return true;
+}
+
+/* All before it is stored, it is the only thing that runs, and its turn. */
+static void check_undo(const rig *w, const run_action *a)
+{
+    const checkpoint *closing = NULL, *next;
+    uint32_t attempt = 1;
+
+    assert_int_equal(w->stored, w->made);
+    assert_int_equal(w->out_count, 0);
+    if (!is_small(w))
+        return;
+    for (uint32_t i = 0; i < w->made; i++) {
+        const checkpoint *c = &w->history[i];
+
+        if (c->kind == CHECKPOINT_CLOSING)
+            closing = c;
+        if (c->step == a->step && c->index == a->index &&
+            (c->kind == CHECKPOINT_UNDO_RETRYING || c->kind == CHECKPOINT_HANDLER_RETRYING)) {
+            assert_true(c->due_ms <= w->now_ms);
+            attempt++;
+        }
+    }
+    assert_non_null(closing);
+    assert_int_equal(a->attempt, attempt);
+    assert_int_equal(run_closing_state(w->run), closing->attempt);
+    assert_string_equal(run_closing_error(w->run)->data, closing->error->data);
+    next = next_undo(w);
+    assert_int_equal(a->role, next ? ROLE_COMPENSATE : ROLE_ON_FAILURE);
+    assert_int_equal(a->step, next ? next->step : STEP_NONE);
+    assert_int_equal(a->index, next ? next->index : INDEX_NONE);
+    if (!next)
+        assert_true(is_on_failure_wanted(w, (uint8_t)closing->attempt));
+}
+
 static void check_may_begin(const rig *w, const run_action *a)
 {
     const step *s = &w->definition->steps[a->step];
@@ -213,20 +294,35 @@ static void consume(rig *w, const checkpoint *c)
     }
 }
 
+static bool has_error(uint8_t kind)
+{
+    static const uint8_t kinds[] = {
+        CHECKPOINT_FAILED,         CHECKPOINT_RETRYING,         CHECKPOINT_CANCELLED,
+        CHECKPOINT_CLOSING,        CHECKPOINT_UNDO_FAILED,      CHECKPOINT_UNDO_RETRYING,
+        CHECKPOINT_HANDLER_FAILED, CHECKPOINT_HANDLER_RETRYING,
+    };
+
+    return memchr(kinds, kind, sizeof kinds) != NULL;
+}
+
+static bool is_of_workflow(uint8_t kind)
+{
+    return kind == CHECKPOINT_CLOSING || kind >= CHECKPOINT_HANDLER_RETRYING;
+}
+
 static void take_checkpoint(rig *w, const run_action *a)
 {
     const checkpoint *c = &a->checkpoint;
 
     assert_int_equal(c->seq, w->made + 1);
-    assert_true(c->step < w->definition->step_count);
+    assert_true(c->step < w->definition->step_count || c->step == STEP_NONE);
+    assert_int_equal(c->step == STEP_NONE, is_of_workflow(c->kind));
     assert_true(c->ended_ms > 0 && c->ended_ms <= w->now_ms);
     if (checkpoint_is_end(c) && is_small(w)) {
         assert_null(end_of(w, c->step, c->index));
         assert_null(end_of(w, c->step, INDEX_NONE));
     }
-    assert_int_equal(c->error != NULL, c->kind == CHECKPOINT_FAILED ||
-                                           c->kind == CHECKPOINT_RETRYING ||
-                                           c->kind == CHECKPOINT_CANCELLED);
+    assert_int_equal(c->error != NULL, has_error(c->kind));
     if (w->made == w->history_max) {
         w->history_max = w->history_max ? w->history_max * 2 : 16;
         w->history = realloc(w->history, w->history_max * sizeof *w->history);
@@ -246,6 +342,7 @@ static void push_outstanding(rig *w, const run_action *a)
     }
     w->out[w->out_count++] = (outstanding){.kind = a->kind,
                                            .what = a->what,
+                                           .role = a->kind == RUN_ATTEMPT ? a->role : ROLE_STEP,
                                            .step = a->step,
                                            .index = a->index,
                                            .attempt = a->attempt,
@@ -255,7 +352,10 @@ static void push_outstanding(rig *w, const run_action *a)
 
 static void add_outstanding(rig *w, const run_action *a)
 {
-    check_may_begin(w, a);
+    if (a->kind == RUN_ATTEMPT && a->role != ROLE_STEP)
+        check_undo(w, a);
+    else
+        check_may_begin(w, a);
     w->starts += a->kind == RUN_ATTEMPT;
     push_outstanding(w, a);
 }
@@ -317,9 +417,13 @@ static bool has_children_left(const rig *w)
 
 static void take_stop(rig *w, const run_action *a)
 {
-    outstanding *o = rig_find_number(w, RUN_ATTEMPT, a->step, a->index);
+    outstanding *o = a->role == ROLE_STEP ? rig_find_number(w, RUN_ATTEMPT, a->step, a->index)
+                                          : rig_find_undo(w);
 
     assert_non_null(o);
+    assert_int_equal(o->role, a->role);
+    assert_int_equal(o->step, a->step);
+    assert_int_equal(o->index, a->index);
     assert_int_equal(o->attempt, a->attempt);
     assert_int_equal(o->stopped, 0);
     assert_true(a->code == ORCH_E_CANCELLED || a->code == ORCH_E_DEADLINE_EXCEEDED);
@@ -346,6 +450,10 @@ bool rig_step(rig *w)
         w->output = a.output;
         w->error = a.error;
         assert_int_equal(a.state != RUN_SUCCEEDED, a.error != NULL);
+        if (a.state != RUN_SUCCEEDED && is_small(w)) {
+            assert_null(next_undo(w));
+            assert_false(is_on_failure_wanted(w, a.state));
+        }
         break;
     default: add_outstanding(w, &a);
     }
@@ -399,7 +507,16 @@ uint32_t rig_number(const rig *w, const char *step)
 outstanding *rig_find_number(rig *w, uint8_t kind, uint32_t step, uint32_t index)
 {
     for (uint32_t i = 0; i < w->out_count; i++)
-        if (w->out[i].kind == kind && w->out[i].step == step && w->out[i].index == index)
+        if (w->out[i].kind == kind && w->out[i].step == step && w->out[i].index == index &&
+            w->out[i].role == ROLE_STEP)
+            return &w->out[i];
+    return NULL;
+}
+
+outstanding *rig_find_undo(rig *w)
+{
+    for (uint32_t i = 0; i < w->out_count; i++)
+        if (w->out[i].role != ROLE_STEP)
             return &w->out[i];
     return NULL;
 }
@@ -433,7 +550,7 @@ void rig_end_with(rig *w, outstanding *o, int32_t code, const char *output, bool
         result.error = error_bytes(code);
     else
         result.output = text_bytes(output);
-    run_attempt_ended(w->run, ROLE_STEP, was.step, was.index, was.attempt, &result, w->now_ms);
+    run_attempt_ended(w->run, was.role, was.step, was.index, was.attempt, &result, w->now_ms);
 }
 
 void rig_end(rig *w, const char *step, uint32_t index, int32_t code)
@@ -517,6 +634,17 @@ void rig_refuse_child(rig *w, outstanding *o, int32_t code, bool no_retry)
     run_child_refused(w->run, was.step, was.index, was.attempt, &result, w->now_ms);
 }
 
+void rig_undo(rig *w, int32_t code)
+{
+    outstanding *o = rig_find_undo(w);
+
+    if (!o)
+        fail_msg("nothing is compensated; out are: %s", rig_doing(w));
+    rig_end_with(w, o, code, NULL, false);
+    rig_pump(w);
+    rig_store(w);
+}
+
 void rig_ok(rig *w, const char *step)
 {
     rig_end(w, step, INDEX_NONE, 0);
@@ -535,6 +663,8 @@ void rig_fail(rig *w, const char *step)
 
 static size_t add_place(const rig *w, char *to, size_t room, uint32_t step, uint32_t index)
 {
+    if (step == STEP_NONE)
+        return 0;
     if (index == INDEX_NONE)
         return (size_t)snprintf(to, room, "%s", w->definition->steps[step].id);
     return (size_t)snprintf(to, room, "%s[%u]", w->definition->steps[step].id, index);
@@ -552,6 +682,7 @@ const char *rig_doing(rig *w)
         len += (size_t)snprintf(text + len, sizeof text - len, "%s%s", i ? "," : "",
                                 o->kind == RUN_EVALUATE ? "?"
                                 : o->kind == RUN_CHILD  ? "+"
+                                : o->role != ROLE_STEP  ? "-"
                                                         : "");
         if (o->kind == RUN_EVALUATE && o->what == RUN_OUTPUT)
             len += (size_t)snprintf(text + len, sizeof text - len, "output");
@@ -565,7 +696,7 @@ const char *rig_doing(rig *w)
 
 const char *rig_history(rig *w)
 {
-    static const char kinds[] = " DEWRSFKCP";
+    static const char kinds[] = " DEWRSFKCPBXrUuhHg";
     static char text[8192];
     size_t len = 0;
 
@@ -575,8 +706,10 @@ const char *rig_history(rig *w)
 
         len += (size_t)snprintf(text + len, sizeof text - len, "%s%c ", i ? ", " : "",
                                 kinds[c->kind]);
+        if (c->step == STEP_NONE)
+            text[--len] = '\0';
         len += add_place(w, text + len, sizeof text - len, c->step, c->index);
-        if (c->attempt > 1)
+        if (c->attempt > 1 && c->kind != CHECKPOINT_CLOSING)
             len += (size_t)snprintf(text + len, sizeof text - len, "#%u", c->attempt);
     }
     return text;

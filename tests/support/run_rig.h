@@ -11,6 +11,7 @@
 typedef struct outstanding { /* an attempt, evaluation or child that was not answered */
     uint8_t kind;            /* RUN_ATTEMPT, RUN_EVALUATE, RUN_CHILD */
     uint8_t what;
+    uint8_t role; /* of an attempt: enum run_role */
     uint32_t step, index, attempt;
     int64_t given_ms, deadline_ms;
     int32_t stopped; /* code of its RUN_STOP */
@@ -66,10 +67,13 @@ void rig_sleep(rig *w);                    /* to the next deadline, and pump */
 
 outstanding *rig_find(rig *w, uint8_t kind, const char *step, uint32_t index); /* NULL if not out */
 outstanding *rig_find_number(rig *w, uint8_t kind, uint32_t step, uint32_t index);
+outstanding *rig_find_undo(rig *w); /* the compensation or on_failure that is out */
 /* Answer it (it must be out). No pump. */
 void rig_end(rig *w, const char *step, uint32_t index, int32_t code);
 void rig_end_with(rig *w, outstanding *o, int32_t code, const char *output, bool no_retry);
 void rig_answer(rig *w, outstanding *o, run_answer answer);
+/* End the compensation or on_failure that is out; pump, store. */
+void rig_undo(rig *w, int32_t code);
 /* The child ends, whether the run has asked for it in this life or not: its end goes into the inbox. No pump. */
 void rig_end_child(rig *w, const char *step, uint32_t index, int32_t code, const char *output);
 void rig_end_child_number(rig *w, uint32_t step, uint32_t index, int32_t code, const char *output);
@@ -87,9 +91,10 @@ uint64_t rig_signal(rig *w, const char *name, const char *correlation, const cha
 
 uint32_t rig_number(const rig *w, const char *step);
 /* What is out, oldest first, with commas: attempts as "a" or "a[3]", evaluations as "?a", children
- * as "+a"; those that were told to stop with a "!" behind. */
+ * as "+a", compensations as "-a", on_failure as "-"; those that were told to stop with a "!" behind. */
 const char *rig_doing(rig *w);
-/* The history, "S a, F b, R c[2]#3": kind (DEWRSFC, K is skipped, P a child), place, attempt above 1. */
+/* The history, "S a, F b, R c[2]#3": kind, place, attempt above 1. Kinds: DEWRSFC, K skipped, P a child, B a heartbeat;
+ * X closing, r undo retrying, U undone, u undo failed; on_failure: h retrying, H handled, g failed. */
 const char *rig_history(rig *w);
 
 #endif

@@ -143,10 +143,50 @@ static void check_children(rig *w, bool was_refused)
     assert_non_null(strstr(w->error->data, "\"step\":\"b\""));
 }
 
+/* ---- Compensation and on_failure ------------------------------------------------------------- */
+
+static const char undone[] =
+    "{'id':'w','version':'1.0.0','steps':["
+    "{'id':'a','executor':'noop','compensate':{'executor':'noop','timeout':'1s',"
+    "'retry':{'max_attempts':2}}},"
+    "{'id':'b','executor':'noop','for_each':'${input.l}','retry':{'max_attempts':2},"
+    "'compensate':{'executor':'noop','when_failed':true}},"
+    "{'id':'z','executor':'noop','depends_on':['a','b']}],"
+    "'on_failure':{'executor':'noop'}}";
+
+/* Once memory has run out the run fails, but the rig sees to it that all that is stored as done is compensated. */
+static void move_undone(rig *w)
+{
+    outstanding *o = &w->out[0];
+
+    if (!w->out_count)
+        rig_sleep(w);
+    else if (o->kind == RUN_EVALUATE)
+        rig_answer(w, o, (run_answer){.count = 3});
+    else if (o->role == ROLE_COMPENSATE && o->step == 0 && o->attempt == 1 && !o->stopped)
+        rig_sleep(w);
+    else if (o->role == ROLE_COMPENSATE && o->step == 1)
+        rig_end_with(w, o, ORCH_E_ABORTED, NULL, false);
+    else
+        rig_end_with(w, o, o->role == ROLE_STEP && o->step == 2 ? ORCH_E_INTERNAL : o->stopped,
+                     "{}", false);
+}
+
+static void check_undone(rig *w, bool was_refused)
+{
+    assert_true(w->state == RUN_FAILED || (was_refused && w->state == RUN_CANCELLED));
+    if (was_refused)
+        return;
+    assert_non_null(strstr(w->error->data, "\"step\":\"z\""));
+    assert_non_null(strstr(w->error->data, "\"compensation_failed\":[{\"step\":\"b\",\"index\":2"));
+    assert_non_null(strstr(rig_history(w), "X, u b[2], u b[1], u b[0], r a, U a#2, H"));
+}
+
 static const scenario scenarios[] = {
     {json, move_steps, check_steps, 32},
     {signals, move_signals, check_signals, 8},
     {children, move_children, check_children, 16},
+    {undone, move_undone, check_undone, 16},
 };
 
 /* ---- Each allocation fails ------------------------------------------------------------------- */
@@ -227,7 +267,7 @@ static void test_each_allocation_fails(void **state)
 
                 while (play_without(s, n, sticky, restart_at ? restart_at : UINT32_MAX))
                     n++;
-                assert_true(n > 50);
+                assert_true(n > 20);
             }
 }
 
@@ -238,6 +278,13 @@ static void test_no_memory_for_the_run_itself(void **state)
     (void)state;
     rig_open(&w, json, NULL);
     for (long n = 1; n <= 2; n++) {
+        mem_fail_at(n, 0);
+        assert_null(run_new(w.definition, &w.options));
+        mem_fail_at(0, 0);
+    }
+    rig_close(&w);
+    rig_open(&w, undone, NULL);
+    for (long n = 1; n <= 6; n++) {
         mem_fail_at(n, 0);
         assert_null(run_new(w.definition, &w.options));
         mem_fail_at(0, 0);

@@ -70,6 +70,8 @@ typedef struct line {
         CHECKPOINT_RETRYING, step, index, attempt, 5, NULL \
     }
 
+#define WHY "{\"code\":\"ABORTED\",\"message\":\"m\"}"
+
 static int32_t restore(run *r, uint64_t seq, const line *l, orch_error **err)
 {
     checkpoint c = {.seq = seq,
@@ -82,18 +84,47 @@ static int32_t restore(run *r, uint64_t seq, const line *l, orch_error **err)
 
     if (l->output)
         c.output = bytes_new(l->output, strlen(l->output));
+    if (l->kind == CHECKPOINT_CLOSING)
+        c.error = bytes_new(WHY, strlen(WHY));
     code = run_restore(r, &c, err);
     checkpoint_clear(&c);
     return code;
 }
 
+/* The first line with kind 0 ends a history; the last one before it is wrong. */
+typedef struct contradiction {
+    line lines[7];
+    const char *message;
+} contradiction;
+
+static void check_contradictions(const char *definition, const contradiction *cases, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t last = 0;
+        orch_error *err = NULL;
+        rig w;
+        run *r;
+
+        rig_open(&w, definition, NULL);
+        r = run_new(w.definition, &w.options);
+        while (last < 6 && cases[i].lines[last + 1].kind)
+            last++;
+        for (size_t n = 0; n < last; n++)
+            if (restore(r, n + 1, &cases[i].lines[n], &err))
+                fail_msg("case %zu, line %zu: %s", i, n, orch_error_message(err));
+        if (restore(r, last + 1, &cases[i].lines[last], &err) != ORCH_E_DATA_LOSS)
+            fail_msg("case %zu (%s) was believed", i, cases[i].message);
+        if (!strstr(orch_error_message(err), cases[i].message))
+            fail_msg("case %zu: '%s', not '%s'", i, orch_error_message(err), cases[i].message);
+        orch_error_free(err);
+        run_free(r);
+        rig_close(&w);
+    }
+}
+
 static void test_contradictions(void **state)
 {
-    /* The first line with kind 0 ends a history; the last one before it is wrong. */
-    static const struct {
-        line lines[5];
-        const char *message;
-    } cases[] = {
+    static const contradiction cases[] = {
         {{END(SUCCEEDED, 9, NONE)}, "there are 9"},
         {{END(SUCCEEDED, NONE, NONE)}, "there are 9"},
         {{{18, TASK, NONE, 1, 0, NULL}}, "no such kind"},
@@ -183,24 +214,117 @@ static void test_contradictions(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        size_t last = 0;
+    check_contradictions(json, cases, sizeof cases / sizeof *cases);
+}
+
+/* ---- What follows the steps ------------------------------------------------------------------ */
+
+enum { UNDO, ANY_WAY, ITEMS }; /* the steps, in this order */
+
+static const char undo_json[] =
+    "{'id':'w','version':'1.0.0','steps':["
+    "{'id':'undo','executor':'noop','compensate':{'executor':'noop','retry':{'max_attempts':2}}},"
+    "{'id':'any_way','executor':'noop','retry':{'max_attempts':2},"
+    "'compensate':{'executor':'noop','when_failed':true}},"
+    "{'id':'items','executor':'noop','for_each':'${input.l}','compensate':{'executor':'noop'}}],"
+    "'on_failure':{'executor':'noop'}}";
+
+#define CLOSING(state)                                      \
+    {                                                       \
+        CHECKPOINT_CLOSING, STEP_NONE, NONE, state, 0, NULL \
+    }
+#define UNDO_OF(kind, step, index, attempt, due)           \
+    {                                                      \
+        CHECKPOINT_##kind, step, index, attempt, due, NULL \
+    }
+#define AFTER(kind, attempt, due) UNDO_OF(kind, STEP_NONE, NONE, attempt, due)
+
+static void test_contradictions_after_the_steps(void **state)
+{
+    static const contradiction cases[] = {
+        {{CLOSING(RUN_SUCCEEDED)}, "nothing follows a run that ends so"},
+        {{CLOSING(RUN_RUNNING)}, "nothing follows a run that ends so"},
+        {{CLOSING(7)}, "nothing follows a run that ends so"},
+        {{CLOSING(RUN_CANCELLED)}, "nothing to compensate"},
+        {{UNDO_OF(CLOSING, UNDO, NONE, RUN_FAILED, 0)}, "not to be decided here"},
+        {{UNDO_OF(CLOSING, STEP_NONE, 0, RUN_FAILED, 0)}, "not to be decided here"},
+        {{CLOSING(RUN_FAILED), CLOSING(RUN_FAILED)}, "not to be decided here"},
+        {{CLOSING(RUN_FAILED), END(SUCCEEDED, UNDO, NONE)}, "was ending already"},
+        {{END(SUCCEEDED, UNDO, NONE), UNDO_OF(UNDONE, UNDO, NONE, 1, 0)}, "not decided"},
+        {{AFTER(HANDLED, 1, 0)}, "not decided"},
+        {{CLOSING(RUN_FAILED), UNDO_OF(UNDONE, UNDO, NONE, 1, 0)}, "nothing that is to be done"},
+        {{END(SUCCEEDED, UNDO, NONE), CLOSING(RUN_FAILED), AFTER(HANDLED, 1, 0)},
+         "nothing that is to be done"},
+        {{END(SUCCEEDED, UNDO, NONE), CLOSING(RUN_CANCELLED), UNDO_OF(UNDONE, UNDO, NONE, 1, 0),
+          AFTER(HANDLED, 1, 0)},
+         "nothing that is to be done"},
+        {{CLOSING(RUN_TIMED_OUT), AFTER(HANDLED, 1, 0), AFTER(HANDLED, 1, 0)},
+         "nothing that is to be done"},
+        {{END(SUCCEEDED, UNDO, NONE), END(SUCCEEDED, ANY_WAY, NONE), CLOSING(RUN_FAILED),
+          UNDO_OF(UNDONE, UNDO, NONE, 1, 0)},
+         "another is to be compensated before"},
+        {{END(FAILED, UNDO, NONE), CLOSING(RUN_FAILED), UNDO_OF(UNDONE, UNDO, NONE, 1, 0)},
+         "nothing that is to be done"},
+        {{END(SUCCEEDED, UNDO, NONE), CLOSING(RUN_FAILED), UNDO_OF(UNDONE, UNDO, 0, 1, 0)},
+         "another is to be compensated before"},
+        {{{CHECKPOINT_FAILED, ANY_WAY, NONE, 0, 0, NULL},
+          CLOSING(RUN_FAILED),
+          UNDO_OF(UNDONE, ANY_WAY, NONE, 1, 0)},
+         "nothing that is to be done"},
+        {{END(SUCCEEDED, UNDO, NONE), CLOSING(RUN_FAILED), UNDO_OF(UNDONE, UNDO, NONE, 2, 0)},
+         "attempt is out of order"},
+        {{END(SUCCEEDED, UNDO, NONE), CLOSING(RUN_FAILED),
+          UNDO_OF(UNDO_RETRYING, UNDO, NONE, 1, 0)},
+         "no further attempt is due"},
+        {{END(SUCCEEDED, UNDO, NONE), CLOSING(RUN_FAILED), UNDO_OF(UNDO_RETRYING, UNDO, NONE, 1, 5),
+          UNDO_OF(UNDO_RETRYING, UNDO, NONE, 2, 5)},
+         "no further attempt is due"},
+        {{END(SUCCEEDED, UNDO, NONE), CLOSING(RUN_FAILED), UNDO_OF(UNDO_RETRYING, UNDO, NONE, 1, 5),
+          UNDO_OF(UNDO_FAILED, UNDO, NONE, 1, 5)},
+         "attempt is out of order"},
+        {{CLOSING(RUN_FAILED), AFTER(HANDLER_RETRYING, 1, 5)}, "no further attempt is due"},
+        {{EXPANDED_OF(ITEMS), END(SUCCEEDED, ITEMS, 1), END(SUCCEEDED, ITEMS, 0),
+          END(SUCCEEDED, ITEMS, NONE), CLOSING(RUN_FAILED), UNDO_OF(UNDONE, ITEMS, 1, 1, 0)},
+         "another is to be compensated before"},
+    };
+
+    (void)state;
+    check_contradictions(undo_json, cases, sizeof cases / sizeof *cases);
+}
+
+static void test_where_nothing_can_follow(void **state)
+{
+    static const contradiction cases[] = {
+        {{CLOSING(RUN_FAILED)}, "not to be decided here"},
+        {{AFTER(HANDLED, 1, 0)}, "not decided"},
+        {{UNDO_OF(UNDONE, TASK, NONE, 1, 0)}, "not decided"},
+    };
+
+    (void)state;
+    check_contradictions(json, cases, sizeof cases / sizeof *cases);
+}
+
+static void test_why_it_ends_must_be_readable(void **state)
+{
+    static const char *const wrong[] = {
+        NULL, "", "{", "{}", "7", "{\"code\":7}", "{\"code\":\"A\"} "};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        checkpoint c = {.seq = 1, .kind = CHECKPOINT_CLOSING, .step = STEP_NONE, .index = NONE};
         orch_error *err = NULL;
         rig w;
         run *r;
 
-        rig_open(&w, json, NULL);
+        rig_open(&w, undo_json, NULL);
         r = run_new(w.definition, &w.options);
-        while (last < 4 && cases[i].lines[last + 1].kind)
-            last++;
-        for (size_t n = 0; n < last; n++)
-            if (restore(r, n + 1, &cases[i].lines[n], &err))
-                fail_msg("case %zu, line %zu: %s", i, n, orch_error_message(err));
-        if (restore(r, last + 1, &cases[i].lines[last], &err) != ORCH_E_DATA_LOSS)
-            fail_msg("case %zu (%s) was believed", i, cases[i].message);
-        if (!strstr(orch_error_message(err), cases[i].message))
-            fail_msg("case %zu: '%s', not '%s'", i, orch_error_message(err), cases[i].message);
+        c.attempt = RUN_FAILED;
+        if (wrong[i])
+            c.error = bytes_new(wrong[i], strlen(wrong[i]));
+        assert_int_equal(run_restore(r, &c, &err), ORCH_E_DATA_LOSS);
+        assert_non_null(strstr(orch_error_message(err), "does not say why the run ends"));
         orch_error_free(err);
+        checkpoint_clear(&c);
         run_free(r);
         rig_close(&w);
     }
@@ -335,6 +459,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_contradictions),
+        cmocka_unit_test(test_contradictions_after_the_steps),
+        cmocka_unit_test(test_where_nothing_can_follow),
+        cmocka_unit_test(test_why_it_ends_must_be_readable),
         cmocka_unit_test(test_the_order_has_no_gaps),
         cmocka_unit_test(test_a_history_cut_anywhere),
         cmocka_unit_test(test_a_cancelled_history_without_its_end),
