@@ -61,7 +61,7 @@ static void definitions_are_good(void **state)
         if (orch_v2_validate_definition(block, strlen(block), &err))
             fail_msg("%s\n%s", orch_error_message(err), block);
     }
-    assert_true(count >= 6);
+    assert_true(count >= 13);
     free(text);
 }
 
