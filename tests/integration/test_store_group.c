@@ -189,6 +189,60 @@ static void test_the_lease_is_had_during_a_wait(void **state)
     assert_int_equal(units[1].result, 0);
 }
 
+/* ---- what a batch takes ---------------------------------------------------------------------------------- */
+
+/* Checkpoints 1 to n with an output of so many bytes, all in the queue at once. */
+static uint64_t batches_of(uint32_t n, size_t output_bytes)
+{
+    checkpoint *rows = calloc(n, sizeof *rows);
+    store_unit *units = calloc(n, sizeof *units);
+    bytes *output = bytes_new(NULL, output_bytes);
+    uint64_t before = batches();
+
+    assert_true(rows && units && output);
+    memset(output->data, '1', output_bytes);
+    for (uint32_t i = 0; i < n; i++) {
+        rows[i] = fixture_checkpoint(1 + i);
+        rows[i].output = output;
+        units[i] = fixture_unit(&f, key);
+        units[i].checkpoints = &rows[i];
+        units[i].checkpoint_count = 1;
+        fixture_submit(&f, &units[i]);
+    }
+    fixture_flush(&f);
+    fixture_wait(&f, (int)n);
+    for (uint32_t i = 0; i < n; i++)
+        assert_int_equal(units[i].result, 0);
+    bytes_unref(output);
+    free(rows);
+    free(units);
+    return batches() - before;
+}
+
+static void test_many_small_units_are_one_batch(void **state)
+{
+    (void)state;
+    assert_int_equal(batches_of(10000, 1), 1);
+}
+
+static void test_a_batch_is_bounded_in_bytes(void **state)
+{
+    (void)state;
+    assert_int_equal(batches_of(40, 1 << 20), 6); /* seven each, and five */
+}
+
+static void test_a_batch_has_one_unit_at_least(void **state)
+{
+    (void)state;
+    assert_int_equal(batches_of(2, 9 << 20), 2);
+}
+
+static void test_a_batch_is_bounded_in_units(void **state)
+{
+    (void)state;
+    assert_int_equal(batches_of(20000, 1), 2);
+}
+
 int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -199,6 +253,10 @@ int main(void)
         TEST(test_what_comes_meanwhile_is_in_the_batch),
         TEST(test_a_wait_in_vain_ends_and_is_not_repeated),
         TEST(test_the_lease_is_had_during_a_wait),
+        TEST(test_many_small_units_are_one_batch),
+        TEST(test_a_batch_is_bounded_in_bytes),
+        TEST(test_a_batch_has_one_unit_at_least),
+        TEST(test_a_batch_is_bounded_in_units),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

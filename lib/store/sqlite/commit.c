@@ -7,7 +7,9 @@
 
 #include "base/log.h"
 
-#define BATCH_MOST 4096 /* units: bounds a transaction, and the delay of the first of them */
+/* Bounds a transaction, which is to fit into the page cache (connection.c), and the delay of its first unit. */
+#define BATCH_MOST       16384               /* units */
+#define BATCH_MOST_BYTES ((uint64_t)8 << 20) /* but a single unit may be larger */
 
 #define FULL_PAUSE_MS      100
 #define FULL_PAUSE_MOST_MS 1000
@@ -232,7 +234,7 @@ static bool take_batch(sqlite_store *s, unit_list *out)
     got = !s->quitting;
     if (got) {
         s->claimed = true;
-        units_take(&s->queue, BATCH_MOST, out);
+        units_take(&s->queue, BATCH_MOST, BATCH_MOST_BYTES, out);
     }
     pthread_mutex_unlock(&s->lock);
     return got;

@@ -141,6 +141,7 @@ void readers_reopen(struct sqlite_store *s);
 typedef struct unit_list {
     store_unit *first, *last;
     uint64_t count;
+    uint64_t bytes; /* about what they write */
 } unit_list;
 
 void units_push(unit_list *l, store_unit *u);
@@ -148,7 +149,8 @@ void units_append(unit_list *l, unit_list *tail); /* tail is empty afterwards */
 /* Moves the units that are refused on a full disk, new executions and definitions, to `out` with
  * that result. */
 void units_take_new(unit_list *l, unit_list *out);
-void units_take(unit_list *l, uint64_t most, unit_list *out); /* the first ones */
+/* The first ones: at most so many, and bytes, but one in any case. */
+void units_take(unit_list *l, uint64_t most, uint64_t most_bytes, unit_list *out);
 
 /* ---- group.c: whether a batch waits for more; under sqlite_store.lock ------------------------ */
 
