@@ -188,14 +188,20 @@ static void set_timer(engine *e)
 
 bool engine_pump(engine *e, uint32_t budget)
 {
+    uint32_t left = budget;
     list *node;
 
     e->now_ms = e->ports.now_ms(e->ports.ctx);
     if (!mpsc_empty(&e->finished))
         drain_finished(e);
     run_timers(e);
-    while (budget && (node = list_pop(&e->ready)))
-        slot_work(LIST_ENTRY(node, slot, ready), &budget);
+    /* None is cut short by what others took: what an execution reports in two parts, with thousands between them, lies
+     * in the store where others have been written meanwhile. */
+    while (left && (node = list_pop(&e->ready))) {
+        uint32_t taken = slot_work(LIST_ENTRY(node, slot, ready), budget);
+
+        left -= taken < left ? taken : left;
+    }
     set_timer(e);
     return !list_empty(&e->ready) || !mpsc_empty(&e->finished);
 }

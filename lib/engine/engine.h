@@ -59,7 +59,8 @@ executor *engine_find_executor(engine *e, const char *name); /* borrowed; NULL *
 /* A transport's `accepted` callback; ctx is the engine. */
 void engine_accept(void *ctx, channel *c);
 
-/* Work: completions of attempts, what has become ready, timers. `budget` bounds the actions taken; true if there is more to do now. */
+/* Work: completions of attempts, what has become ready, timers. `budget` bounds the actions taken for one execution, and in all to
+ * less than twice as many; true if there is more to do now. */
 bool engine_pump(engine *e, uint32_t budget);
 
 /* Tell all attempts to stop and start nothing any more; nothing is reported for what they answer (the executions go on elsewhere, or

@@ -142,7 +142,7 @@ void known_free_all(engine *e);
 /* Take an execution over (with the message's start). NULL with *err; the message stays the caller's then. */
 slot *slot_new(engine *e, channel *c, message *m, orch_error **err);
 int32_t slot_begin(slot *s, known_definition *k, orch_error **err);
-void slot_work(slot *s, uint32_t *budget);
+uint32_t slot_work(slot *s, uint32_t most); /* takes at most so many actions; returns how many */
 void slot_on_timer(slot *s);
 void slot_set_timer(slot *s);
 /* The engine cannot go on with it, and no other could: it ends FAILED. Takes the error over. */

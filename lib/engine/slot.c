@@ -205,24 +205,25 @@ static void perform(slot *s, run_action *a)
     }
 }
 
-void slot_work(slot *s, uint32_t *budget)
+uint32_t slot_work(slot *s, uint32_t most)
 {
     engine *e = s->engine;
     run_action a = {0};
+    uint32_t taken = 0;
 
     if (s->state != SLOT_RUNNING || !s->channel)
-        return;
+        return 0;
     s->quiet_ms = 0;
     s->under_way++; /* perform() may drop it */
     e->under_way++;
     while (s->state == SLOT_RUNNING && !s->end_taken && protocol_has_credit(s)) {
-        if (*budget == 0) {
+        if (taken == most) {
             engine_touch(s);
             break;
         }
         if (!run_next(s->run, e->now_ms, &a))
             break;
-        --*budget;
+        taken++;
         perform(s, &a);
     }
     if (s->state == SLOT_RUNNING) {
@@ -236,6 +237,7 @@ void slot_work(slot *s, uint32_t *budget)
     if (s->state != SLOT_DROPPED)
         slot_set_timer(s);
     slot_unref_work(s);
+    return taken;
 }
 
 /* Whether only time or its inbox can move it on, and that may take long enough to put it down. */

@@ -310,6 +310,64 @@ static void test_without_its_definition_a_broken_channel_ends_it(void **state)
     world_free(w);
 }
 
+/* ---- turns ----------------------------------------------------------------------------------------------- */
+
+#define STEP(id) "{\"id\":\"" id "\",\"executor\":\"noop\"}"
+#define FOUR_STEPS                                                                         \
+    "{\"id\":\"four\",\"version\":\"1.0.0\",\"steps\":[" STEP("a") "," STEP("b") "," STEP( \
+        "c") "," STEP("d") "]}"
+
+/* The START is on its way. */
+static void begin_hand_over(peer *p, world *w, uint64_t key, uint64_t counter)
+{
+    message *m = peer_start(p, w, key, counter, FOUR_STEPS);
+
+    channel_send(p->channel, m);
+}
+
+/* What one execution reports in parts, with all others between them, lies in parts in the store. */
+static void test_no_execution_is_cut_short_by_the_others_share(void **state)
+{
+    world *w = begin(0);
+    transport *t = &w->transport;
+    peer one, two, three;
+
+    (void)state;
+    peer_hand_over(&one, w, 64, FOUR_STEPS); /* the definition is known from here on */
+    begin_hand_over(&two, w, 128, 2);
+    begin_hand_over(&three, w, 192, 3);
+    t->ops->pump(t->self, 10);
+    engine_pump(w->engines[0].engine, 10); /* nine actions are one, so one is left for the other */
+    t->ops->pump(t->self, 10);
+    assert_int_equal(peer_next(&two, MESSAGE_REPORT)->report.count, 4);
+    assert_int_equal(peer_next(&three, MESSAGE_REPORT)->report.count, 4);
+    peer_end(&one);
+    peer_end(&two);
+    peer_end(&three);
+    world_free(w);
+}
+
+/* But neither does one take all that there is. */
+static void test_an_execution_takes_no_more_than_a_share(void **state)
+{
+    world *w = begin(0);
+    transport *t = &w->transport;
+    peer one, two;
+
+    (void)state;
+    peer_hand_over(&one, w, 64, FOUR_STEPS);
+    begin_hand_over(&two, w, 128, 2);
+    t->ops->pump(t->self, 10);
+    assert_true(engine_pump(w->engines[0].engine, 5)); /* there is more to do */
+    t->ops->pump(t->self, 10);
+    assert_true(peer_next(&two, MESSAGE_REPORT)->report.count < 4);
+    world_settle(w);
+    assert_int_equal(two.last_seq, 4);
+    peer_end(&one);
+    peer_end(&two);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -325,6 +383,8 @@ int main(void)
         cmocka_unit_test(test_what_is_not_understood_is_passed_over),
         cmocka_unit_test(test_a_cancel_may_come_before_the_definition),
         cmocka_unit_test(test_without_its_definition_a_broken_channel_ends_it),
+        cmocka_unit_test(test_no_execution_is_cut_short_by_the_others_share),
+        cmocka_unit_test(test_an_execution_takes_no_more_than_a_share),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
