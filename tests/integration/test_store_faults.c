@@ -351,6 +351,7 @@ static void append_much(store_fixture *f, uint64_t key, uint64_t first, uint64_t
 
         c.output = bytes_new(NULL, 100000);
         memset(c.output->data, 'x', 100000);
+        memcpy(c.output->data, &seq, sizeof seq); /* the same value would be stored once */
         u.checkpoints = &c;
         u.checkpoint_count = 1;
         assert_int_equal(fixture_run(f, &u), 0);

@@ -160,6 +160,7 @@ static void make_unit(worker *w, lane *l)
                                  .definition = 1,
                                  .run = 1,
                                  .state = EXECUTION_OPEN,
+                                 .priority = PRIORITY_DEFAULT,
                                  .accepted_ms = FIRST_MS,
                                  .input = payload_of(l->execution, 0)};
         l->u.accept = &l->row;

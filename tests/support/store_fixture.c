@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -133,6 +134,7 @@ execution_row fixture_row(uint32_t shard, uint32_t n)
                          .definition = 1,
                          .run = 1,
                          .state = EXECUTION_OPEN,
+                         .priority = PRIORITY_DEFAULT,
                          .accepted_ms = FIRST_MS + n / 8};
 
     return row;
@@ -165,10 +167,17 @@ checkpoint fixture_checkpoint(uint64_t seq)
 static void dump_bytes(buf *b, const char *name, const bytes *payload, const char *nothing)
 {
     buf_printf(b, " %s=", name);
-    if (payload)
+    if (payload && payload->len > 1000) /* known by its ends */
+        buf_printf(b, "%u:%.8s…%s", payload->len, payload->data, payload->data + payload->len - 8);
+    else if (payload)
         buf_add(b, payload->data, payload->len);
     else
         buf_puts(b, nothing);
+}
+
+static const char *text_of(const char *text)
+{
+    return text ? text : "-";
 }
 
 static void dump_history(buf *b, store *s, const execution_row *row)
@@ -180,9 +189,11 @@ static void dump_history(buf *b, store *s, const execution_row *row)
         for (size_t i = 0; i < page.count; i++) {
             const checkpoint *c = &page.rows[i];
 
-            buf_printf(b, "  run %u seq %llu step %u index %u attempt %u kind %u %lld %lld %lld",
+            buf_printf(b,
+                       "  run %u seq %llu step %u index %u attempt %u kind %u %lld %lld %lld %llu",
                        run, (unsigned long long)c->seq, c->step, c->index, c->attempt, c->kind,
-                       (long long)c->started_ms, (long long)c->ended_ms, (long long)c->due_ms);
+                       (long long)c->started_ms, (long long)c->ended_ms, (long long)c->due_ms,
+                       (unsigned long long)c->inbox);
             dump_bytes(b, "output", c->output, "null");
             dump_bytes(b, "error", c->error, "-");
             buf_putc(b, '\n');
@@ -191,73 +202,187 @@ static void dump_history(buf *b, store *s, const execution_row *row)
     }
 }
 
-static void dump_inbox(buf *b, store *s, const execution_row *row)
+static void dump_runs(buf *b, store *s, uint64_t key)
+{
+    run_page page;
+
+    assert_int_equal(s->ops->load_runs(s->self, key, &page, NULL), 0);
+    for (size_t i = 0; i < page.count; i++) {
+        const run_row *r = &page.rows[i];
+
+        buf_printf(b, "  run %u ended %u %lld", r->run, r->state, (long long)r->ended_ms);
+        dump_bytes(b, "output", r->output, "null");
+        dump_bytes(b, "error", r->error, "-");
+        buf_putc(b, '\n');
+    }
+    run_page_clear(&page);
+}
+
+static void dump_inbox(buf *b, store *s, uint64_t key)
 {
     inbox_page page;
 
-    assert_int_equal(s->ops->load_inbox(s->self, row->key, &page, NULL), 0);
+    assert_int_equal(s->ops->load_inbox(s->self, key, &page, NULL), 0);
     for (size_t i = 0; i < page.count; i++) {
-        buf_printf(b, "  inbox %llu kind %u at %lld", (unsigned long long)page.rows[i].seq,
-                   page.rows[i].kind, (long long)page.rows[i].at_ms);
-        dump_bytes(b, "payload", page.rows[i].payload, "null");
+        const inbox_item *it = &page.rows[i];
+
+        buf_printf(b, "  inbox %llu kind %u state %u step %u index %u attempt %u at %lld name %s",
+                   (unsigned long long)it->seq, it->kind, it->state, it->step, it->index,
+                   it->attempt, (long long)it->at_ms, text_of(it->name));
+        dump_bytes(b, "correlation", it->correlation, "-");
+        dump_bytes(b, "payload", it->payload, "null");
         buf_putc(b, '\n');
     }
     inbox_page_clear(&page);
 }
 
-static void dump_execution(buf *b, store *s, const execution_row *row)
+static void dump_controls(buf *b, store *s, uint64_t key)
 {
-    buf_printf(b, "%llu id %s def %llu run %u state %u paused %d %lld %lld %lld %lld inbox %llu",
-               (unsigned long long)row->key, row->id ? row->id : "-",
-               (unsigned long long)row->definition, row->run, row->state, row->paused,
-               (long long)row->accepted_ms, (long long)row->deadline_ms, (long long)row->wake_ms,
-               (long long)row->ended_ms, (unsigned long long)row->inbox_seq);
+    control_page page;
+
+    assert_int_equal(s->ops->load_controls(s->self, key, 0, 0, &page, NULL), 0);
+    for (size_t i = 0; i < page.count; i++) {
+        const control_row *c = &page.rows[i];
+
+        assert_int_equal(c->execution, key);
+        buf_printf(b, "  control %llu %lld %s %s %s %s\n", (unsigned long long)c->seq,
+                   (long long)c->at_ms, text_of(c->action), text_of(c->who), text_of(c->why),
+                   text_of(c->detail));
+    }
+    control_page_clear(&page);
+}
+
+static void dump_settings(buf *b, store *s)
+{
+    setting_page page;
+
+    assert_int_equal(s->ops->load_settings(s->self, "", &page, NULL), 0);
+    for (size_t i = 0; i < page.count; i++) {
+        buf_printf(b, "setting %s", page.rows[i].name);
+        dump_bytes(b, "value", page.rows[i].value, "-");
+        buf_putc(b, '\n');
+    }
+    setting_page_clear(&page);
+}
+
+static void dump_row(buf *b, const execution_row *row)
+{
+    buf_printf(b, "%llu id %s def %llu run %u state %u paused %d priority %u",
+               (unsigned long long)row->key, text_of(row->id), (unsigned long long)row->definition,
+               row->run, row->state, row->paused, row->priority);
+    buf_printf(b, " parent %llu %u %u %u %u depth %u abandoned %d limit %s affinity %s",
+               (unsigned long long)row->parent, row->parent_run, row->parent_step,
+               row->parent_index, row->parent_attempt, row->depth, row->abandoned,
+               text_of(row->limit_key), text_of(row->affinity));
+    buf_printf(b, " %lld %lld %lld %llu %lld inbox %llu", (long long)row->accepted_ms,
+               (long long)row->deadline_ms, (long long)row->wake_ms,
+               (unsigned long long)row->wake_inbox, (long long)row->ended_ms,
+               (unsigned long long)row->inbox_seq);
+    dump_bytes(b, "attributes", row->attributes, "{}");
     dump_bytes(b, "input", row->input, "{}");
     dump_bytes(b, "output", row->output, "null");
     dump_bytes(b, "error", row->error, "-");
     buf_putc(b, '\n');
-    dump_history(b, s, row);
-    dump_inbox(b, s, row);
 }
 
-static void dump_runnable(buf *b, store *s)
+static void dump_execution(buf *b, store *s, const execution_row *row)
+{
+    dump_row(b, row);
+    dump_history(b, s, row);
+    dump_runs(b, s, row->key);
+    dump_inbox(b, s, row->key);
+    dump_controls(b, s, row->key);
+}
+
+static void dump_keys(buf *b, const execution_page *page)
+{
+    for (size_t i = 0; i < page->count; i++)
+        buf_printf(b, " %llu", (unsigned long long)page->rows[i].key);
+}
+
+static void dump_runnable_of(buf *b, store *s, uint8_t priority, const char *limit_key)
 {
     execution_page page;
     uint64_t after = 0;
 
-    buf_puts(b, "runnable");
+    buf_printf(b, "runnable %u %s", priority, text_of(limit_key));
     do {
-        assert_int_equal(s->ops->load_runnable(s->self, 5, NULL, after, 7, &page, NULL), 0);
-        for (size_t i = 0; i < page.count; i++)
-            buf_printf(b, " %llu", (unsigned long long)page.rows[i].key);
+        assert_int_equal(s->ops->load_runnable(s->self, priority, limit_key, after, 7, &page, NULL),
+                         0);
+        dump_keys(b, &page);
         after = page.next_after;
         execution_page_clear(&page);
     } while (after);
-    assert_int_equal(s->ops->load_due(s->self, FIRST_MS + 500, 0, &page, NULL), 0);
-    buf_printf(b, " due %zu", page.count);
-    execution_page_clear(&page);
+    buf_putc(b, '\n');
 }
 
-char *store_dump(store *s)
+static int by_key(const void *x, const void *y)
 {
-    execution_filter filter = {.ascending = true, .payloads = true, .limit = 50};
-    definition_page definitions;
+    uint64_t a = ((const execution_row *)x)->key, b = ((const execution_row *)y)->key;
+
+    return a < b ? -1 : a > b;
+}
+
+static void dump_queues(buf *b, store *s)
+{
     execution_page page;
-    buf b = BUF_INIT;
     int64_t wake;
     uint64_t open;
+
+    for (uint8_t priority = 0; priority < PRIORITIES; priority++) {
+        dump_runnable_of(b, s, priority, NULL);
+        dump_runnable_of(b, s, priority, "a");
+        dump_runnable_of(b, s, priority, "b");
+    }
+    assert_int_equal(s->ops->load_due(s->self, FIRST_MS + 500, 10000, &page, NULL), 0);
+    qsort(page.rows, page.count, sizeof *page.rows, by_key); /* in no order */
+    buf_puts(b, "due");
+    dump_keys(b, &page);
+    execution_page_clear(&page);
+    assert_int_equal(s->ops->next_wake(s->self, &wake, NULL), 0);
+    assert_int_equal(s->ops->count_open(s->self, &open, NULL), 0);
+    buf_printf(b, "\nnext wake %lld open %llu\n", (long long)wake, (unsigned long long)open);
+}
+
+static void dump_expired(buf *b, store *s, int64_t ended_before_ms, uint64_t keep)
+{
+    static uint64_t keys[10000];
+    uint32_t count = 0;
+
+    assert_int_equal(
+        s->ops->load_expired(s->self, ended_before_ms, keep, 10000, keys, &count, NULL), 0);
+    buf_printf(b, "expired %lld %llu", (long long)ended_before_ms, (unsigned long long)keep);
+    for (uint32_t i = 0; i < count; i++)
+        buf_printf(b, " %llu", (unsigned long long)keys[i]);
+    buf_putc(b, '\n');
+}
+
+static void dump_definitions(buf *b, store *s)
+{
+    definition_page definitions;
 
     assert_int_equal(s->ops->load_definitions(s->self, 0, true, &definitions, NULL), 0);
     for (size_t i = 0; i < definitions.count; i++) {
         const definition_row *d = &definitions.rows[i];
 
-        buf_printf(&b, "definition %llu %s %s %02x %lld", (unsigned long long)d->key, d->workflow,
+        buf_printf(b, "definition %llu %s %s %02x %lld", (unsigned long long)d->key, d->workflow,
                    d->version, d->digest[31], (long long)d->registered_ms);
-        dump_bytes(&b, "text", d->text, "-");
-        dump_bytes(&b, "metadata", d->metadata, "-");
-        buf_putc(&b, '\n');
+        dump_bytes(b, "text", d->text, "-");
+        dump_bytes(b, "metadata", d->metadata, "-");
+        buf_putc(b, '\n');
     }
     definition_page_clear(&definitions);
+}
+
+char *store_dump(store *s)
+{
+    execution_filter filter = {.ascending = true, .payloads = true, .limit = 50};
+    execution_page page;
+    buf b = BUF_INIT;
+
+    dump_definitions(&b, s);
+    dump_settings(&b, s);
+    dump_controls(&b, s, 0);
     do {
         assert_int_equal(s->ops->list_executions(s->self, &filter, &page, NULL), 0);
         for (size_t i = 0; i < page.count; i++)
@@ -265,9 +390,9 @@ char *store_dump(store *s)
         filter.after_key = page.next_after;
         execution_page_clear(&page);
     } while (filter.after_key);
-    dump_runnable(&b, s);
-    assert_int_equal(s->ops->next_wake(s->self, &wake, NULL), 0);
-    assert_int_equal(s->ops->count_open(s->self, &open, NULL), 0);
-    buf_printf(&b, "\nnext wake %lld open %llu\n", (long long)wake, (unsigned long long)open);
+    dump_queues(&b, s);
+    dump_expired(&b, s, FIRST_MS + 400, 0);
+    dump_expired(&b, s, 0, 20);
+    dump_expired(&b, s, FIRST_MS + 100, 50);
     return buf_take(&b);
 }

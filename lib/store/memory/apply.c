@@ -1,129 +1,9 @@
-/* One unit: its guards, then everything that can fail, then the operations, which cannot. */
+/* One unit: once it is planned nothing of it can fail. */
 #include "store/memory/memory_impl.h"
 
 #include <string.h>
 
 #include "base/mem.h"
-
-/* What a unit needs before anything is changed. */
-typedef struct plan {
-    definition_row definition;
-    memory_execution *accepted;
-    memory_execution *target; /* execution `key` */
-    memory_run *run;
-    bool run_is_new;
-} plan;
-
-static bool follows(const memory_execution *e, const store_unit *u)
-{
-    const memory_run *run = e ? execution_run(e, u->run) : NULL;
-
-    return run && history_has(&run->history, u->after_seq);
-}
-
-static int32_t check_guards(const memory_store *s, const store_unit *u, const memory_execution *e)
-{
-    if (u->shard >= STORE_SHARDS || u->term != s->term)
-        return ORCH_E_ABORTED;
-    if (u->after_seq && !follows(e, u))
-        return ORCH_E_OUT_OF_RANGE;
-    if (u->must_be_open && (!e || EXECUTION_STATE_IS_END(e->row.state)))
-        return ORCH_E_FAILED_PRECONDITION;
-    if (u->check_inbox && (!e || e->row.inbox_seq != u->inbox_seen))
-        return e ? ORCH_E_ABORTED : ORCH_E_FAILED_PRECONDITION;
-    return 0;
-}
-
-static int32_t plan_definition(memory_store *s, const definition_row *row, plan *p)
-{
-    definition_row *grown;
-
-    for (size_t i = 0; i < s->definition_count; i++) {
-        const definition_row *d = &s->definitions[i];
-
-        if (d->key == row->key ||
-            (!strcmp(d->workflow, row->workflow) && !strcmp(d->version, row->version)))
-            return ORCH_E_ALREADY_EXISTS;
-    }
-    grown = mem_grow(s->definitions, &s->definition_cap, s->definition_count + 1, sizeof *grown);
-    if (!grown)
-        return ORCH_E_RESOURCE_EXHAUSTED;
-    s->definitions = grown;
-    p->definition = *row;
-    p->definition.text = bytes_ref(row->text);
-    p->definition.metadata = bytes_ref(row->metadata);
-    p->definition.workflow = mem_strdup(row->workflow);
-    p->definition.version = mem_strdup(row->version);
-    return p->definition.workflow && p->definition.version ? 0 : ORCH_E_RESOURCE_EXHAUSTED;
-}
-
-static int32_t plan_accept(memory_store *s, const execution_row *row, plan *p)
-{
-    if (table_find(&s->table, row->key) || (row->id && table_find_id(&s->table, row->id)))
-        return ORCH_E_ALREADY_EXISTS;
-    if (!table_reserve(&s->table))
-        return ORCH_E_RESOURCE_EXHAUSTED;
-    p->accepted = execution_new(row);
-    return p->accepted ? 0 : ORCH_E_RESOURCE_EXHAUSTED;
-}
-
-static int32_t plan_target(const store_unit *u, plan *p)
-{
-    memory_execution *e = p->target;
-    inbox_item *inbox;
-
-    if (!e)
-        return ORCH_E_NOT_FOUND;
-    if (u->checkpoint_count) {
-        p->run = execution_run(e, u->run);
-        if (!p->run) {
-            p->run = mem_zalloc(sizeof *p->run);
-            p->run_is_new = true;
-        }
-        if (!p->run || !history_reserve(&p->run->history, u->checkpoint_count))
-            return ORCH_E_RESOURCE_EXHAUSTED;
-        p->run->run = u->run;
-    }
-    if (u->inbox_put) {
-        inbox = mem_grow(e->inbox, &e->inbox_cap, e->inbox_count + 1, sizeof *inbox);
-        if (!inbox)
-            return ORCH_E_RESOURCE_EXHAUSTED;
-        e->inbox = inbox;
-    }
-    return 0;
-}
-
-static bool wakes(uint8_t state, int64_t wake_ms)
-{
-    return state == EXECUTION_SUSPENDED && wake_ms != 0;
-}
-
-/* The last of what can fail: places in the heap of wakes. */
-static int32_t plan_wakes(memory_store *s, const store_unit *u, plan *p)
-{
-    const execution_row *row = u->accept;
-
-    if (row && wakes(row->state, row->wake_ms) &&
-        !heap_set(&s->wakes, &p->accepted->wake, row->wake_ms))
-        return ORCH_E_RESOURCE_EXHAUSTED;
-    if (u->update && wakes(u->update->state, u->update->wake_ms) &&
-        !heap_set(&s->wakes, &p->target->wake, u->update->wake_ms)) {
-        if (p->accepted)
-            heap_remove(&s->wakes, &p->accepted->wake);
-        return ORCH_E_RESOURCE_EXHAUSTED;
-    }
-    return 0;
-}
-
-static void plan_drop(plan *p)
-{
-    definition_row_clear(&p->definition);
-    execution_free(p->accepted);
-    if (p->run_is_new && p->run) {
-        history_free(&p->run->history);
-        mem_free(p->run);
-    }
-}
 
 static void insert_definition(memory_store *s, const definition_row *row)
 {
@@ -134,16 +14,56 @@ static void insert_definition(memory_store *s, const definition_row *row)
     s->definitions[at] = *row;
 }
 
-/* Put the execution where its state and inbox say. */
+/* ---- where an execution is found ------------------------------------------------------------------------- */
+
+static bool ended_before(const execution_row *a, const execution_row *b)
+{
+    return a->ended_ms != b->ended_ms ? a->ended_ms < b->ended_ms : a->key < b->key;
+}
+
+/* Ends come nearly in the order of their times. */
+static void place_ended(memory_store *s, memory_execution *e)
+{
+    list *at = s->ended.prev;
+
+    while (at != &s->ended && ended_before(&e->row, &LIST_ENTRY(at, memory_execution, live)->row))
+        at = at->prev;
+    e->live.prev = at;
+    e->live.next = at->next;
+    at->next->prev = &e->live;
+    at->next = &e->live;
+}
+
+/* Put the execution where its state says. It has its place in the heap already, if it is to have one. */
 static void place(memory_store *s, memory_execution *e)
 {
+    const execution_row *row = &e->row;
+
     list_remove(&e->live);
-    if (e->row.state == EXECUTION_OPEN)
-        list_push(&s->open, &e->live);
-    else if (e->row.state == EXECUTION_SUSPENDED && e->inbox_count)
-        list_push(&s->called, &e->live);
-    if (!wakes(e->row.state, e->row.wake_ms))
+    if (EXECUTION_STATE_IS_END(row->state))
+        place_ended(s, e);
+    else if (row->state == EXECUTION_OPEN && !row->paused && row->priority < PRIORITIES)
+        list_push(&s->runnable[row->priority], &e->live);
+    if (!plan_wake_ms(row->state, row->paused, row->wake_ms, row->deadline_ms))
         heap_remove(&s->wakes, &e->wake);
+}
+
+static bool moves(const store_unit *u)
+{
+    return u->update || u->inbox_put || u->setting;
+}
+
+/* ---- what is new ----------------------------------------------------------------------------------------- */
+
+static void hold_start(const start_key *k, const plan *p)
+{
+    memory_start *start = p->start;
+
+    if (start->holder)
+        start->holder->holds = NULL;
+    start->holder = p->accepted;
+    start->expires_ms = k->expires_ms;
+    p->accepted->holds = start;
 }
 
 static void insert_execution(memory_store *s, memory_execution *e)
@@ -155,44 +75,78 @@ static void insert_execution(memory_store *s, memory_execution *e)
         s->last_execution = e->row.key;
 }
 
-static void put_inbox(memory_execution *e, inbox_item *item)
+/* ---- changes --------------------------------------------------------------------------------------------- */
+
+static void put_item(memory_execution *e, inbox_item *item, uint8_t urgency, inbox_item *told,
+                     bool *out_woke)
 {
-    item->seq = ++e->row.inbox_seq;
-    e->inbox[e->inbox_count] = *item;
-    bytes_ref(item->payload);
-    e->inbox_count++;
+    *out_woke = plan_wakes(&e->row, urgency);
+    item->seq = told->seq = ++e->row.inbox_seq;
+    inbox_push(&e->inbox, item);
+    if (!*out_woke)
+        return;
+    e->row.state = EXECUTION_OPEN;
+    e->row.wake_ms = 0;
+    e->row.wake_inbox = 0;
 }
 
-static uint64_t consume_inbox(memory_execution *e, uint64_t seq)
+static void keep_end(memory_execution *e, const plan *p)
 {
-    size_t gone = 0;
+    memory_run *run = p->kept;
 
-    while (gone < e->inbox_count && e->inbox[gone].seq <= seq)
-        inbox_item_clear(&e->inbox[gone++]);
-    e->inbox_count -= gone;
-    if (gone)
-        memmove(e->inbox, e->inbox + gone, e->inbox_count * sizeof *e->inbox);
-    return gone;
+    if (p->kept_is_new) {
+        run->next = e->runs;
+        e->runs = run;
+    }
+    run->kept = true;
+    run->row.state = e->row.state;
+    run->row.ended_ms = e->row.ended_ms;
+    run->row.output = bytes_ref(e->row.output);
+    run->row.error = bytes_ref(e->row.error);
 }
 
-static void update_row(memory_store *s, execution_row *row, const store_unit *u)
+static void update_row(memory_store *s, const store_unit *u, const plan *p)
 {
+    execution_row *row = &p->target->row;
     const execution_update *update = u->update;
 
+    if (p->kept)
+        keep_end(p->target, p);
     s->not_ended += EXECUTION_STATE_IS_END(row->state);
     s->not_ended -= EXECUTION_STATE_IS_END(update->state);
     row->state = update->state;
     row->ended_ms = update->ended_ms;
     row->wake_ms = update->wake_ms;
-    if (u->run > row->run)
+    row->wake_inbox = update->wake_inbox;
+    if (u->run > row->run) {
         row->run = u->run;
+        row->deadline_ms = update->deadline_ms;
+    }
     bytes_unref(row->output);
     bytes_unref(row->error);
     row->output = bytes_ref(update->output);
     row->error = bytes_ref(update->error);
 }
 
-static void change_target(memory_store *s, const store_unit *u, const plan *p)
+static void append(memory_store *s, memory_execution *e, memory_run *run, const store_unit *u)
+{
+    for (uint32_t i = 0; i < u->checkpoint_count; i++) {
+        history_append(&run->history, &u->checkpoints[i]);
+        if (u->checkpoints[i].inbox)
+            s->stats.rows += inbox_drop_one(&e->inbox, u->checkpoints[i].inbox);
+    }
+    s->stats.rows += u->checkpoint_count;
+}
+
+static void set_row(execution_row *row, const execution_setting *setting)
+{
+    if (setting->paused >= 0)
+        row->paused = setting->paused != 0;
+    if (setting->priority >= 0)
+        row->priority = (uint8_t)setting->priority;
+}
+
+static void change_target(memory_store *s, store_unit *u, plan *p)
 {
     memory_execution *e = p->target;
 
@@ -200,80 +154,131 @@ static void change_target(memory_store *s, const store_unit *u, const plan *p)
         p->run->next = e->runs;
         e->runs = p->run;
     }
-    for (uint32_t i = 0; i < u->checkpoint_count; i++)
-        history_append(&p->run->history, &u->checkpoints[i]);
-    s->stats.rows += u->checkpoint_count;
+    if (u->checkpoint_count)
+        append(s, e, p->run, u);
     if (u->inbox_put) {
-        put_inbox(e, u->inbox_put);
+        put_item(e, &p->put, u->inbox_urgency, u->inbox_put, &u->inbox_woke);
         s->stats.rows += 2;
     }
     if (u->inbox_consumed)
-        s->stats.rows += consume_inbox(e, u->inbox_consumed);
-    if (u->update) {
-        update_row(s, &e->row, u);
-        s->stats.rows++;
-    }
-    if (u->update || u->inbox_put || u->inbox_consumed)
+        s->stats.rows += inbox_drop_up_to(&e->inbox, u->inbox_consumed);
+    if (u->update)
+        update_row(s, u, p);
+    if (u->setting)
+        set_row(&e->row, u->setting);
+    s->stats.rows += (u->update != NULL) + (u->setting != NULL);
+    if (moves(u))
         place(s, e);
+}
+
+/* Whether there is somebody to tell is known only now: the unit may have ended or begun it. */
+static void notify(memory_store *s, store_unit *u, plan *p)
+{
+    memory_execution *e = p->told;
+
+    u->notify->seq = 0;
+    u->notify_woke = false;
+    if (!e || EXECUTION_STATE_IS_END(e->row.state) || e->row.run != u->notify_run) {
+        inbox_item_clear(&p->notify);
+        return;
+    }
+    put_item(e, &p->notify, u->notify_urgency, u->notify, &u->notify_woke);
+    if (u->notify_woke)
+        place(s, e);
+    s->stats.rows += 2;
+}
+
+static void put_setting(memory_store *s, const setting_row *row, plan *p)
+{
+    bool found;
+    size_t at = plan_setting_place(s, row->name, &found);
+
+    if (found)
+        setting_row_clear(&s->settings[at]);
+    if (!row->value && found) {
+        s->setting_count--;
+        memmove(&s->settings[at], &s->settings[at + 1],
+                (s->setting_count - at) * sizeof *s->settings);
+    } else if (row->value && !found) {
+        memmove(&s->settings[at + 1], &s->settings[at],
+                (s->setting_count - at) * sizeof *s->settings);
+        s->setting_count++;
+    }
+    if (row->value)
+        s->settings[at] = p->setting;
+    s->stats.rows++;
+}
+
+static void purge(memory_store *s, memory_execution *e)
+{
+    list_remove(&e->live);
+    heap_remove(&s->wakes, &e->wake);
+    if (e->holds) {
+        HASH_DEL(s->starts, e->holds);
+        mem_free(e->holds);
+    }
+    table_remove(&s->table, e);
+    execution_free(e);
+    s->stats.rows++;
+}
+
+static void change_all(memory_store *s, store_unit *u, plan *p)
+{
+    if (u->definition)
+        insert_definition(s, &p->definition);
+    if (p->accepted) {
+        insert_execution(s, p->accepted);
+        if (p->start)
+            hold_start(u->start_key, p);
+        if (p->accepted != p->target || !moves(u)) /* else it has its place after the change */
+            place(s, p->accepted);
+    }
+    if (p->target)
+        change_target(s, u, p);
+    if (u->notify)
+        notify(s, u, p);
+    if (u->control) {
+        controls_push(p->controls, &p->control);
+        u->control->seq = p->controls->last_seq;
+    }
+    if (u->put_setting)
+        put_setting(s, u->put_setting, p);
+    s->stats.rows += (u->definition != NULL) + (u->accept != NULL) + (u->control != NULL);
+    if (u->purge)
+        purge(s, p->target);
 }
 
 /* What nearly every unit is: checkpoints of a run that has some already. */
 static bool only_appends(const store_unit *u)
 {
-    return !u->definition && !u->accept && !u->inbox_put && !u->inbox_consumed && !u->update;
+    return !u->definition && !u->accept && !u->inbox_put && !u->inbox_consumed && !u->update &&
+           !u->setting && !u->notify && !u->control && !u->put_setting && !u->purge;
 }
 
-static int32_t append(memory_store *s, const store_unit *u, memory_run *run)
+static int32_t append_only(memory_store *s, const store_unit *u, memory_execution *e,
+                           memory_run *run)
 {
-    if (!history_reserve(&run->history, u->checkpoint_count))
-        return ORCH_E_RESOURCE_EXHAUSTED;
-    for (uint32_t i = 0; i < u->checkpoint_count; i++)
-        history_append(&run->history, &u->checkpoints[i]);
-    s->stats.rows += u->checkpoint_count;
-    return 0;
-}
+    int32_t rc = plan_guards(s, u, e);
 
-static int32_t apply_planned(memory_store *s, const store_unit *u, memory_execution *target)
-{
-    plan p = {.target = target};
-    bool has_target = u->checkpoint_count || u->inbox_put || u->inbox_consumed || u->update;
-    int32_t rc = 0;
-
-    if (u->definition)
-        rc = plan_definition(s, u->definition, &p);
-    if (rc == 0 && u->accept)
-        rc = plan_accept(s, u->accept, &p);
-    if (p.accepted && u->key == u->accept->key)
-        p.target = p.accepted;
-    if (rc == 0 && has_target)
-        rc = plan_target(u, &p);
+    if (rc == 0 && !history_reserve(&run->history, u->checkpoint_count))
+        rc = ORCH_E_RESOURCE_EXHAUSTED;
     if (rc == 0)
-        rc = plan_wakes(s, u, &p);
-    if (rc != 0) {
-        plan_drop(&p);
-        return rc;
-    }
-    if (u->definition)
-        insert_definition(s, &p.definition);
-    if (p.accepted) {
-        insert_execution(s, p.accepted);
-        /* An update in the same unit has the last word, and its place among the wakes already. */
-        if (p.target != p.accepted || !u->update)
-            place(s, p.accepted);
-    }
-    if (has_target)
-        change_target(s, u, &p);
-    s->stats.rows += (u->definition != NULL) + (u->accept != NULL);
-    return 0;
+        append(s, e, run, u);
+    return rc;
 }
 
 int32_t memory_apply(memory_store *s, store_unit *u)
 {
     memory_execution *target = u->key ? table_find(&s->table, u->key) : NULL;
     memory_run *run = target && u->checkpoint_count ? execution_run(target, u->run) : NULL;
-    int32_t rc = check_guards(s, u, target);
+    int32_t rc;
+    plan p;
 
-    if (rc != 0)
-        return rc;
-    return run && only_appends(u) ? append(s, u, run) : apply_planned(s, u, target);
+    if (run && only_appends(u))
+        return append_only(s, u, target, run);
+    u->inbox_woke = false;
+    rc = plan_unit(s, u, target, &p);
+    if (rc == 0)
+        change_all(s, u, &p);
+    return rc;
 }

@@ -100,6 +100,7 @@ void history_append(history *h, const checkpoint *c)
     h->last = chunk;
     row = &chunk->rows[chunk->count++];
     *row = *c;
+    row->inbox = 0; /* it did what it says */
     bytes_ref(row->output);
     bytes_ref(row->error);
     if (c->seq > h->last_seq)

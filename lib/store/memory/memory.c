@@ -148,13 +148,29 @@ static int32_t memory_stop(void *self, int32_t timeout_ms, orch_error **err)
     return 0;
 }
 
+static void free_starts(memory_store *s)
+{
+    memory_start *start, *next;
+
+    HASH_ITER(hh, s->starts, start, next)
+    {
+        HASH_DEL(s->starts, start);
+        mem_free(start);
+    }
+}
+
 static void memory_free_store(void *self)
 {
     memory_store *s = self;
 
     if (!s)
         return;
+    free_starts(s);
     table_free(&s->table);
+    controls_free(&s->controls);
+    for (size_t i = 0; i < s->setting_count; i++)
+        setting_row_clear(&s->settings[i]);
+    mem_free(s->settings);
     for (size_t i = 0; i < s->definition_count; i++)
         definition_row_clear(&s->definitions[i]);
     mem_free(s->definitions);
@@ -179,6 +195,10 @@ static const store_ops memory_ops = {
     .load_runnable = memory_load_runnable,
     .next_wake = memory_next_wake,
     .load_due = memory_load_due,
+    .load_controls = memory_load_controls,
+    .load_runs = memory_load_runs,
+    .load_settings = memory_load_settings,
+    .load_expired = memory_load_expired,
     .count_open = memory_count_open,
     .get_stats = memory_get_stats,
     .backup = memory_backup,
@@ -196,8 +216,10 @@ int32_t memory_store_open(const store_options *o, store *out, orch_error **err)
     s->done_end = &s->done;
     s->wake = o->wake;
     s->wake_ctx = o->wake_ctx;
-    list_init(&s->open);
-    list_init(&s->called);
+    for (int i = 0; i < PRIORITIES; i++)
+        list_init(&s->runnable[i]);
+    list_init(&s->ended);
+    s->expired_from.ended_ms = -1;
     if (pthread_mutex_init(&s->lock, NULL) != 0) {
         mem_free(s);
         return error_no_memory(err);

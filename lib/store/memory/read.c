@@ -1,15 +1,14 @@
 /* Reading: copies made under the lock, a bounded number of rows at a time. */
 #include "store/memory/memory_impl.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/mem.h"
 
-#define PAGE_ROWS     100   /* where the caller sets no limit */
-#define PAGE_MOST     10000 /* rows a page has at most, and looks at */
-#define HISTORY_SLICE 1024  /* checkpoints copied at a time */
+#define HISTORY_SLICE 1024 /* checkpoints copied at a time */
+
+/* ---- definitions --------------------------------------------------------------------------------------------- */
 
 static bool copy_definition(const definition_row *d, bool texts, definition_row *out)
 {
@@ -67,19 +66,30 @@ int32_t memory_load_definitions(void *self, uint64_t definition, bool with_texts
     return error_no_memory(err);
 }
 
-static bool copy_execution(const execution_row *row, bool payloads, execution_row *out)
+/* ---- executions ---------------------------------------------------------------------------------------------- */
+
+/* False if `from` is there and could not be copied. */
+static bool copy_text(const char *from, char **out)
 {
+    *out = from ? mem_strdup(from) : NULL;
+    return !from || *out;
+}
+
+bool execution_copy(const execution_row *row, bool payloads, execution_row *out)
+{
+    bool copied;
+
     *out = *row;
+    bytes_ref(out->attributes);
     out->input = payloads ? bytes_ref(row->input) : NULL;
     out->output = payloads ? bytes_ref(row->output) : NULL;
     out->error = payloads ? bytes_ref(row->error) : NULL;
-    if (!row->id)
-        return true;
-    out->id = mem_strdup(row->id);
-    if (out->id)
-        return true;
-    execution_row_clear(out);
-    return false;
+    out->id = out->limit_key = out->affinity = NULL;
+    copied = copy_text(row->id, &out->id) && copy_text(row->limit_key, &out->limit_key) &&
+             copy_text(row->affinity, &out->affinity);
+    if (!copied)
+        execution_row_clear(out);
+    return copied;
 }
 
 static const memory_execution *find(const memory_store *s, uint64_t key, const char *id)
@@ -105,7 +115,7 @@ int32_t memory_load_execution(void *self, uint64_t key, const char *id, executio
 
     pthread_mutex_lock(&s->lock);
     e = find(s, key, id);
-    copied = e && copy_execution(&e->row, true, &row);
+    copied = e && execution_copy(&e->row, true, &row);
     pthread_mutex_unlock(&s->lock);
     if (copied) {
         *out = row;
@@ -116,68 +126,6 @@ int32_t memory_load_execution(void *self, uint64_t key, const char *id, executio
     execution_id_format(key, made);
     return error_set(err, ORCH_E_NOT_FOUND, id ? id : made, "execution '%s' is not in the store",
                      id ? id : made);
-}
-
-static bool matches(const memory_store *s, const execution_filter *f, const execution_row *row)
-{
-    const definition_row *d;
-
-    if (f->states && !(f->states & 1u << row->state))
-        return false;
-    if (f->accepted_from_ms && row->accepted_ms < f->accepted_from_ms)
-        return false;
-    if (f->accepted_to_ms && row->accepted_ms >= f->accepted_to_ms)
-        return false;
-    if (!f->workflow && !f->version)
-        return true;
-    d = memory_definition(s, row->definition);
-    return d && (!f->workflow || !strcmp(d->workflow, f->workflow)) &&
-           (!f->version || !strcmp(d->version, f->version));
-}
-
-static int32_t list_page(const memory_store *s, const execution_filter *f, execution_page *page)
-{
-    const memory_table *t = &s->table;
-    uint32_t limit = f->limit ? f->limit : PAGE_ROWS;
-    size_t at = f->ascending ? (f->after_key ? table_place(t, f->after_key + 1) : 0)
-                             : (f->after_key ? table_place(t, f->after_key) : t->count);
-    size_t left = f->ascending ? t->count - at : at;
-
-    limit = limit > PAGE_MOST ? PAGE_MOST : limit;
-    page->rows = mem_alloc(limit * sizeof *page->rows);
-    if (!page->rows)
-        return ORCH_E_RESOURCE_EXHAUSTED;
-    for (uint32_t seen = 0; left > 0 && seen < PAGE_MOST && page->count < limit; seen++, left--) {
-        const execution_row *row = &t->order[f->ascending ? at++ : --at]->row;
-
-        page->next_after = row->key;
-        if (!matches(s, f, row))
-            continue;
-        if (!copy_execution(row, f->payloads, &page->rows[page->count]))
-            return ORCH_E_RESOURCE_EXHAUSTED;
-        page->count++;
-    }
-    if (left == 0)
-        page->next_after = 0;
-    return 0;
-}
-
-int32_t memory_list_executions(void *self, const execution_filter *f, execution_page *out,
-                               orch_error **err)
-{
-    memory_store *s = self;
-    execution_page page = {0};
-    int32_t rc;
-
-    pthread_mutex_lock(&s->lock);
-    rc = list_page(s, f, &page);
-    pthread_mutex_unlock(&s->lock);
-    if (rc == 0) {
-        *out = page;
-        return 0;
-    }
-    execution_page_clear(&page);
-    return error_no_memory(err);
 }
 
 int32_t memory_load_checkpoints(void *self, uint64_t key, uint32_t run, uint64_t after_seq,
@@ -214,174 +162,152 @@ int32_t memory_load_checkpoints(void *self, uint64_t key, uint32_t run, uint64_t
     return 0;
 }
 
+/* ---- what belongs to one ------------------------------------------------------------------------------------- */
+
+static bool copy_inbox(const memory_inbox *b, inbox_page *page)
+{
+    page->rows = mem_alloc(b->count * sizeof *page->rows);
+    for (; page->rows && page->count < b->count; page->count++) {
+        if (!inbox_item_copy(&b->rows[b->first + page->count], &page->rows[page->count]))
+            return false;
+    }
+    return page->rows != NULL;
+}
+
 int32_t memory_load_inbox(void *self, uint64_t key, inbox_page *out, orch_error **err)
 {
+    static const memory_inbox none;
     memory_store *s = self;
     inbox_page page = {0};
     const memory_execution *e;
+    bool copied;
 
     pthread_mutex_lock(&s->lock);
     e = table_find(&s->table, key);
-    page.count = e ? e->inbox_count : 0;
-    page.rows = mem_alloc(page.count * sizeof *page.rows);
-    for (size_t i = 0; page.rows && i < page.count; i++) {
-        page.rows[i] = e->inbox[i];
-        bytes_ref(page.rows[i].payload);
-    }
+    copied = copy_inbox(e ? &e->inbox : &none, &page);
     pthread_mutex_unlock(&s->lock);
-    if (!page.rows)
+    if (copied) {
+        *out = page;
+        return 0;
+    }
+    inbox_page_clear(&page);
+    return error_no_memory(err);
+}
+
+static bool copy_controls(const memory_controls *c, uint64_t after_seq, uint32_t limit,
+                          control_page *page)
+{
+    size_t at = c->count > CONTROLS_KEPT ? c->count - CONTROLS_KEPT : 0, left;
+
+    while (at < c->count && c->rows[at].seq <= after_seq)
+        at++;
+    left = c->count - at;
+    left = limit && limit < left ? limit : left;
+    page->rows = mem_alloc(left * sizeof *page->rows);
+    for (; page->rows && page->count < left; page->count++) {
+        if (!control_row_copy(&c->rows[at + page->count], &page->rows[page->count]))
+            return false;
+    }
+    return page->rows != NULL;
+}
+
+int32_t memory_load_controls(void *self, uint64_t key, uint64_t after_seq, uint32_t limit,
+                             control_page *out, orch_error **err)
+{
+    static const memory_controls none;
+    memory_store *s = self;
+    control_page page = {0};
+    const memory_execution *e;
+    bool copied;
+
+    pthread_mutex_lock(&s->lock);
+    e = key ? table_find(&s->table, key) : NULL;
+    copied = copy_controls(!key ? &s->controls : e ? &e->controls : &none, after_seq, limit, &page);
+    pthread_mutex_unlock(&s->lock);
+    if (copied) {
+        *out = page;
+        return 0;
+    }
+    control_page_clear(&page);
+    return error_no_memory(err);
+}
+
+/* Oldest first. */
+static void insert_run(run_page *page, const run_row *row)
+{
+    size_t at = page->count++;
+
+    for (; at > 0 && page->rows[at - 1].run > row->run; at--)
+        page->rows[at] = page->rows[at - 1];
+    page->rows[at] = *row;
+    bytes_ref(row->output);
+    bytes_ref(row->error);
+}
+
+static bool copy_runs(const memory_execution *e, run_page *page)
+{
+    size_t count = 0;
+
+    for (const memory_run *r = e ? e->runs : NULL; r; r = r->next)
+        count += r->kept;
+    page->rows = mem_alloc(count * sizeof *page->rows);
+    for (const memory_run *r = page->rows && e ? e->runs : NULL; r; r = r->next) {
+        if (r->kept)
+            insert_run(page, &r->row);
+    }
+    return page->rows != NULL;
+}
+
+int32_t memory_load_runs(void *self, uint64_t key, run_page *out, orch_error **err)
+{
+    memory_store *s = self;
+    run_page page = {0};
+    bool copied;
+
+    pthread_mutex_lock(&s->lock);
+    copied = copy_runs(table_find(&s->table, key), &page);
+    pthread_mutex_unlock(&s->lock);
+    if (!copied)
         return error_no_memory(err);
     *out = page;
     return 0;
 }
 
-/* ---- what can run ---------------------------------------------------------------------------- */
+/* ---- settings ------------------------------------------------------------------------------------------------ */
 
-/* The `limit` lowest keys above after_key among those that are offered: a heap with the highest
- * on top. */
-typedef struct lowest {
-    const memory_execution **heap;
-    size_t count, limit;
-    uint64_t after_key;
-    bool more; /* one was left out */
-    int64_t wake_by_ms;
-} lowest;
-
-static uint64_t key_at(const lowest *l, size_t i)
+static bool copy_settings(const memory_store *s, const char *prefix, setting_page *page)
 {
-    return l->heap[i]->row.key;
+    size_t len = strlen(prefix), count = 0, at;
+    bool found;
+
+    at = plan_setting_place(s, prefix, &found);
+    while (at + count < s->setting_count && !strncmp(s->settings[at + count].name, prefix, len))
+        count++;
+    page->rows = mem_alloc(count * sizeof *page->rows);
+    for (; page->rows && page->count < count; page->count++) {
+        const setting_row *row = &s->settings[at + page->count];
+
+        page->rows[page->count].name = mem_strdup(row->name);
+        if (!page->rows[page->count].name)
+            return false;
+        page->rows[page->count].value = bytes_ref(row->value);
+    }
+    return page->rows != NULL;
 }
 
-static void sift_up(lowest *l, size_t i)
+int32_t memory_load_settings(void *self, const char *prefix, setting_page *out, orch_error **err)
 {
-    while (i > 0 && key_at(l, (i - 1) / 2) < key_at(l, i)) {
-        const memory_execution *e = l->heap[i];
+    memory_store *s = self;
+    setting_page page = {0};
+    bool copied;
 
-        l->heap[i] = l->heap[(i - 1) / 2];
-        l->heap[(i - 1) / 2] = e;
-        i = (i - 1) / 2;
-    }
-}
-
-static void sift_down(lowest *l, size_t i)
-{
-    for (;;) {
-        const memory_execution *e = l->heap[i];
-        size_t child = 2 * i + 1;
-
-        if (child + 1 < l->count && key_at(l, child + 1) > key_at(l, child))
-            child++;
-        if (child >= l->count || key_at(l, child) <= e->row.key)
-            return;
-        l->heap[i] = l->heap[child];
-        l->heap[child] = e;
-        i = child;
-    }
-}
-
-static void offer(lowest *l, const memory_execution *e)
-{
-    if (e->row.key <= l->after_key)
-        return;
-    if (l->count < l->limit) {
-        l->heap[l->count] = e;
-        sift_up(l, l->count++);
-        return;
-    }
-    l->more = true;
-    if (e->row.key < key_at(l, 0)) {
-        l->heap[0] = e;
-        sift_down(l, 0);
-    }
-}
-
-static int by_key(const void *a, const void *b)
-{
-    uint64_t x = (*(const memory_execution *const *)a)->row.key;
-    uint64_t y = (*(const memory_execution *const *)b)->row.key;
-
-    return x < y ? -1 : x > y;
-}
-
-/* Below a node of the heap of wakes none is due earlier: the walk touches only what is due. */
-static void offer_due_below(const memory_store *s, lowest *l, size_t i)
-{
-    while (i < s->wakes.len && s->wakes.nodes[i]->at <= l->wake_by_ms) {
-        offer(l, LIST_ENTRY(s->wakes.nodes[i], memory_execution, wake));
-        offer_due_below(s, l, 2 * i + 1);
-        i = 2 * i + 2;
-    }
-}
-
-static void offer_due(memory_store *s, lowest *l)
-{
-    offer_due_below(s, l, 0);
-}
-
-static void offer_runnable(memory_store *s, lowest *l)
-{
-    LIST_EACH(it, &s->open)
-    {
-        offer(l, LIST_ENTRY(it, memory_execution, live));
-    }
-    LIST_EACH(it, &s->called)
-    {
-        offer(l, LIST_ENTRY(it, memory_execution, live));
-    }
-}
-
-static int32_t lowest_page(lowest *l, execution_page *page)
-{
-    qsort(l->heap, l->count, sizeof *l->heap, by_key);
-    for (; page->count < l->count; page->count++) {
-        if (!copy_execution(&l->heap[page->count]->row, true, &page->rows[page->count]))
-            return ORCH_E_RESOURCE_EXHAUSTED;
-    }
-    page->next_after = l->more ? key_at(l, l->count - 1) : 0;
-    return 0;
-}
-
-/* Fill a page from what `offer_all` offers. */
-static int32_t load_lowest(memory_store *s, lowest l, void (*offer_all)(memory_store *s, lowest *l),
-                           execution_page *out, orch_error **err)
-{
-    execution_page page = {0};
-    int32_t rc = ORCH_E_RESOURCE_EXHAUSTED;
-
-    l.limit = l.limit ? l.limit : PAGE_ROWS;
-    l.limit = l.limit > PAGE_MOST ? PAGE_MOST : l.limit;
-    l.heap = mem_alloc(l.limit * sizeof *l.heap);
-    page.rows = mem_alloc(l.limit * sizeof *page.rows);
-    if (l.heap && page.rows) {
-        pthread_mutex_lock(&s->lock);
-        offer_all(s, &l);
-        rc = lowest_page(&l, &page);
-        pthread_mutex_unlock(&s->lock);
-    }
-    mem_free(l.heap);
-    if (rc == 0) {
+    pthread_mutex_lock(&s->lock);
+    copied = copy_settings(s, prefix, &page);
+    pthread_mutex_unlock(&s->lock);
+    if (copied) {
         *out = page;
         return 0;
     }
-    execution_page_clear(&page);
+    setting_page_clear(&page);
     return error_no_memory(err);
-}
-
-int32_t memory_load_runnable(void *self, uint8_t priority, const char *limit_key,
-                             uint64_t after_key, uint32_t limit, execution_page *out,
-                             orch_error **err)
-{
-    if (priority != 5 || limit_key) {
-        *out = (execution_page){0};
-        return 0;
-    }
-    return load_lowest(self, (lowest){.after_key = after_key, .limit = limit}, offer_runnable, out,
-                       err);
-}
-
-int32_t memory_load_due(void *self, int64_t wake_by_ms, uint32_t limit, execution_page *out,
-                        orch_error **err)
-{
-    return load_lowest(self, (lowest){.wake_by_ms = wake_by_ms, .limit = limit}, offer_due, out,
-                       err);
 }

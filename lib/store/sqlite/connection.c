@@ -131,21 +131,26 @@ int32_t conn_error(const sqlite_store *s, const conn *c, int rc, const char *wha
     }
 }
 
-bytes *column_bytes(sqlite3_stmt *statement, int column, bool *failed)
+bytes *column_bytes(sqlite3_stmt *statement, int column, int *rc)
 {
+    int type = sqlite3_column_type(statement, column);
     const void *data;
     bytes *b;
 
-    if (sqlite3_column_type(statement, column) == SQLITE_NULL)
+    if (type == SQLITE_NULL)
         return NULL;
+    if (type == SQLITE_BLOB) { /* a digest that VALUE has found nothing for */
+        *rc = SQLITE_CORRUPT;
+        return NULL;
+    }
     data = sqlite3_column_blob(statement, column);
     b = bytes_new(data, (size_t)sqlite3_column_bytes(statement, column));
     if (!b)
-        *failed = true;
+        *rc = SQLITE_NOMEM;
     return b;
 }
 
-char *column_text(sqlite3_stmt *statement, int column, bool *failed)
+char *column_text(sqlite3_stmt *statement, int column, int *rc)
 {
     const char *text = (const char *)sqlite3_column_text(statement, column);
     char *copy;
@@ -154,6 +159,6 @@ char *column_text(sqlite3_stmt *statement, int column, bool *failed)
         return NULL;
     copy = mem_strdup(text);
     if (!copy)
-        *failed = true;
+        *rc = SQLITE_NOMEM;
     return copy;
 }

@@ -13,7 +13,7 @@
 
 /* ---- connection.c ---------------------------------------------------------------------------- */
 
-#define CONN_STATEMENTS 20
+#define CONN_STATEMENTS 48
 
 enum conn_kind { CONN_WRITER, CONN_CHECKPOINTER, CONN_READER };
 
@@ -49,8 +49,10 @@ enum trouble conn_trouble(const conn *c, int rc);
 /* Set an error from a result code: "store 'PATH': WHAT: …". */
 int32_t conn_error(const struct sqlite_store *s, const conn *c, int rc, const char *what,
                    orch_error **err);
-bytes *column_bytes(sqlite3_stmt *statement, int column, bool *failed); /* NULL column: NULL */
-char *column_text(sqlite3_stmt *statement, int column, bool *failed);
+/* NULL for a NULL column; *rc is set to SQLITE_NOMEM, or to SQLITE_CORRUPT where the column points to a payload that is
+ * not there. */
+bytes *column_bytes(sqlite3_stmt *statement, int column, int *rc);
+char *column_text(sqlite3_stmt *statement, int column, int *rc);
 
 /* ---- file.c ---------------------------------------------------------------------------------- */
 
@@ -71,8 +73,33 @@ int file_settle_wal(const struct sqlite_store *s);
 
 /* ---- schema.c -------------------------------------------------------------------------------- */
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 #define APPLICATION_ID 0x6f726368 /* "orch" */
+
+/* Where an execution is in the index execution_place, which serves whoever looks for what can run, what wakes and what
+ * has ended. Runnable: its priority, 0 to 9. Open and paused: from PLACE_PAUSED on. Ended: PLACE_ENDED plus when.
+ * Suspended: below 0, and the closer to it the sooner it wakes; -1 = of itself never. The text is the index's: it never
+ * changes. */
+/* clang-format off */
+#define PLACE \
+    "CASE WHEN state > 2 THEN 20 + ended_ms WHEN state = 1 THEN 10 * paused + ifnull(priority, 5)" \
+    " WHEN paused THEN -1 - deadline_ms ELSE -1 - wake_ms END"
+/* clang-format on */
+#define PLACE_PAUSED 10
+#define PLACE_ENDED  20
+
+/* Tables that a column with a payload may point into: values above PAYLOAD_INLINE bytes are stored once, and columns
+ * hold their SHA-256 as a BLOB, where a value is TEXT. */
+#define PAYLOAD_INLINE 32768
+/* clang-format off */
+#define VALUE(column) \
+    "CASE typeof(" column ") WHEN 'blob' THEN coalesce(" \
+    "(SELECT data FROM payload WHERE digest = " column "), " column ") ELSE " column " END"
+/* clang-format on */
+
+/* The lists of table `listed`: an execution is in that of its state, but for open and succeeded ones, and in that of
+ * paused ones. */
+#define LIST_PAUSED 7
 
 /* Check that the file is ours, or new; switch it to WAL; bring the schema up to date. */
 int32_t schema_prepare(const struct sqlite_store *s, conn *c, orch_error **err);
@@ -86,6 +113,7 @@ typedef struct writer {
     uint64_t terms[STORE_SHARDS];
     uint64_t rows;   /* changed in this transaction */
     int64_t sync_ns; /* what the last COMMIT took: writing and syncing */
+    int64_t skew_ms; /* the most that one of its keys and one of its times differ by */
     int wal_frames;  /* in the WAL after the last commit */
     bool suspect;    /* an outcome is not known: to be reopened before it is used */
     bool corrupt;
@@ -169,6 +197,12 @@ bool group_wait(struct sqlite_store *s);
 
 /* ---- the store ------------------------------------------------------------------------------- */
 
+/* In the order of ends. */
+typedef struct ended_place {
+    int64_t place; /* PLACE */
+    int64_t key;
+} ended_place;
+
 typedef struct sqlite_store {
     char *path;
     char *vfs;
@@ -195,6 +229,7 @@ typedef struct sqlite_store {
     unsigned claimants; /* waiting for the claim, before the commit thread */
     bool quitting;
     store_stats stats;
+    ended_place expired_from; /* where load_expired goes on, behind those that have to stay */
 
     writer writer;
     wal_state wal;
@@ -221,7 +256,7 @@ bool writer_recover(sqlite_store *s);
 void commit_pause(sqlite_store *s, int64_t pause_ms, bool refuse);
 bool commit_quitting(sqlite_store *s);
 
-/* ---- read.c, list.c, backup.c: the slots of store_ops ---------------------------------------- */
+/* ---- read.c, pages.c, list.c, queue.c, backup.c: the slots of store_ops ---------------------------------------- */
 
 int32_t sqlite_marks(void *self, uint64_t *out_execution_key, uint64_t *out_definition_key,
                      orch_error **err);
@@ -234,6 +269,12 @@ int32_t sqlite_list_executions(void *self, const execution_filter *f, execution_
 int32_t sqlite_load_checkpoints(void *self, uint64_t key, uint32_t run, uint64_t after_seq,
                                 uint32_t limit, checkpoint_page *out, orch_error **err);
 int32_t sqlite_load_inbox(void *self, uint64_t key, inbox_page *out, orch_error **err);
+int32_t sqlite_load_controls(void *self, uint64_t key, uint64_t after_seq, uint32_t limit,
+                             control_page *out, orch_error **err);
+int32_t sqlite_load_runs(void *self, uint64_t key, run_page *out, orch_error **err);
+int32_t sqlite_load_settings(void *self, const char *prefix, setting_page *out, orch_error **err);
+int32_t sqlite_load_expired(void *self, int64_t ended_before_ms, uint64_t keep, uint32_t limit,
+                            uint64_t *out_keys, uint32_t *out_count, orch_error **err);
 int32_t sqlite_load_runnable(void *self, uint8_t priority, const char *limit_key,
                              uint64_t after_key, uint32_t limit, execution_page *out,
                              orch_error **err);
