@@ -15,6 +15,7 @@
  * run_undo.c    what follows then: compensation and on_failure
  * run_step.c    the graph: what becomes ready, run_if, `when`, what a stored checkpoint sets free
  * run_unit.c    one unit: attempts, their timeouts
+ * run_beat.c    heartbeats of an attempt
  * run_wait.c    a unit that waits
  * run_signal.c  which of those that wait a signal is for
  * run_child.c   a unit that is a child execution
@@ -82,6 +83,16 @@ typedef struct listener {
     char key[]; /* as of the topic, and a NUL behind it */
 } listener;
 
+/* Of a task with heartbeats. */
+typedef struct beat {
+    int64_t timeout_at, silent_at; /* when the attempt is overdue; INT64_MAX = never */
+    int64_t save_at;               /* when the details are to be stored; INT64_MAX = they are */
+    int64_t saved_ms;              /* when some were; 0 = never */
+    bytes *details;                /* the newest */
+    uint32_t attempt;              /* that they came from */
+    bool was_silent;               /* why it is overdue */
+} beat;
+
 /* What a unit needs only with a timeout, a retry, a wait or a child. */
 typedef struct timing {
     heap_node timer;
@@ -92,6 +103,7 @@ typedef struct timing {
     union {
         listener *listener; /* of a wait for a signal */
         child *child;       /* of a workflow, from its checkpoint to its end */
+        beat *beat;         /* of a task; NULL until it has heartbeats */
     };
 } timing;
 
@@ -336,6 +348,14 @@ void run_stop(const run *r, place at, int32_t code, run_action *out);
 bool run_next_overdue(run *r, run_action *out);
 void run_resume(run *r, place at); /* the history, or what was just stored, says how far it came */
 void run_timer(run *r, timing *t);
+
+node *run_find_attempt(run *r, place at, uint32_t attempt); /* NULL if it is not out */
+
+/* run_beat.c */
+beat *run_beat(timing *t);   /* made if there is none; NULL: no memory */
+void run_beat_free(beat *b); /* NULL is harmless */
+bool run_beat_begin(run *r, timing *t, int64_t timeout_at, int64_t heartbeat_ms);
+bool run_beat_over(run *r, timing *t);
 
 /* run_wait.c */
 void run_due(run *r, place at, run_answer *a);

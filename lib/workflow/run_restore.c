@@ -160,9 +160,23 @@ static int32_t restore_waiting(const row *w)
     return code || !w->c->output ? code : restore_listener(w);
 }
 
+/* What the attempt had to say. */
+static int32_t restore_details(const row *w)
+{
+    timing *t = w->node->timing;
+
+    if (!run_beat(t))
+        return error_no_memory(w->err);
+    bytes_unref(t->beat->details);
+    t->beat->details = bytes_ref(w->c->output);
+    t->beat->attempt = w->c->attempt;
+    return ORCH_OK;
+}
+
 static int32_t restore_retrying(const row *w)
 {
     uint32_t attempts = w->step->extra ? w->step->extra->retry.max_attempts : 1;
+    int32_t code;
 
     if (w->step->kind == STEP_WAIT || !is_unit(w) || !is_decided(w))
         return contradicts(w, "a retry where none is due");
@@ -178,7 +192,27 @@ static int32_t restore_retrying(const row *w)
         run_child_free(w->run, w->node->timing->child);
         w->node->timing->child = NULL;
     }
-    return restore_times(w, w->c->attempt + 1);
+    if (w->c->output && w->step->kind != STEP_TASK)
+        return contradicts(w, "details of heartbeats, which only tasks have");
+    code = restore_times(w, w->c->attempt + 1);
+    return code || !w->c->output ? code : restore_details(w);
+}
+
+static int32_t restore_heartbeat(const row *w)
+{
+    int32_t code;
+
+    if (w->step->kind != STEP_TASK || !is_unit(w) || !is_decided(w) || !w->c->output ||
+        w->c->due_ms)
+        return contradicts(w, "a heartbeat where none is due");
+    if (w->c->attempt != next_attempt(w->node))
+        return contradicts(w, "its attempt is out of order");
+    code = restore_times(w, w->c->attempt);
+    if (!code)
+        code = restore_details(w);
+    if (!code)
+        w->node->timing->beat->saved_ms = w->c->ended_ms;
+    return code;
 }
 
 static int32_t restore_child(const row *w)
@@ -307,6 +341,7 @@ static int32_t restore_row(const row *w)
     case CHECKPOINT_WAITING: return restore_waiting(w);
     case CHECKPOINT_RETRYING: return restore_retrying(w);
     case CHECKPOINT_CHILD: return restore_child(w);
+    case CHECKPOINT_HEARTBEAT: return restore_heartbeat(w);
     case CHECKPOINT_SUCCEEDED:
     case CHECKPOINT_FAILED:
     case CHECKPOINT_SKIPPED:

@@ -251,6 +251,7 @@ void run_settle(run *r, place at, enum checkpoint_kind kind)
         run_push(r, at);
         break;
     case CHECKPOINT_EXPANDED: run_expanded(r, at.step); break;
+    case CHECKPOINT_HEARTBEAT: break;
     case CHECKPOINT_WAITING:
     case CHECKPOINT_RETRYING:
     case CHECKPOINT_CHILD: run_resume(r, at); break;

@@ -102,6 +102,8 @@ static uint32_t attempts_left_open(const run *r, place at)
     if (n->phase == PHASE_ENDED || n->phase == PHASE_SPEC || run_is_out(n) || !n->timing ||
         run_child_of(r, at))
         return 0;
+    if (s->kind == STEP_TASK && n->timing->beat && n->timing->beat->attempt == n->timing->attempt)
+        return n->timing->attempt; /* it was out before a restart */
     return n->timing->attempt - 1;
 }
 

@@ -21,10 +21,11 @@ timing *run_timing(run *r, place at)
 void run_timing_free(run *r, timing *t)
 {
     heap_remove(&r->timers, &t->timer);
-    if (run_step(r, t->at.step)->kind == STEP_WAIT)
-        run_listener_free(r, t->listener);
-    else
-        run_child_free(r, t->child);
+    switch (run_step(r, t->at.step)->kind) {
+    case STEP_WAIT: run_listener_free(r, t->listener); break;
+    case STEP_WORKFLOW: run_child_free(r, t->child); break;
+    default: run_beat_free(t->beat);
+    }
     mem_free(t);
 }
 
@@ -62,33 +63,42 @@ void run_end_unit(run *r, place at, checkpoint *c)
 
 /* ---- Attempts -------------------------------------------------------------------------------- */
 
+/* Its timers. False if there is no memory. */
+static bool arm(run *r, place at, const step_extra *extra, int64_t *deadline_ms)
+{
+    timing *t = run_timing(r, at);
+    int64_t timeout_at = extra->timeout_ms ? r->now_ms + extra->timeout_ms : INT64_MAX;
+
+    if (!t)
+        return false;
+    if (extra->timeout_ms && (!*deadline_ms || timeout_at < *deadline_ms))
+        *deadline_ms = timeout_at;
+    if (extra->heartbeat_ms || t->beat)
+        return run_beat_begin(r, t, timeout_at, extra->heartbeat_ms);
+    if (extra->timeout_ms && !heap_set(&r->timers, &t->timer, timeout_at)) {
+        run_no_memory(r);
+        return false;
+    }
+    return true;
+}
+
 bool run_attempt(run *r, place at, run_action *out)
 {
-    const step *s = run_step(r, at.step);
+    const step_extra *extra = run_step(r, at.step)->extra;
     node *n = run_node(r, at);
     int64_t deadline_ms = r->options.deadline_ms;
 
-    if (s->extra && s->extra->timeout_ms) {
-        timing *t = run_timing(r, at);
-        int64_t timeout_at = r->now_ms + s->extra->timeout_ms;
-
-        if (!t)
-            return false;
-        if (!heap_set(&r->timers, &t->timer, timeout_at)) {
-            run_no_memory(r);
-            return false;
-        }
-        if (!deadline_ms || timeout_at < deadline_ms)
-            deadline_ms = timeout_at;
-    }
+    if (extra && (extra->timeout_ms || extra->heartbeat_ms || n->timing) &&
+        !arm(r, at, extra, &deadline_ms))
+        return false;
     n->phase = PHASE_RUNNING;
     r->awaited++;
     run_give(out, RUN_ATTEMPT, at);
     out->role = ROLE_STEP;
     out->attempt = n->timing ? n->timing->attempt : 1;
     out->deadline_ms = deadline_ms;
-    out->heartbeat_ms = 0;
-    out->details = NULL;
+    out->heartbeat_ms = extra ? extra->heartbeat_ms : 0;
+    out->details = n->timing && n->timing->beat ? n->timing->beat->details : NULL;
     return true;
 }
 
@@ -117,6 +127,8 @@ static bool try_again(run *r, place at, int32_t code, checkpoint *c)
     t->attempt = c->attempt + 1;
     n->phase = PHASE_RETRYING;
     c->kind = CHECKPOINT_RETRYING;
+    if (s->kind == STEP_TASK && t->beat)
+        c->output = bytes_ref(t->beat->details);
     run_record(r, c);
     return true;
 }
@@ -141,20 +153,33 @@ bytes *run_attempt_error(const run *r, run_result *result, bool late, uint32_t a
     return error ? error : bytes_ref(r->no_memory);
 }
 
+static bool was_silent(run *r, place at)
+{
+    const timing *t = run_node(r, at)->timing;
+
+    return run_step(r, at.step)->kind == STEP_TASK && t && t->beat && t->beat->was_silent;
+}
+
 static void attempt_failed(run *r, place at, bool late, run_result *result, checkpoint *c)
 {
     const step_extra *extra = run_step(r, at.step)->extra;
     int32_t code = late ? ORCH_E_DEADLINE_EXCEEDED : result->code;
     bool no_retry = result->no_retry && !late;
 
-    c->error = run_attempt_error(r, result, late, c->attempt, extra ? extra->timeout_ms : 0);
+    if (late && was_silent(r, at))
+        c->error = run_error(code, "attempt %u: no heartbeat for %lld ms", c->attempt,
+                             (long long)extra->heartbeat_ms);
+    else
+        c->error = run_attempt_error(r, result, late, c->attempt, extra ? extra->timeout_ms : 0);
+    if (!c->error)
+        c->error = bytes_ref(r->no_memory);
     if (!no_retry && try_again(r, at, code, c))
         return;
     c->kind = !late && was_cancelled(r, code) ? CHECKPOINT_CANCELLED : CHECKPOINT_FAILED;
     run_end_unit(r, at, c);
 }
 
-static node *find_attempt(run *r, place at, uint32_t attempt)
+node *run_find_attempt(run *r, place at, uint32_t attempt)
 {
     node *n = r->phase != RUN_OVER ? run_find(r, at) : NULL;
     const timing *t;
@@ -192,7 +217,7 @@ void run_attempt_ended(run *r, enum run_role role, uint32_t number, uint32_t ind
                        uint32_t attempt, run_result *result, int64_t now_ms)
 {
     place at = {number, index};
-    const node *n = find_attempt(r, at, attempt);
+    const node *n = run_find_attempt(r, at, attempt);
 
     r->now_ms = now_ms;
     if (n && role == ROLE_STEP) {
@@ -267,9 +292,12 @@ void run_resume(run *r, place at)
         run_sleep(r, at);
     } else if (s->kind == STEP_WORKFLOW && n->timing->child) {
         run_child_resume(r, at);
-    } else {
+    } else if (n->timing->due_ms) {
         n->phase = PHASE_BACKOFF;
         run_set_timer(r, n->timing);
+    } else { /* its attempt was out before a restart */
+        n->phase = PHASE_AGAIN;
+        run_push(r, at);
     }
 }
 
@@ -294,7 +322,10 @@ void run_timer(run *r, timing *t)
         if (run_child_late(r, t->at))
             set_overdue(r, t->at);
         break;
-    case PHASE_RUNNING: set_overdue(r, t->at); break;
+    case PHASE_RUNNING:
+        if (run_step(r, t->at.step)->kind != STEP_TASK || !t->beat || run_beat_over(r, t))
+            set_overdue(r, t->at);
+        break;
     case PHASE_BACKOFF:
         n->phase = PHASE_AGAIN;
         run_push(r, t->at);

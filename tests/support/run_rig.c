@@ -132,16 +132,23 @@ static bool is_small(const rig *w)
 static void check_attempt(const rig *w, const run_action *a)
 {
     uint32_t expected = 1;
+    bool was_out = false; /* before a restart: its time had come, whatever this clock says */
 
     if (!w->definition->steps[a->step].checkpoint)
         return;
     for (uint32_t i = 0; i < w->made; i++) {
         const checkpoint *c = &w->history[i];
 
+        if (c->step == a->step && c->index == a->index && c->kind == CHECKPOINT_HEARTBEAT)
+            was_out = c->attempt == a->attempt;
+    }
+    for (uint32_t i = 0; i < w->made; i++) {
+        const checkpoint *c = &w->history[i];
+
         if (c->step != a->step || c->index != a->index || c->kind != CHECKPOINT_RETRYING)
             continue;
         assert_int_equal(c->attempt, expected);
-        assert_true(c->due_ms <= w->now_ms);
+        assert_true(c->due_ms <= w->now_ms || was_out);
         assert_true(c->seq <= w->stored);
         expected++;
     }
@@ -229,6 +236,21 @@ static void check_undo(const rig *w, const run_action *a)
         assert_true(is_on_failure_wanted(w, (uint8_t)closing->attempt));
 }
 
+/* What the last heartbeat before it had to say, also if that was before a restart. */
+static void check_details(const rig *w, const run_action *a)
+{
+    const bytes *details = NULL;
+
+    for (uint32_t i = 0; i < w->made; i++) {
+        const checkpoint *c = &w->history[i];
+
+        if (c->step == a->step && c->index == a->index &&
+            (c->kind == CHECKPOINT_HEARTBEAT || c->kind == CHECKPOINT_RETRYING))
+            details = c->output;
+    }
+    assert_ptr_equal(a->details, details);
+}
+
 static void check_may_begin(const rig *w, const run_action *a)
 {
     const step *s = &w->definition->steps[a->step];
@@ -241,6 +263,8 @@ static void check_may_begin(const rig *w, const run_action *a)
         assert_null(end_of(w, a->step, INDEX_NONE));
         if (a->kind != RUN_EVALUATE)
             check_attempt(w, a);
+        if (a->kind == RUN_ATTEMPT && s->checkpoint)
+            check_details(w, a);
         for (uint32_t i = 0; i < s->dependency_count; i++) {
             uint32_t d = w->definition->edges[s->dependencies + i];
             const checkpoint *end = end_of(w, d, INDEX_NONE);
@@ -347,7 +371,9 @@ static void push_outstanding(rig *w, const run_action *a)
                                            .index = a->index,
                                            .attempt = a->attempt,
                                            .given_ms = w->now_ms,
-                                           .deadline_ms = a->deadline_ms};
+                                           .deadline_ms = a->deadline_ms,
+                                           .heartbeat_ms = a->kind == RUN_ATTEMPT ? a->heartbeat_ms
+                                                                                  : 0};
 }
 
 static void add_outstanding(rig *w, const run_action *a)
@@ -632,6 +658,14 @@ void rig_refuse_child(rig *w, outstanding *o, int32_t code, bool no_retry)
     if (c)
         *c = w->children[--w->child_count];
     run_child_refused(w->run, was.step, was.index, was.attempt, &result, w->now_ms);
+}
+
+void rig_beat(rig *w, const char *step, uint32_t index, const char *details)
+{
+    outstanding *o = rig_find(w, RUN_ATTEMPT, step, index);
+
+    assert_non_null(o);
+    run_heartbeat(w->run, o->step, index, o->attempt, text_bytes(details), w->now_ms);
 }
 
 void rig_undo(rig *w, int32_t code)

@@ -13,7 +13,7 @@ typedef struct outstanding { /* an attempt, evaluation or child that was not ans
     uint8_t what;
     uint8_t role; /* of an attempt: enum run_role */
     uint32_t step, index, attempt;
-    int64_t given_ms, deadline_ms;
+    int64_t given_ms, deadline_ms, heartbeat_ms;
     int32_t stopped; /* code of its RUN_STOP */
 } outstanding;
 
@@ -72,6 +72,8 @@ outstanding *rig_find_undo(rig *w); /* the compensation or on_failure that is ou
 void rig_end(rig *w, const char *step, uint32_t index, int32_t code);
 void rig_end_with(rig *w, outstanding *o, int32_t code, const char *output, bool no_retry);
 void rig_answer(rig *w, outstanding *o, run_answer answer);
+/* A heartbeat of the attempt that is out. No pump. */
+void rig_beat(rig *w, const char *step, uint32_t index, const char *details);
 /* End the compensation or on_failure that is out; pump, store. */
 void rig_undo(rig *w, int32_t code);
 /* The child ends, whether the run has asked for it in this life or not: its end goes into the inbox. No pump. */

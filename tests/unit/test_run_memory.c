@@ -182,11 +182,51 @@ static void check_undone(rig *w, bool was_refused)
     assert_non_null(strstr(rig_history(w), "X, u b[2], u b[1], u b[0], r a, U a#2, H"));
 }
 
+/* ---- Heartbeats ------------------------------------------------------------------------------ */
+
+static const char beating[] = "{'id':'w','version':'1.0.0','steps':["
+                              "{'id':'a','executor':'mine','heartbeat_timeout':'5s','timeout':'1m',"
+                              "'retry':{'max_attempts':2}},"
+                              "{'id':'b','executor':'mine','for_each':'${input.l}',"
+                              "'retry':{'max_attempts':2}}]}";
+
+/* Each attempt says something twice; the first of each fails, a's for its silence. */
+static void move_beating(rig *w)
+{
+    outstanding *o = &w->out[0];
+
+    if (!w->out_count) {
+        rig_sleep(w);
+    } else if (o->kind == RUN_EVALUATE) {
+        rig_answer(w, o, (run_answer){.count = 2});
+    } else {
+        const char *id = w->definition->steps[o->step].id;
+
+        if (!o->stopped) {
+            rig_beat(w, id, o->index, "1");
+            rig_beat(w, id, o->index, "2");
+        }
+        rig_pump(w);
+        o = w->out_count ? &w->out[0] : NULL;
+        if (o && o->step == 0 && !o->stopped && o->attempt == 1)
+            rig_sleep(w);
+        else if (o)
+            rig_end_with(w, o, o->attempt == 1 ? ORCH_E_ABORTED : 0, "{}", false);
+    }
+}
+
+static void check_beating(rig *w, bool was_refused)
+{
+    if (was_refused)
+        assert_int_not_equal(w->state, RUN_TIMED_OUT);
+    else
+        assert_int_equal(w->state, RUN_SUCCEEDED);
+}
+
 static const scenario scenarios[] = {
-    {json, move_steps, check_steps, 32},
-    {signals, move_signals, check_signals, 8},
-    {children, move_children, check_children, 16},
-    {undone, move_undone, check_undone, 16},
+    {json, move_steps, check_steps, 32},           {signals, move_signals, check_signals, 8},
+    {children, move_children, check_children, 16}, {undone, move_undone, check_undone, 16},
+    {beating, move_beating, check_beating, 16},
 };
 
 /* ---- Each allocation fails ------------------------------------------------------------------- */

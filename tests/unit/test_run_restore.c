@@ -192,6 +192,18 @@ static void test_contradictions(void **state)
           RETRY(RETRIED, NONE, 2),
           {CHECKPOINT_FAILED, RETRIED, NONE, 1, 0, NULL}},
          "attempt is out of order"},
+        /* Heartbeats. */
+        {{{CHECKPOINT_HEARTBEAT, TASK, NONE, 1, 0, NULL}}, "a heartbeat where none is due"},
+        {{{CHECKPOINT_HEARTBEAT, TASK, NONE, 1, 5, "1"}}, "a heartbeat where none is due"},
+        {{{CHECKPOINT_HEARTBEAT, WAIT, NONE, 1, 0, "1"}}, "a heartbeat where none is due"},
+        {{{CHECKPOINT_HEARTBEAT, EACH, NONE, 1, 0, "1"}}, "a heartbeat where none is due"},
+        {{{CHECKPOINT_HEARTBEAT, GATED, NONE, 1, 0, "1"}}, "a heartbeat where none is due"},
+        {{{CHECKPOINT_HEARTBEAT, CHILD, NONE, 1, 0, "1"}}, "a heartbeat where none is due"},
+        {{{CHECKPOINT_HEARTBEAT, TASK, NONE, 2, 0, "1"}}, "attempt is out of order"},
+        {{RETRY(RETRIED, NONE, 1), {CHECKPOINT_HEARTBEAT, RETRIED, NONE, 1, 0, "1"}},
+         "attempt is out of order"},
+        {{START(CHILD, NONE, 1, 5), {CHECKPOINT_RETRYING, CHILD, NONE, 1, 5, "1"}},
+         "which only tasks have"},
         /* Children. */
         {{START(TASK, NONE, 1, 5)}, "a child where none is due"},
         {{START(CHILDREN, NONE, 1, 0)}, "a child where none is due"},
