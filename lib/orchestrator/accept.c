@@ -7,6 +7,7 @@
 typedef struct accept_job {
     unit_job job; /* first */
     execution_row row;
+    start_key key;
     live *live;
     start_request *request;
 } accept_job;
@@ -23,13 +24,7 @@ static void refuse(orchestrator *o, start_request *r, int32_t code)
     r->done(r);
 }
 
-static bool has_room(const orchestrator *o)
-{
-    return !o->stopping && !o->more_in_store && o->pending_count < o->options.window &&
-           o->input_bytes <= o->options.window_bytes;
-}
-
-static void accepted(orchestrator *o, live *l, start_request *r)
+static void accepted(orchestrator *o, live *l, start_request *r, int64_t wake_ms)
 {
     uint64_t key = l->key;
 
@@ -40,15 +35,41 @@ static void accepted(orchestrator *o, live *l, start_request *r)
         list_init(&r->waiter->link);
         waiters_add(o, key, r->waiter);
     }
-    if (has_room(o)) {
-        live_enqueue(l, false);
+    if (wake_ms) {
+        live_free(l);
+        wake_at(o, wake_ms);
+    } else if (queue_takes_new(o, l)) {
+        queue_add(l, false);
     } else {
-        reads_overflow(o, key);
+        if (!limit_waits_in_store(l->limit))
+            queue_overflow(o, l->priority, key);
         live_free(l);
     }
     r->done(r);
     if (o->stopping)
         waiters_tell(o, key, ORCH_E_CANCELLED, NULL);
+}
+
+/* The start key was used before. */
+static void key_taken(orchestrator *o, uint64_t existing, start_request *r)
+{
+    char made[EXECUTION_ID_LEN + 1];
+
+    r->existed = true;
+    r->key = existing;
+    if (r->start_key_policy == START_KEY_REFUSE) {
+        execution_id_format(existing, made);
+        error_set(&r->error, ORCH_E_ALREADY_EXISTS, r->start_key,
+                  "the start key '%s' of workflow '%s' was used before, for the execution with the "
+                  "key %s",
+                  r->start_key, r->workflow, made);
+        refuse(o, r, ORCH_E_ALREADY_EXISTS);
+        return;
+    }
+    r->code = 0;
+    if (r->waiter)
+        orchestrator_wait(o, existing, r->waiter);
+    r->done(r);
 }
 
 static void accept_done(unit_job *j)
@@ -58,15 +79,22 @@ static void accept_done(unit_job *j)
     start_request *r = a->request;
     live *l = a->live;
     int32_t code = j->unit.result;
+    int64_t wake_ms = a->row.wake_ms;
+    uint64_t existing = a->key.existing;
 
     mem_free(a);
     o->accepting--;
     l->units--;
     if (!code) {
-        accepted(o, l, r);
+        accepted(o, l, r, wake_ms);
         return;
     }
     o->stats.open--;
+    if (code == ORCH_E_ALREADY_EXISTS && existing) {
+        live_free(l);
+        key_taken(o, existing, r);
+        return;
+    }
     if (code == ORCH_E_ALREADY_EXISTS)
         error_set(&r->error, code, l->id, "an execution '%s' exists already", l->id ? l->id : "");
     else if (code == ORCH_E_RESOURCE_EXHAUSTED)
@@ -84,6 +112,7 @@ static void accept_done(unit_job *j)
 static void fill_row(accept_job *a)
 {
     live *l = a->live;
+    const start_request *r = a->request;
 
     a->row = (execution_row){
         .key = l->key,
@@ -94,8 +123,16 @@ static void fill_row(accept_job *a)
         .accepted_ms = l->accepted_ms,
         .deadline_ms = l->deadline_ms,
         .priority = l->priority,
+        .limit_key = r->limit_key,
+        .affinity = l->affinity,
+        .attributes = r->attributes,
         .input = l->input,
     };
+    if (r->start_at_ms > l->accepted_ms) {
+        a->row.state = EXECUTION_SUSPENDED;
+        a->row.wake_ms = r->start_at_ms;
+        a->row.wake_inbox = WAKE_NEVER;
+    }
     if (l->parent) {
         a->row.parent = l->parent->key;
         a->row.parent_run = l->parent->run;
@@ -105,6 +142,39 @@ static void fill_row(accept_job *a)
         a->row.depth = l->parent->depth;
         a->row.abandoned = l->parent->abandoned;
     }
+}
+
+static void fill_key(accept_job *a)
+{
+    const start_request *r = a->request;
+
+    if (!r->start_key)
+        return;
+    a->key = (start_key){
+        .workflow = r->workflow,
+        .key = r->start_key,
+        .policy = r->start_key_policy,
+        .expires_ms = r->start_key_ttl_ms ? a->row.accepted_ms + r->start_key_ttl_ms : 0,
+        .now_ms = a->row.accepted_ms,
+    };
+    a->job.unit.start_key = &a->key;
+}
+
+/* What it is started with is what the definition declares. */
+static int32_t check_input(const start_request *r, const definition *d, orch_error **err)
+{
+    const bytes *text = r->plain_input ? r->plain_input : r->input;
+    json_t *tree;
+    int32_t rc;
+
+    if (!d->has_inputs)
+        return 0;
+    tree = text ? json_loadb(text->data, text->len, 0, NULL) : NULL;
+    if (text && !tree)
+        return error_no_memory(err); /* it was checked to be JSON */
+    rc = definition_check_inputs(d, tree, err);
+    json_decref(tree);
+    return rc;
 }
 
 static int32_t check(orchestrator *o, start_request *r, version_entry **v)
@@ -136,7 +206,12 @@ static int32_t submit(orchestrator *o, start_request *r, version_entry *v)
     accept_job *a = mem_zalloc(sizeof *a);
     live *l = a ? live_new(o, live_next_key(o, r->id)) : NULL;
     int64_t timeout_ms = earlier(r->timeout_ms, v->definition->timeout_ms);
+    int64_t begin_ms = r->start_at_ms > o->now_ms ? r->start_at_ms : o->now_ms;
 
+    if (l && !limit_attach(l, r->limit_key)) {
+        live_free(l);
+        l = NULL;
+    }
     if (!l) {
         mem_free(a);
         return error_no_memory(&r->error);
@@ -146,20 +221,23 @@ static int32_t submit(orchestrator *o, start_request *r, version_entry *v)
     l->run = 1;
     l->parent = r->parent;
     r->parent = NULL;
-    if (r->priority >= 0)
-        l->priority = (uint8_t)r->priority;
+    if (r->has_priority)
+        l->priority = r->priority;
     l->version = v;
     l->id = r->id;
     r->id = NULL;
     live_set_input(l, bytes_ref(r->input));
     l->accepted_ms = o->now_ms;
-    l->deadline_ms = timeout_ms ? o->now_ms + timeout_ms : 0;
+    l->deadline_ms = timeout_ms ? begin_ms + timeout_ms : 0;
+    l->affinity = r->affinity;
+    r->affinity = NULL;
     l->units++;
     a->live = l;
     a->request = r;
     fill_row(a);
     unit_init(&a->job, o, l->key, accept_done);
     a->job.unit.accept = &a->row;
+    fill_key(a);
     o->accepting++;
     o->stats.open++;
     unit_submit(&a->job);
@@ -178,6 +256,8 @@ void orchestrator_start(orchestrator *o, start_request *r)
         reads_definition(o, v);
         return;
     }
+    if (!rc)
+        rc = check_input(r, v->definition, &r->error);
     if (!rc)
         rc = submit(o, r, v);
     if (rc) {

@@ -155,7 +155,8 @@ static int32_t fill_request(child_start *s, const live *l, orch_error **err)
     r->id = mem_strdup(s->child->id);
     r->input = bytes_ref(spec->inputs);
     r->timeout_ms = spec->timeout_ms;
-    r->priority = (int8_t)(spec->priority < 0 ? l->priority : spec->priority);
+    r->has_priority = true;
+    r->priority = spec->priority < 0 ? l->priority : (uint8_t)spec->priority;
     r->parent = parent_link_new(live_id(l, made));
     if (!r->workflow || !r->id || !r->parent)
         return error_no_memory(err);

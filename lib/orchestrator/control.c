@@ -62,8 +62,10 @@ static void cancel_stored(control_job *c)
 {
     live *l = live_find(c->job.o, c->job.unit.key);
 
-    if (l)
+    if (l && l->paused) {
         l->paused = false;
+        live_tell_pause(l);
+    }
     inbox_stored(c->job.o, c->job.unit.key, &c->item, c->job.unit.inbox_woke);
 }
 
@@ -140,8 +142,10 @@ static void pause_stored(control_job *c)
 {
     live *l = live_find(c->job.o, c->job.unit.key);
 
-    if (l)
-        live_pause(l, true);
+    if (!l)
+        return;
+    l->paused = true;
+    live_tell_pause(l);
 }
 
 /* What waits because of the pause alone knows no time at which it would wake. */
@@ -160,12 +164,14 @@ static void resume_stored(control_job *c)
     orchestrator *o = c->job.o;
     live *l = live_find(o, c->job.unit.key);
 
-    if (l)
-        live_pause(l, false);
-    else
-        reads_live(o, c->job.unit.key); /* it may have been put aside before it was handed over */
+    if (l) {
+        l->paused = false;
+        live_tell_pause(l);
+    } else {
+        queue_bring(o, c->job.unit.key); /* it may have been put aside before it was handed over */
+    }
     item_stored(c);
-    reads_sleep(o, o->now_ms); /* and one with a time of its own was not looked at meanwhile */
+    wake_at(o, o->now_ms); /* and one with a time of its own was not looked at meanwhile */
 }
 
 static bool fill_priority(control_job *c)
@@ -181,9 +187,13 @@ static void priority_stored(control_job *c)
 
     if (!l)
         return;
-    l->priority = c->request->priority;
-    if (l->phase == PHASE_PENDING && !list_empty(&l->link))
-        live_enqueue(l, false);
+    if (l->phase == PHASE_PENDING && !l->blocked && !list_empty(&l->link)) {
+        queue_remove(l);
+        l->priority = c->request->priority;
+        queue_add(l, false);
+    } else {
+        l->priority = c->request->priority;
+    }
 }
 
 /* ---- the way of each ------------------------------------------------------------------------------------- */
@@ -212,12 +222,13 @@ static char *borrowed(const char *text)
     return (char *)(uintptr_t)text;
 }
 
-control_row control_record(const orchestrator *o, const control_request *r, const char *detail)
+control_row control_record(const orchestrator *o, const char *action, char *who, char *why,
+                           const char *detail)
 {
     return (control_row){.at_ms = o->now_ms,
-                         .action = borrowed(actions[r->action].name),
-                         .who = r->who,
-                         .why = r->why,
+                         .action = borrowed(action),
+                         .who = who,
+                         .why = why,
                          .detail = borrowed(detail)};
 }
 
@@ -308,7 +319,7 @@ static int32_t submit(orchestrator *o, uint64_t key, const execution_row *row, c
         child_notice_of_row(row, &c->update, &c->notice, &c->job.unit);
     }
     if (!a->unsaid || r->who || r->why) {
-        c->control = control_record(o, r, r->name);
+        c->control = control_record(o, a->name, r->who, r->why, r->name);
         c->job.unit.control = &c->control;
     }
     unit_submit(&c->job);

@@ -11,6 +11,7 @@ static void release_engine(live *l)
     if (l->engine >= 0)
         l->o->views[l->engine].active--;
     l->engine = -1;
+    limit_release(l);
 }
 
 static int32_t open_channel(live *l, orch_error **err)
@@ -31,7 +32,7 @@ static void give_back(live *l, const orch_error *error)
               orch_error_message(error));
     engines_rest(o, place);
     release_engine(l);
-    live_enqueue(l, true);
+    queue_add(l, true);
 }
 
 /* ---- START ----------------------------------------------------------------------------------------------- */
@@ -68,7 +69,7 @@ static message *start_message(live *l, checkpoint_page *history, inbox_page *inb
     s->input = bytes_ref(l->input);
     s->accepted_ms = l->accepted_ms;
     s->deadline_ms = l->deadline_ms;
-    s->paused = l->paused;
+    s->paused = live_is_paused(l);
     s->parent = l->parent && *l->parent->id ? mem_strdup(l->parent->id) : NULL;
     s->execution = mem_strdup(live_id(l, made));
     if (!s->execution || !take_inbox(s, inbox)) {
@@ -118,7 +119,8 @@ void dispatch_loaded(live *l, checkpoint_page *history, inbox_page *inbox, uint6
 
 static void hand_over(live *l, int32_t place)
 {
-    live_dequeue(l);
+    queue_remove(l);
+    limit_take(l);
     l->engine = place;
     l->o->views[place].active++;
     if (l->fresh && !l->inbox_seq) {
@@ -154,14 +156,19 @@ static bool ended_waiting(live *l)
 
 bool dispatch_pending(orchestrator *o, uint32_t budget)
 {
-    while (!o->stopping && !list_empty(&o->pending)) {
-        live *l = LIST_ENTRY(o->pending.next, live, link);
+    live *l;
+
+    while (!o->stopping && (l = queue_first(o))) {
         int32_t place;
 
         if (!budget--)
             return true;
         if (ended_waiting(l))
             continue;
+        if (!limit_allows(l)) {
+            limit_block(l);
+            continue;
+        }
         place = engines_pick(o, l);
         if (place < 0)
             return false;
@@ -220,7 +227,7 @@ void dispatch_refused(live *l, const message *m)
 void dispatch_cancelled(live *l)
 {
     if (!ended_waiting(l))
-        live_enqueue(l, true);
+        queue_add(l, true);
 }
 
 /* ---- broken channels ------------------------------------------------------------------------------------- */
@@ -248,7 +255,7 @@ void dispatch_later(live *l)
 void dispatch_settled(live *l)
 {
     if (l->phase == PHASE_SETTLING)
-        live_enqueue(l, true);
+        queue_add(l, true);
 }
 
 static void attach(live *l)
@@ -303,8 +310,8 @@ void dispatch_attached(live *l)
         return;
     l->phase = PHASE_HANDED;
     heap_remove(&l->o->timers, &l->timer);
-    if (l->paused)
-        live_pause(l, true);
+    if (live_is_paused(l))
+        live_tell_pause(l);
     inbox_catch_up(l);
 }
 

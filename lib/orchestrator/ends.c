@@ -53,10 +53,10 @@ void end_now(live *l, enum execution_state state, bytes *error)
     orchestrator *o = l->o;
     end_job *e = error ? mem_zalloc(sizeof *e) : NULL;
 
-    live_dequeue(l);
+    queue_remove(l);
     if (!e) { /* no memory: it stays open in the store, and comes back from there */
         bytes_unref(error);
-        reads_later(o, l->key);
+        queue_later(o, l->key);
         live_free(l);
         return;
     }

@@ -44,12 +44,12 @@ int32_t orchestrator_add_engine(orchestrator *o, const char *name, transport t,
 
 int32_t engines_pick(orchestrator *o, const live *l)
 {
-    const char *workflow = l->version->workflow;
+    const char *key = l->affinity ? l->affinity : l->version->workflow;
 
     if (!o->engine_count)
         return -1;
     return o->balancer.ops->pick(o->balancer.self, o->views, o->engine_count,
-                                 text_hash(workflow, strlen(workflow)));
+                                 text_hash(key, strlen(key)));
 }
 
 void engines_rest(orchestrator *o, int32_t place)

@@ -114,7 +114,7 @@ void inbox_stored(orchestrator *o, uint64_t key, inbox_item *item, bool woke)
 
     if (!l) {
         if (woke || item->kind == INBOX_CANCEL)
-            reads_live(o, key);
+            queue_bring(o, key);
         return;
     }
     if (item->seq > l->inbox_seq)

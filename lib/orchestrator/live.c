@@ -59,7 +59,13 @@ live *live_from_row(orchestrator *o, execution_row *row)
     row->input = NULL;
     l->inbox_seq = row->inbox_seq;
     l->paused = row->paused;
-    l->priority = row->priority;
+    l->priority = row->priority < PRIORITIES ? row->priority : PRIORITY_DEFAULT;
+    l->affinity = row->affinity;
+    row->affinity = NULL;
+    if (!limit_attach(l, row->limit_key)) {
+        live_free(l);
+        return NULL;
+    }
     l->from_store = true;
     if (row->parent) {
         l->parent = parent_link_new("");
@@ -84,14 +90,16 @@ void live_free(live *l)
 
     HASH_DEL(o->lives, l);
     units_drop(l);
-    live_dequeue(l);
+    queue_remove(l);
     heap_remove(&o->timers, &l->timer);
     channel_close(l->channel);
     if (l->engine >= 0)
         o->views[l->engine].active--;
+    limit_detach(l);
     live_set_input(l, NULL);
     parent_link_free(l->parent);
     message_free(l->suspension);
+    mem_free(l->affinity);
     mem_free(l->id);
     mem_free(l);
 }
@@ -109,25 +117,16 @@ const char *live_id(const live *l, char buffer[EXECUTION_ID_LEN + 1])
     return buffer;
 }
 
-void live_enqueue(live *l, bool first)
+bool live_is_paused(const live *l)
 {
-    orchestrator *o = l->o;
-
-    live_dequeue(l);
-    l->phase = PHASE_PENDING;
-    list_push(first ? o->pending.next : &o->pending, &l->link);
-    o->pending_count++;
-    if (l->deadline_ms)
-        heap_set(&o->timers, &l->timer,
-                 l->deadline_ms); /* without memory the engine's timer serves */
+    return l->paused || settings_paused(l->o, l->version->workflow);
 }
 
-void live_pause(live *l, bool paused)
+void live_tell_pause(live *l)
 {
     message *m;
 
-    l->paused = paused;
-    if (l->phase == PHASE_PENDING && paused && !l->cancelled) {
+    if (l->phase == PHASE_PENDING && live_is_paused(l) && !l->cancelled) {
         live_free(l); /* it waits in the store, where it is not looked for */
         return;
     }
@@ -138,17 +137,8 @@ void live_pause(live *l, bool paused)
         dispatch_later(l);
         return;
     }
-    m->pause.paused = paused;
+    m->pause.paused = live_is_paused(l);
     channel_send(l->channel, m);
-}
-
-void live_dequeue(live *l)
-{
-    if (l->phase == PHASE_PENDING && !list_empty(&l->link)) {
-        l->o->pending_count--;
-        heap_remove(&l->o->timers, &l->timer);
-    }
-    list_remove(&l->link);
 }
 
 /* Made ids take the shards in turn, a millisecond each: keys of one moment lie together in the store. */

@@ -31,6 +31,8 @@ static int32_t read_marks(orchestrator *o, orch_error **err)
         rc = ops->count_open(self, &o->stats.open, err);
     if (!rc)
         rc = registry_load(o, err);
+    if (!rc)
+        rc = settings_load(o, err);
     o->last_ms = rc ? 0 : execution_key_ms(last_key) + 1; /* keys rise, whatever the clock does */
     return rc;
 }
@@ -48,7 +50,8 @@ int32_t orchestrator_new(const orchestrator_options *options, const orchestrator
     o->ports = *p;
     o->balancer = b;
     set_options(o, options);
-    list_init(&o->pending);
+    queue_init(o);
+    list_init(&o->answered_settings);
     list_init(&o->unread);
     list_init(&o->answered_starts);
     list_init(&o->answered_controls);
@@ -57,7 +60,6 @@ int32_t orchestrator_new(const orchestrator_options *options, const orchestrator
     o->rested_ms = INT64_MAX;
     o->now_ms = p->now_ms(p->ctx);
     o->wake_ms = o->now_ms; /* look at once who is due */
-    o->more_in_store = true;
     rc = read_marks(o, err);
     if (rc) {
         orchestrator_free(o);
@@ -83,7 +85,8 @@ void orchestrator_stop(orchestrator *o)
 bool orchestrator_is_idle(const orchestrator *o)
 {
     return !o->stats.units_in_store && !o->reads && list_empty(&o->answered_starts) &&
-           list_empty(&o->answered_controls) && list_empty(&o->answered_registers);
+           list_empty(&o->answered_controls) && list_empty(&o->answered_settings) &&
+           list_empty(&o->answered_registers);
 }
 
 void orchestrator_free(orchestrator *o)
@@ -98,6 +101,8 @@ void orchestrator_free(orchestrator *o)
         live_free(l);
     }
     report_free_spares(o);
+    limits_free(o);
+    settings_free(o);
     registry_free(o);
     engines_free(o);
     heap_free(&o->timers);
@@ -127,6 +132,8 @@ static void set_timer(orchestrator *o)
         at = units_deadline(o);
     if (reads_definitions_deadline(o) < at)
         at = reads_definitions_deadline(o);
+    if (!o->stopping && limits_deadline(o) < at)
+        at = limits_deadline(o);
     if (!o->stopping && retention_deadline(o) < at)
         at = retention_deadline(o);
     if (!o->reading_due && o->wake_ms < at)
@@ -146,19 +153,21 @@ bool orchestrator_pump(orchestrator *o, uint32_t budget)
     o->now_ms = o->ports.now_ms(o->ports.ctx);
     accept_answer_all(o);
     controls_answer_all(o);
+    settings_answer_all(o);
     registry_answer_all(o);
     units_reap(o);
     units_again(o);
     run_timers(o);
+    limits_on_timer(o);
     engines_wake(o);
     reads_definitions_again(o);
-    reads_page(o);
-    reads_due(o);
+    queue_read(o);
+    wake_look(o);
     retention_look(o);
     more = dispatch_pending(o, budget);
     set_timer(o);
     return more || !list_empty(&o->answered_starts) || !list_empty(&o->answered_controls) ||
-           !list_empty(&o->answered_registers);
+           !list_empty(&o->answered_settings) || !list_empty(&o->answered_registers);
 }
 
 enum live_state orchestrator_live_state(const orchestrator *o, uint64_t key)
@@ -180,7 +189,7 @@ uint64_t orchestrator_units_submitted(const orchestrator *o)
 void orchestrator_get_stats(const orchestrator *o, orchestrator_stats *out)
 {
     *out = o->stats;
-    out->pending = o->pending_count;
+    out->pending = o->pending_count + o->blocked_count;
     for (size_t i = 0; i < o->engine_count; i++)
         out->running += o->views[i].active;
 }

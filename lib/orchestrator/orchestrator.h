@@ -94,9 +94,10 @@ typedef struct start_request {
     bytes *input;        /* JSON object, as it is stored; NULL = {} */
     bytes *
         plain_input; /* the same before a codec; NULL = `input` is plain. Checked against what the definition declares */
-    int64_t timeout_ms;       /* 0 = the definition's; from the acceptance, or from start_at_ms */
-    int64_t start_at_ms;      /* not handed over before; 0 = at once */
-    int8_t priority;          /* 0 to 9; -1 = 5 */
+    int64_t timeout_ms;  /* 0 = the definition's; from the acceptance, or from start_at_ms */
+    int64_t start_at_ms; /* not handed over before; 0 = at once */
+    bool has_priority;
+    uint8_t priority;         /* 0 to 9, with has_priority; else 5 */
     char *affinity;           /* NULL = the workflow's id */
     char *limit_key;          /* NULL = none */
     bytes *attributes;        /* JSON object, checked; NULL = {} */

@@ -9,6 +9,9 @@
 
 typedef struct live live;
 typedef struct unit_job unit_job;
+typedef struct limit_entry limit_entry;
+
+#define READ_RETRY_MS 1000 /* after a read that failed */
 
 /* ---- registry.c: workflows and their versions ------------------------------------------------------------ */
 
@@ -124,8 +127,12 @@ struct live {
     uint64_t told_seq;     /* of those, the engine was told */
     bool reading_inbox;
     bool cancelled; /* a cancel is among them */
-    bool paused;
+    bool paused;    /* itself; see live_is_paused */
+    bool blocked;   /* PENDING, but in limit->blocked */
+    bool placed;    /* it takes one of limit's places */
     uint8_t priority;
+    limit_entry *limit;  /* NULL = none */
+    char *affinity;      /* NULL = the workflow's id */
     parent_link *parent; /* NULL = none */
     uint32_t children_starting;
     bool suspension_void; /* a refusal of a child crosses it */
@@ -142,10 +149,80 @@ void live_free(live *l);
 void live_set_input(live *l, bytes *input); /* takes the reference */
 bool live_has_unit(const live *l);          /* that decides what becomes of it */
 const char *live_id(const live *l, char buffer[EXECUTION_ID_LEN + 1]);
-void live_enqueue(live *l, bool first);
-void live_pause(live *l, bool paused); /* l may be gone afterwards: it waits in the store then */
-void live_dequeue(live *l);
+bool live_is_paused(const live *l);
+/* Its engine is told of it; what waits for one waits in the store: l may be gone afterwards. */
+void live_tell_pause(live *l);
 uint64_t live_next_key(orchestrator *o, const char *id);
+
+/* ---- queue.c: what waits for an engine ------------------------------------------------------------------- */
+
+typedef struct queue_level { /* of one priority */
+    list pending;            /* oldest first */
+    bool more;               /* what waits in the store only: */
+    uint64_t behind;         /* all of it has higher keys */
+    uint64_t overflow;       /* the lowest that went there while a page was read */
+} queue_level;
+
+void queue_init(orchestrator *o);
+void queue_add(live *l, bool first);
+void queue_remove(live *l);
+live *queue_first(orchestrator *o); /* of the highest priority; NULL if none waits in memory */
+bool queue_has_room(const orchestrator *o);
+bool queue_takes_new(const orchestrator *o, const live *l); /* else it waits in the store */
+/* Into memory, from its row. `wanted`: whatever holds it up, since there is something to tell it. */
+void queue_bring_in(orchestrator *o, execution_row *row, bool wanted);
+void queue_bring(orchestrator *o, uint64_t key); /* the same, reading the row */
+/* This one waits in the store only; of any priority, if it is not known. */
+void queue_overflow(orchestrator *o, uint8_t priority, uint64_t key);
+void queue_overflow_any(orchestrator *o, uint64_t key);
+void queue_later(orchestrator *o, uint64_t key); /* likewise, and there is no memory for it now */
+void queue_read(orchestrator *o);                /* the next page, if there is room for it */
+
+/* ---- wake.c: suspended executions -------------------------------------------------------------------------- */
+
+void wake_look(orchestrator *o);                /* those whose time has come */
+void wake_at(orchestrator *o, int64_t wake_ms); /* one wakes then; 0 = no time of its own */
+
+/* ---- limits.c: how many executions of a key, and how fast --------------------------------------------------- */
+
+typedef struct limit_entry {
+    UT_hash_handle hh;
+    limit limit;
+    uint32_t users;  /* lives that it holds for */
+    uint32_t placed; /* of those, with an engine */
+    list blocked;    /* lives, oldest first */
+    bool in_store;   /* more of it waits in the store only */
+    bool reading;
+    int64_t tokens_milli; /* hand-overs that the rate allows now, × 1000 */
+    int64_t filled_ms;    /* as of then */
+    heap_node timer;      /* of the next one */
+    char key[];
+} limit_entry;
+
+bool limit_attach(live *l, const char *key); /* NULL: none. False if there is no memory */
+void limit_detach(live *l);
+bool limit_waits_in_store(const limit_entry *e); /* NULL: false */
+bool limit_allows(live *l);                      /* that it is handed over now */
+void limit_take(live *l);                        /* it is handed over */
+void limit_release(live *l);                     /* it is no longer with an engine */
+void limit_block(live *l);   /* it waits for a place; l may be gone afterwards */
+void limit_unblock(live *l); /* it is taken out of those that wait */
+int32_t limit_set(orchestrator *o, const char *key, const limit *limit, orch_error **err);
+void limits_on_timer(orchestrator *o);
+int64_t limits_deadline(const orchestrator *o);
+void limits_free(orchestrator *o);
+
+/* ---- settings.c ---------------------------------------------------------------------------------------------- */
+
+typedef struct paused_entry {
+    UT_hash_handle hh;
+    char workflow[];
+} paused_entry;
+
+int32_t settings_load(orchestrator *o, orch_error **err);
+void settings_answer_all(orchestrator *o);
+bool settings_paused(const orchestrator *o, const char *workflow);
+void settings_free(orchestrator *o);
 
 /* ---- units.c: what goes into the store ------------------------------------------------------------------- */
 
@@ -199,8 +276,9 @@ inbox_note inbox_note_of(inbox_item *item); /* takes over what the item owns */
 
 void controls_answer_all(orchestrator *o);
 const char *control_name(enum control_action a);
-/* Who, why and what for the record; borrows from the request. */
-control_row control_record(const orchestrator *o, const control_request *r, const char *detail);
+/* What, who and why for the record; borrows all of it. */
+control_row control_record(const orchestrator *o, const char *action, char *who, char *why,
+                           const char *detail);
 int32_t control_not_open(const execution_row *row, control_request *r);
 void renew(orchestrator *o, execution_row *row, control_request *r); /* takes the row over */
 void retention_look(orchestrator *o);
@@ -256,16 +334,9 @@ void reads_history(live *l);
 void reads_definition(orchestrator *o, version_entry *v);
 void reads_definitions_again(orchestrator *o); /* those that could not be read, if it is time */
 int64_t reads_definitions_deadline(const orchestrator *o);
-void reads_page(
-    orchestrator *o); /* the next page of what waits in the store, if there is room for it */
-void reads_due(orchestrator *o); /* suspended executions whose time has come */
 void reads_row(orchestrator *o, uint64_t key, const char *id,
                void (*done)(void *ctx, int32_t code, execution_row *row, orch_error *error),
                void *ctx);
-void reads_overflow(orchestrator *o, uint64_t key); /* this one is in the store only */
-void reads_later(orchestrator *o, uint64_t key); /* likewise, and there is no memory for it now */
-void reads_live(orchestrator *o, uint64_t key);  /* bring it into memory and into the queue */
-void reads_sleep(orchestrator *o, int64_t wake_ms); /* a suspended execution wakes then */
 
 /* ---- the whole ------------------------------------------------------------------------------------------- */
 
@@ -282,24 +353,26 @@ struct orchestrator {
     size_t engine_count;
     int64_t rested_ms; /* the earliest retry_ms of an engine; INT64_MAX = none */
     live *lives;
-    list pending; /* oldest first */
-    uint64_t pending_count;
+    queue_level levels[PRIORITIES];
+    uint64_t pending_count; /* in these */
+    int reading_level;      /* whose page is being read; -1 = none */
+    limit_entry *limits;
+    uint64_t blocked_count; /* lives that wait for a place of a limit */
+    heap limit_timers;
+    paused_entry *paused;
+    bool all_paused;
     uint64_t input_bytes; /* that lives hold */
     struct waiter_entry *waiters;
     heap timers;                  /* of lives */
     store_unit *kept, **kept_end; /* refused for now: in the order in which they go again ... */
     int64_t kept_until_ms;        /* ... then, if there are any */
-    /* What waits in the store only. */
-    bool more_in_store;
-    uint64_t behind_key;   /* all of it has higher keys */
-    uint64_t overflow_key; /* the lowest that went there while a page was read */
-    bool reading_page, reading_due;
-    int64_t page_retry_ms; /* a read failed: not before this; 0 = at once */
-    uint32_t waking;       /* updates of woken executions in the store */
-    bool wake_failed;      /* for one that is due it could not be made, or was refused */
-    int64_t wake_ms;       /* of the next suspended one, as far as known; INT64_MAX = none */
+    int64_t page_retry_ms;        /* a page could not be read: not before this; 0 = at once */
+    bool reading_due;
+    uint32_t waking;  /* updates of woken executions in the store */
+    bool wake_failed; /* for one that is due it could not be made, or was refused */
+    int64_t wake_ms;  /* of the next suspended one, as far as known; INT64_MAX = none */
     /* Answers that came at once, until the next pump. */
-    list answered_starts, answered_controls, answered_registers;
+    list answered_starts, answered_controls, answered_settings, answered_registers;
     int64_t last_ms; /* of the last key */
     uint32_t sequences[STORE_SHARDS];
     uint64_t epoch_counter;

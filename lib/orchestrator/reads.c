@@ -4,29 +4,22 @@
 #include "base/error.h"
 #include "orchestrator/orchestrator_impl.h"
 
-#define DUE_PAGE      256
-#define PAGE_MOST     256  /* rows: each may bring a large input */
-#define READ_RETRY_MS 1000 /* after a read that failed */
-
 typedef struct read_job {
     pool_read base; /* first */
     /* In. */
     uint64_t key;
     uint64_t entry; /* of a definition */
     char *id;
-    uint32_t run, limit;
+    uint32_t run;
     bool check_row;
-    int64_t wake_by_ms;
     void (*done)(void *ctx, int32_t code, execution_row *row, orch_error *error);
     void *ctx;
     /* Out. */
     execution_row row, parent;
-    execution_page page;
     checkpoint_page history;
     inbox_page inbox;
     uint64_t inbox_seq; /* all up to it is in `inbox`, or consumed */
     definition *definition;
-    int64_t wake_ms;
 } read_job;
 
 static void read_free(read_job *r)
@@ -34,7 +27,6 @@ static void read_free(read_job *r)
     orch_error_free(r->base.error);
     execution_row_clear(&r->row);
     execution_row_clear(&r->parent);
-    execution_page_clear(&r->page);
     checkpoint_page_clear(&r->history);
     inbox_page_clear(&r->inbox);
     definition_unref(r->definition);
@@ -342,240 +334,4 @@ void reads_row(orchestrator *o, uint64_t key, const char *id,
     error_no_memory(&error);
     done(ctx, ORCH_E_RESOURCE_EXHAUSTED, NULL, error);
     orch_error_free(error);
-}
-
-/* ---- what waits in the store only ------------------------------------------------------------------------ */
-
-static bool has_room(const orchestrator *o)
-{
-    return o->pending_count < o->options.window && o->input_bytes <= o->options.window_bytes;
-}
-
-static void bring_in(orchestrator *o, execution_row *row)
-{
-    live *l;
-
-    if (EXECUTION_STATE_IS_END(row->state) || live_find(o, row->key))
-        return;
-    l = live_from_row(o, row);
-    if (l) {
-        live_enqueue(l, false);
-    } else if (registry_by_key(o, row->definition)) {
-        reads_later(o, row->key);
-    }
-}
-
-static void live_back(pool_read *base)
-{
-    read_job *r = (read_job *)base;
-    if (!r->base.code && has_room(r->base.o) && !r->base.o->stopping)
-        bring_in(r->base.o, &r->row);
-    else if (r->base.code != ORCH_E_NOT_FOUND)
-        reads_overflow(r->base.o, r->key); /* found again with the pages */
-    read_free(r);
-}
-
-void reads_live(orchestrator *o, uint64_t key)
-{
-    read_job *r = read_new(read_row, live_back);
-
-    if (r)
-        r->key = key;
-    if (!r || !submit(o, r))
-        reads_overflow(o, key);
-}
-
-void reads_overflow(orchestrator *o, uint64_t key)
-{
-    if (o->reading_page && key < o->overflow_key)
-        o->overflow_key = key;
-    if (!o->more_in_store || key <= o->behind_key)
-        o->behind_key = key - 1;
-    o->more_in_store = true;
-}
-
-void reads_later(orchestrator *o, uint64_t key)
-{
-    o->page_retry_ms = o->now_ms + READ_RETRY_MS;
-    reads_overflow(o, key);
-}
-
-static void read_page(pool_read *base)
-{
-    read_job *r = (read_job *)base;
-    store *s = &r->base.o->ports.store;
-
-    r->base.code = s->ops->load_runnable(s->self, 5, NULL, r->key, r->limit, &r->page,
-                                         &r->base.error);
-}
-
-static void page_back(pool_read *base)
-{
-    read_job *r = (read_job *)base;
-    orchestrator *o = r->base.o;
-
-    o->reading_page = false;
-    if (r->base.code) {
-        log_write(o->ports.log, ORCH_LOG_ERROR, "reading what waits: %s",
-                  orch_error_message(r->base.error));
-        o->page_retry_ms = o->now_ms + READ_RETRY_MS;
-        read_free(r);
-        return;
-    }
-    o->more_in_store = r->page.next_after != 0;
-    o->behind_key = r->page.next_after;
-    if (o->overflow_key != UINT64_MAX)
-        reads_overflow(o, o->overflow_key);
-    for (size_t i = 0; i < r->page.count && !o->stopping; i++)
-        bring_in(o, &r->page.rows[i]);
-    read_free(r);
-}
-
-void reads_page(orchestrator *o)
-{
-    uint32_t half = o->options.window / 2 ? o->options.window / 2 : 1;
-    read_job *r;
-
-    if (!o->more_in_store || o->reading_page || o->stopping || o->pending_count >= half ||
-        o->input_bytes > o->options.window_bytes || o->page_retry_ms > o->now_ms)
-        return;
-    o->page_retry_ms = 0;
-    r = read_new(read_page, page_back);
-    if (r) {
-        r->key = o->behind_key;
-        r->limit = half < PAGE_MOST ? half : PAGE_MOST;
-    }
-    o->overflow_key = UINT64_MAX;
-    o->reading_page = r && submit(o, r);
-    if (!o->reading_page)
-        o->page_retry_ms = o->now_ms + READ_RETRY_MS;
-}
-
-/* ---- suspended executions whose time has come ------------------------------------------------------------ */
-
-typedef struct wake_job {
-    unit_job job; /* first */
-    execution_update update;
-} wake_job;
-
-static void wake_known(pool_read *base)
-{
-    read_job *r = (read_job *)base;
-    orchestrator *o = r->base.o;
-
-    o->reading_due = false;
-    reads_sleep(o, r->base.code ? o->now_ms + READ_RETRY_MS : r->wake_ms);
-    read_free(r);
-}
-
-static void read_next_wake(pool_read *base)
-{
-    read_job *r = (read_job *)base;
-    store *s = &r->base.o->ports.store;
-
-    r->base.code = s->ops->next_wake(s->self, &r->wake_ms, &r->base.error);
-}
-
-/* Once all that were woken are no longer suspended in the store: when is the next one due? */
-static void ask_next_wake(orchestrator *o)
-{
-    read_job *r = read_new(read_next_wake, wake_known);
-
-    o->reading_due = r && submit(o, r);
-    if (!o->reading_due)
-        reads_sleep(o, o->now_ms + READ_RETRY_MS);
-}
-
-/* Those that could not be woken are still suspended in the store, and due. */
-static void due_is_over(orchestrator *o)
-{
-    if (!o->wake_failed) {
-        ask_next_wake(o);
-        return;
-    }
-    o->wake_failed = false;
-    o->reading_due = false;
-    reads_sleep(o, o->now_ms + READ_RETRY_MS);
-}
-
-static void woken(unit_job *j)
-{
-    orchestrator *o = j->o;
-
-    if (j->unit.result && j->unit.result != ORCH_E_FAILED_PRECONDITION) /* that: it has ended */
-        o->wake_failed = true;
-    else if (!j->unit.result && !live_find(o, j->unit.key))
-        reads_overflow(o, j->unit.key); /* there was no room for it */
-    mem_free(j);
-    if (--o->waking == 0)
-        due_is_over(o);
-}
-
-static void wake(orchestrator *o, execution_row *row)
-{
-    wake_job *w = mem_zalloc(sizeof *w);
-
-    if (!w) {
-        o->wake_failed = true;
-        return;
-    }
-    w->update.state = EXECUTION_OPEN;
-    unit_init(&w->job, o, row->key, woken);
-    w->job.unit.must_be_open = true;
-    w->job.unit.update = &w->update;
-    o->waking++;
-    if (has_room(o))
-        bring_in(o, row);
-    unit_submit(&w->job);
-}
-
-static void read_due(pool_read *base)
-{
-    read_job *r = (read_job *)base;
-    store *s = &r->base.o->ports.store;
-
-    r->base.code = s->ops->load_due(s->self, r->wake_by_ms, r->limit, &r->page, &r->base.error);
-}
-
-static void due_back(pool_read *base)
-{
-    read_job *r = (read_job *)base;
-    orchestrator *o = r->base.o;
-
-    if (r->base.code) {
-        log_write(o->ports.log, ORCH_LOG_ERROR, "reading who is due: %s",
-                  orch_error_message(r->base.error));
-        o->reading_due = false;
-        reads_sleep(o, o->now_ms + READ_RETRY_MS);
-        read_free(r);
-        return;
-    }
-    for (size_t i = 0; i < r->page.count && !o->stopping; i++)
-        wake(o, &r->page.rows[i]);
-    if (!o->waking)
-        due_is_over(o);
-    read_free(r);
-}
-
-void reads_due(orchestrator *o)
-{
-    read_job *r;
-
-    if (o->reading_due || o->stopping || o->wake_ms > o->now_ms)
-        return;
-    o->wake_ms = INT64_MAX;
-    r = read_new(read_due, due_back);
-    if (r) {
-        r->wake_by_ms = o->now_ms;
-        r->limit = DUE_PAGE;
-    }
-    o->reading_due = r && submit(o, r);
-    if (!o->reading_due)
-        reads_sleep(o, o->now_ms + READ_RETRY_MS);
-}
-
-void reads_sleep(orchestrator *o, int64_t wake_ms)
-{
-    if (wake_ms && wake_ms < o->wake_ms)
-        o->wake_ms = wake_ms;
 }

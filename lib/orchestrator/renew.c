@@ -99,7 +99,7 @@ static void renewed(unit_job *j)
     if (!code) {
         r->key = j->unit.key;
         o->stats.open++;
-        reads_live(o, j->unit.key);
+        queue_bring(o, j->unit.key);
     } else if (code == ORCH_E_FAILED_PRECONDITION) {
         error_set(&r->error, code, r->id, "execution '%s' has been started anew meanwhile", r->id);
     } else if (code == ORCH_E_ALREADY_EXISTS) {
@@ -163,7 +163,7 @@ static int32_t submit(renewal *n)
 {
     control_request *r = n->request;
     renew_job *w = mem_zalloc(sizeof *w);
-    const char *detail = r->step ? r->step : NULL;
+    char *detail = r->step;
 
     if (!w)
         return error_no_memory(&r->error);
@@ -177,7 +177,7 @@ static int32_t submit(renewal *n)
     }
     w->job.unit.checkpoints = n->carried.rows;
     w->job.unit.checkpoint_count = n->carried.count;
-    w->control = control_record(n->base.o, r, detail);
+    w->control = control_record(n->base.o, control_name(r->action), r->who, r->why, detail);
     w->job.unit.control = &w->control;
     unit_submit(&w->job);
     return 0;

@@ -69,15 +69,17 @@ static enum execution_state state_of(uint8_t run_state)
     }
 }
 
-static void suspended(live *l, int64_t wake_ms)
+static void suspended(live *l, const execution_update *u)
 {
     orchestrator *o = l->o;
     uint64_t key = l->key;
 
+    if (u->state == EXECUTION_OPEN && !live_is_paused(l))
+        queue_overflow(o, l->priority, key); /* the pause ended while it was put down */
     live_free(l);
     if (o->stopping)
         waiters_tell(o, key, ORCH_E_CANCELLED, NULL);
-    reads_sleep(o, wake_ms);
+    wake_at(o, u->wake_ms);
 }
 
 static void completed(report_job *r, live *l)
@@ -100,7 +102,7 @@ static void stored(report_job *r, live *l)
     if (r->report->report.end == REPORT_COMPLETED && u->update)
         completed(r, l);
     else if (r->report->report.end == REPORT_SUSPENDED && u->update)
-        suspended(l, r->update.wake_ms);
+        suspended(l, &r->update);
     else if (u->checkpoint_count)
         acknowledge(r, l);
 }
@@ -171,6 +173,19 @@ static uint64_t wake_inbox(const live *l, const message *m)
     return l->inbox_seq + (m->report.wake_children ? m->report.wake_children : 1);
 }
 
+/* One whose workflow is paused stays open: the end of that pause wakes it, and nothing in the store would. */
+static void put_down(const live *l, const message *m, execution_update *out)
+{
+    if (!l->paused && live_is_paused(l))
+        *out = (execution_update){.state = EXECUTION_OPEN};
+    else
+        *out = (execution_update){
+            .state = EXECUTION_SUSPENDED,
+            .wake_ms = m->report.wake_ms == INT64_MAX ? 0 : m->report.wake_ms,
+            .wake_inbox = wake_inbox(l, m),
+        };
+}
+
 /* What the unit does to the execution's row, if anything. False if there is no memory. */
 static bool fill_update(live *l, report_job *r)
 {
@@ -192,11 +207,7 @@ static bool fill_update(live *l, report_job *r)
             child_notice(l, &r->update, r->notice, u);
         }
     } else if (m->report.end == REPORT_SUSPENDED && m->report.inbox_seen >= l->inbox_seq) {
-        r->update = (execution_update){
-            .state = EXECUTION_SUSPENDED,
-            .wake_ms = m->report.wake_ms == INT64_MAX ? 0 : m->report.wake_ms,
-            .wake_inbox = wake_inbox(l, m),
-        };
+        put_down(l, m, &r->update);
         u->check_inbox = true;
         u->inbox_seen = l->inbox_seq;
     } else {

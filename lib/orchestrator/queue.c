@@ -1,0 +1,230 @@
+/* What waits for an engine: a window of it in memory, by priority and in the order of acceptance; the rest in the store only,
+ * from where pages are brought in when there is room. */
+#include "base/error.h"
+#include "orchestrator/orchestrator_impl.h"
+
+#define PAGE_MOST 256 /* rows: each may bring a large input */
+
+/* ---- in memory ------------------------------------------------------------------------------------------- */
+
+void queue_init(orchestrator *o)
+{
+    for (int i = 0; i < PRIORITIES; i++) {
+        list_init(&o->levels[i].pending);
+        o->levels[i].more = true;
+        o->levels[i].overflow = UINT64_MAX;
+    }
+    o->reading_level = -1;
+}
+
+void queue_add(live *l, bool first)
+{
+    orchestrator *o = l->o;
+    list *pending = &o->levels[l->priority].pending;
+
+    queue_remove(l);
+    l->phase = PHASE_PENDING;
+    list_push(first ? pending->next : pending, &l->link);
+    o->pending_count++;
+    if (l->deadline_ms)
+        heap_set(&o->timers, &l->timer,
+                 l->deadline_ms); /* without memory the engine's timer serves */
+}
+
+void queue_remove(live *l)
+{
+    if (l->phase == PHASE_PENDING && !list_empty(&l->link)) {
+        if (l->blocked)
+            limit_unblock(l);
+        else
+            l->o->pending_count--;
+        heap_remove(&l->o->timers, &l->timer);
+    }
+    list_remove(&l->link);
+}
+
+live *queue_first(orchestrator *o)
+{
+    for (int i = PRIORITIES - 1; o->pending_count && i >= 0; i--)
+        if (!list_empty(&o->levels[i].pending))
+            return LIST_ENTRY(o->levels[i].pending.next, live, link);
+    return NULL;
+}
+
+bool queue_has_room(const orchestrator *o)
+{
+    return o->pending_count < o->options.window && o->input_bytes <= o->options.window_bytes;
+}
+
+bool queue_takes_new(const orchestrator *o, const live *l)
+{
+    return !o->stopping && queue_has_room(o) && !o->levels[l->priority].more &&
+           !limit_waits_in_store(l->limit) && !settings_paused(o, l->version->workflow);
+}
+
+/* ---- in the store ---------------------------------------------------------------------------------------- */
+
+typedef struct page_read {
+    pool_read base; /* first */
+    uint8_t priority;
+    uint64_t after;
+    uint32_t limit;
+    execution_page page;
+} page_read;
+
+void queue_bring_in(orchestrator *o, execution_row *row, bool wanted)
+{
+    live *l;
+
+    if (EXECUTION_STATE_IS_END(row->state) || live_find(o, row->key))
+        return;
+    l = live_from_row(o, row);
+    if (!l) {
+        if (registry_by_key(o, row->definition))
+            queue_later(o, row->key);
+    } else if (wanted || l->inbox_seq ||
+               (!limit_waits_in_store(l->limit) && !settings_paused(o, l->version->workflow))) {
+        queue_add(l, false);
+    } else {
+        live_free(l); /* it is found again when that no longer holds */
+    }
+}
+
+void queue_overflow(orchestrator *o, uint8_t priority, uint64_t key)
+{
+    queue_level *level = &o->levels[priority];
+
+    if (o->reading_level == priority && key < level->overflow)
+        level->overflow = key;
+    if (!level->more || key <= level->behind)
+        level->behind = key - 1;
+    level->more = true;
+}
+
+void queue_overflow_any(orchestrator *o, uint64_t key)
+{
+    for (uint8_t i = 0; i < PRIORITIES; i++)
+        queue_overflow(o, i, key);
+}
+
+void queue_later(orchestrator *o, uint64_t key)
+{
+    o->page_retry_ms = o->now_ms + READ_RETRY_MS;
+    queue_overflow_any(o, key);
+}
+
+static void row_read(void *ctx, int32_t code, execution_row *row, orch_error *error)
+{
+    orchestrator *o = ctx;
+
+    (void)error;
+    if (!code && queue_has_room(o) && !o->stopping)
+        queue_bring_in(o, row, true);
+    else if (!code)
+        queue_overflow(o, row->priority, row->key); /* found again with the pages */
+}
+
+/* A row that cannot be read is found again with the pages. */
+typedef struct bring_read {
+    orchestrator *o;
+    uint64_t key;
+} bring_read;
+
+static void bring_back(void *ctx, int32_t code, execution_row *row, orch_error *error)
+{
+    bring_read b = *(bring_read *)ctx;
+
+    mem_free(ctx);
+    if (code && code != ORCH_E_NOT_FOUND)
+        queue_overflow_any(b.o, b.key);
+    else
+        row_read(b.o, code, row, error);
+}
+
+void queue_bring(orchestrator *o, uint64_t key)
+{
+    bring_read *b = mem_alloc(sizeof *b);
+
+    if (!b) {
+        queue_overflow_any(o, key);
+        return;
+    }
+    *b = (bring_read){o, key};
+    reads_row(o, key, NULL, bring_back, b);
+}
+
+static void read_page(pool_read *base)
+{
+    page_read *r = (page_read *)base;
+    store *s = &base->o->ports.store;
+
+    base->code = s->ops->load_runnable(s->self, r->priority, NULL, r->after, r->limit, &r->page,
+                                       &base->error);
+}
+
+static void page_free(page_read *r)
+{
+    execution_page_clear(&r->page);
+    orch_error_free(r->base.error);
+    mem_free(r);
+}
+
+static void page_back(pool_read *base)
+{
+    page_read *r = (page_read *)base;
+    orchestrator *o = base->o;
+    queue_level *level = &o->levels[r->priority];
+    uint64_t overflow = level->overflow;
+
+    o->reading_level = -1;
+    level->overflow = UINT64_MAX;
+    if (base->code) {
+        log_write(o->ports.log, ORCH_LOG_ERROR, "reading what waits: %s",
+                  orch_error_message(base->error));
+        o->page_retry_ms = o->now_ms + READ_RETRY_MS;
+        page_free(r);
+        return;
+    }
+    level->more = r->page.next_after != 0;
+    level->behind = r->page.next_after;
+    if (overflow != UINT64_MAX)
+        queue_overflow(o, r->priority, overflow);
+    for (size_t i = 0; i < r->page.count && !o->stopping; i++)
+        queue_bring_in(o, &r->page.rows[i], false);
+    page_free(r);
+}
+
+static int highest_with_more(const orchestrator *o)
+{
+    int i = PRIORITIES - 1;
+
+    while (i >= 0 && !o->levels[i].more)
+        i--;
+    return i;
+}
+
+void queue_read(orchestrator *o)
+{
+    uint32_t half = o->options.window / 2 ? o->options.window / 2 : 1;
+    int priority = highest_with_more(o);
+    page_read *r;
+
+    if (priority < 0 || o->reading_level >= 0 || o->stopping || o->pending_count >= half ||
+        o->input_bytes > o->options.window_bytes || o->page_retry_ms > o->now_ms)
+        return;
+    o->page_retry_ms = 0;
+    r = mem_zalloc(sizeof *r);
+    if (r) {
+        r->base.read = read_page;
+        r->base.back = page_back;
+        r->priority = (uint8_t)priority;
+        r->after = o->levels[priority].behind;
+        r->limit = half < PAGE_MOST ? half : PAGE_MOST;
+    }
+    if (r && reads_submit(o, &r->base)) {
+        o->reading_level = priority;
+        return;
+    }
+    mem_free(r);
+    o->page_retry_ms = o->now_ms + READ_RETRY_MS;
+}
