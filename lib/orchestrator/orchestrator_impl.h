@@ -355,7 +355,7 @@ struct orchestrator {
     live *lives;
     queue_level levels[PRIORITIES];
     uint64_t pending_count; /* in these */
-    int reading_level;      /* whose page is being read; -1 = none */
+    bool reading_page;
     limit_entry *limits;
     uint64_t blocked_count; /* lives that wait for a place of a limit */
     heap limit_timers;

@@ -14,7 +14,6 @@ void queue_init(orchestrator *o)
         o->levels[i].more = true;
         o->levels[i].overflow = UINT64_MAX;
     }
-    o->reading_level = -1;
 }
 
 void queue_add(live *l, bool first)
@@ -66,10 +65,13 @@ bool queue_takes_new(const orchestrator *o, const live *l)
 
 typedef struct page_read {
     pool_read base; /* first */
-    uint8_t priority;
-    uint64_t after;
+    uint16_t asked; /* bit n: of priority n there may be more ... */
+    uint64_t after[PRIORITIES];
     uint32_t limit;
-    execution_page page;
+    /* Out. */
+    uint16_t empty; /* ... but there was none */
+    uint8_t priority;
+    execution_page page; /* of that one */
 } page_read;
 
 void queue_bring_in(orchestrator *o, execution_row *row, bool wanted)
@@ -94,7 +96,7 @@ void queue_overflow(orchestrator *o, uint8_t priority, uint64_t key)
 {
     queue_level *level = &o->levels[priority];
 
-    if (o->reading_level == priority && key < level->overflow)
+    if (o->reading_page && key < level->overflow)
         level->overflow = key;
     if (!level->more || key <= level->behind)
         level->behind = key - 1;
@@ -153,13 +155,22 @@ void queue_bring(orchestrator *o, uint64_t key)
     reads_row(o, key, NULL, bring_back, b);
 }
 
+/* Of the highest priority that has any. */
 static void read_page(pool_read *base)
 {
     page_read *r = (page_read *)base;
     store *s = &base->o->ports.store;
 
-    base->code = s->ops->load_runnable(s->self, r->priority, NULL, r->after, r->limit, &r->page,
-                                       &base->error);
+    for (int i = PRIORITIES - 1; i >= 0; i--) {
+        if (!(r->asked >> i & 1))
+            continue;
+        r->priority = (uint8_t)i;
+        base->code = s->ops->load_runnable(s->self, r->priority, NULL, r->after[i], r->limit,
+                                           &r->page, &base->error);
+        if (base->code || r->page.count || r->page.next_after)
+            return;
+        r->empty |= (uint16_t)(1u << i);
+    }
 }
 
 static void page_free(page_read *r)
@@ -169,47 +180,57 @@ static void page_free(page_read *r)
     mem_free(r);
 }
 
+/* What went there while it was read may or may not have been seen. */
+static void note_level(orchestrator *o, const page_read *r, uint8_t priority)
+{
+    queue_level *level = &o->levels[priority];
+    uint64_t overflow = level->overflow;
+
+    level->overflow = UINT64_MAX;
+    if (!r->base.code && r->empty >> priority & 1)
+        level->more = false;
+    if (!r->base.code && r->page.count + r->page.next_after && priority == r->priority) {
+        level->more = r->page.next_after != 0;
+        level->behind = r->page.next_after;
+    }
+    if (overflow != UINT64_MAX)
+        queue_overflow(o, priority, overflow);
+}
+
 static void page_back(pool_read *base)
 {
     page_read *r = (page_read *)base;
     orchestrator *o = base->o;
-    queue_level *level = &o->levels[r->priority];
-    uint64_t overflow = level->overflow;
 
-    o->reading_level = -1;
-    level->overflow = UINT64_MAX;
+    o->reading_page = false;
+    for (uint8_t i = 0; i < PRIORITIES; i++)
+        note_level(o, r, i);
     if (base->code) {
         log_write(o->ports.log, ORCH_LOG_ERROR, "reading what waits: %s",
                   orch_error_message(base->error));
         o->page_retry_ms = o->now_ms + READ_RETRY_MS;
-        page_free(r);
-        return;
     }
-    level->more = r->page.next_after != 0;
-    level->behind = r->page.next_after;
-    if (overflow != UINT64_MAX)
-        queue_overflow(o, r->priority, overflow);
     for (size_t i = 0; i < r->page.count && !o->stopping; i++)
         queue_bring_in(o, &r->page.rows[i], false);
     page_free(r);
 }
 
-static int highest_with_more(const orchestrator *o)
+static uint16_t levels_with_more(const orchestrator *o)
 {
-    int i = PRIORITIES - 1;
+    uint16_t levels = 0;
 
-    while (i >= 0 && !o->levels[i].more)
-        i--;
-    return i;
+    for (int i = 0; i < PRIORITIES; i++)
+        levels |= (uint16_t)(o->levels[i].more << i);
+    return levels;
 }
 
 void queue_read(orchestrator *o)
 {
     uint32_t half = o->options.window / 2 ? o->options.window / 2 : 1;
-    int priority = highest_with_more(o);
+    uint16_t levels = levels_with_more(o);
     page_read *r;
 
-    if (priority < 0 || o->reading_level >= 0 || o->stopping || o->pending_count >= half ||
+    if (!levels || o->reading_page || o->stopping || o->pending_count >= half ||
         o->input_bytes > o->options.window_bytes || o->page_retry_ms > o->now_ms)
         return;
     o->page_retry_ms = 0;
@@ -217,14 +238,14 @@ void queue_read(orchestrator *o)
     if (r) {
         r->base.read = read_page;
         r->base.back = page_back;
-        r->priority = (uint8_t)priority;
-        r->after = o->levels[priority].behind;
+        r->asked = levels;
         r->limit = half < PAGE_MOST ? half : PAGE_MOST;
+        for (int i = 0; i < PRIORITIES; i++)
+            r->after[i] = o->levels[i].behind;
     }
-    if (r && reads_submit(o, &r->base)) {
-        o->reading_level = priority;
+    o->reading_page = r && reads_submit(o, &r->base);
+    if (o->reading_page)
         return;
-    }
     mem_free(r);
     o->page_retry_ms = o->now_ms + READ_RETRY_MS;
 }
