@@ -1,0 +1,300 @@
+/* Goal: who starts when: priorities, limits of keys, delayed starts; and that what has to wait stands in nobody's way, in memory or in
+ * the store, and is forgotten in neither. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "orchestrator/orchestrator_impl.h"
+#include "support/held_attempts.h"
+#include "support/world.h"
+
+#define STEP \
+    "{\"id\":\"step\",\"version\":\"1.0.0\",\"steps\":[{\"id\":\"a\",\"executor\":\"test\"}]}"
+
+static world *begin(const world_options *o)
+{
+    world *w;
+
+    held_reset();
+    w = world_new(o);
+    world_register(w, STEP);
+    return w;
+}
+
+static void answered(start_request *r)
+{
+    r->workflow = NULL;
+}
+
+/* Takes what `like` owns over. */
+static uint64_t start(world *w, const char *id, start_request like)
+{
+    char *name = mem_strdup("step");
+    start_request r = like;
+
+    r.done = answered;
+    r.workflow = name;
+    r.id = id ? mem_strdup(id) : NULL;
+    orchestrator_start(w->orchestrator, &r);
+    world_settle(w);
+    assert_null(r.workflow);
+    assert_int_equal(r.code, 0);
+    mem_free(name);
+    mem_free(r.id);
+    mem_free(r.limit_key);
+    mem_free(r.affinity);
+    return r.key;
+}
+
+static uint64_t start_limited(world *w, const char *id, const char *key)
+{
+    return start(w, id, (start_request){.limit_key = mem_strdup(key)});
+}
+
+static void finish_oldest(world *w)
+{
+    for (int i = 0; i < held.started; i++)
+        if (held.open[i]) {
+            held_end(i, (attempt_result){0});
+            break;
+        }
+    world_settle(w);
+}
+
+static int running(void)
+{
+    int n = 0;
+
+    for (int i = 0; i < held.started; i++)
+        n += held.open[i] != NULL;
+    return n;
+}
+
+/* The execution of the newest attempt. */
+static const char *newest(void)
+{
+    return held.open[held.started - 1]->execution;
+}
+
+static void assert_nothing_is_left(world *w)
+{
+    orchestrator_stats stats;
+
+    orchestrator_get_stats(w->orchestrator, &stats);
+    assert_int_equal(stats.open, 0);
+    assert_int_equal(stats.pending, 0);
+    assert_int_equal(stats.running, 0);
+    assert_int_equal(HASH_COUNT(w->orchestrator->lives), 0);
+    assert_int_equal(w->orchestrator->blocked_count, 0);
+}
+
+/* ---- priorities ------------------------------------------------------------------------------------------ */
+
+static const world_options one_slot = {.test_executor = &held_ops, .capacity = 1};
+
+static void the_highest_priority_is_next(void **state)
+{
+    world *w = begin(&one_slot);
+    static const char *const order[] = {"runs", "ninth", "plain", "plain-too", "low"};
+
+    (void)state;
+    start(w, "runs", (start_request){0});
+    start(w, "low", (start_request){.has_priority = true, .priority = 0});
+    start(w, "plain", (start_request){0});
+    start(w, "ninth", (start_request){.has_priority = true, .priority = 9});
+    start(w, "plain-too", (start_request){.has_priority = true, .priority = 5});
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(held.started, i + 1);
+        assert_string_equal(newest(), order[i]);
+        finish_oldest(w);
+    }
+    assert_nothing_is_left(w);
+    world_free(w);
+}
+
+/* ---- limits ---------------------------------------------------------------------------------------------- */
+
+static const world_options many_slots = {.test_executor = &held_ops, .capacity = 100};
+
+static void set_limit(world *w, const char *key, limit l)
+{
+    assert_int_equal(limit_set(w->orchestrator, key, &l, NULL), 0);
+    world_settle(w);
+}
+
+static void a_limit_holds_for_its_key_only(void **state)
+{
+    world *w = begin(&many_slots);
+
+    (void)state;
+    set_limit(w, "tenant", (limit){.concurrency = 2});
+    for (int i = 0; i < 5; i++)
+        start_limited(w, NULL, "tenant");
+    assert_int_equal(running(), 2);
+    start_limited(w, NULL, "other");
+    start(w, NULL, (start_request){0});
+    assert_int_equal(running(), 4);
+    for (int i = 0; i < 7; i++) {
+        assert_true(running() > 0);
+        finish_oldest(w);
+    }
+    assert_int_equal(held.started, 7);
+    assert_nothing_is_left(w);
+    world_free(w);
+}
+
+static void a_limit_changes_while_it_holds(void **state)
+{
+    world *w = begin(&many_slots);
+
+    (void)state;
+    set_limit(w, "tenant", (limit){.concurrency = 1});
+    for (int i = 0; i < 6; i++)
+        start_limited(w, NULL, "tenant");
+    assert_int_equal(running(), 1);
+    set_limit(w, "tenant", (limit){.concurrency = 3});
+    assert_int_equal(running(), 3);
+    set_limit(w, "tenant", (limit){.concurrency = 1});
+    finish_oldest(w);
+    finish_oldest(w);
+    assert_int_equal(running(), 1);
+    set_limit(w, "tenant", (limit){0});
+    assert_int_equal(running(), 4);
+    held_end_all();
+    world_settle(w);
+    assert_nothing_is_left(w);
+    world_free(w);
+}
+
+static void a_rate_is_kept(void **state)
+{
+    world *w = begin(&many_slots);
+
+    (void)state;
+    set_limit(w, "api", (limit){.rate = 2, .per_ms = 1000});
+    for (int i = 0; i < 6; i++)
+        start_limited(w, NULL, "api");
+    assert_int_equal(running(), 2);
+    for (int i = 3; i <= 6; i++) {
+        world_advance(w, 499);
+        assert_int_equal(running(), i - 1);
+        world_advance(w, 1);
+        assert_int_equal(running(), i);
+    }
+    held_end_all();
+    world_settle(w);
+    world_advance(w, 10000); /* the bucket is full again, and no fuller */
+    for (int i = 0; i < 3; i++)
+        start_limited(w, NULL, "api");
+    assert_int_equal(running(), 2);
+    world_advance(w, 500);
+    held_end_all();
+    world_settle(w);
+    assert_nothing_is_left(w);
+    world_free(w);
+}
+
+static void a_burst_is_larger_than_the_rate(void **state)
+{
+    world *w = begin(&many_slots);
+
+    (void)state;
+    set_limit(w, "api", (limit){.rate = 1, .per_ms = 1000, .burst = 4});
+    for (int i = 0; i < 6; i++)
+        start_limited(w, NULL, "api");
+    assert_int_equal(running(), 4);
+    world_advance(w, 1000);
+    assert_int_equal(running(), 5);
+    world_advance(w, 1000);
+    assert_int_equal(running(), 6);
+    world_free(w);
+}
+
+/* More of one key than may wait in memory: others pass, and none is forgotten. */
+static void many_of_a_key_wait_in_the_store(void **state)
+{
+    static const world_options small = {.test_executor = &held_ops, .capacity = 100, .window = 8};
+    world *w = begin(&small);
+
+    (void)state;
+    set_limit(w, "tenant", (limit){.concurrency = 1});
+    for (int i = 0; i < 60; i++)
+        start_limited(w, NULL, "tenant");
+    assert_int_equal(running(), 1);
+    assert_true(w->orchestrator->blocked_count <= 4);
+    for (int i = 0; i < 20; i++)
+        start(w, NULL, (start_request){0});
+    assert_int_equal(running(), 21);
+    for (int i = 0; i < 80; i++) {
+        assert_true(running() > 0);
+        finish_oldest(w);
+    }
+    assert_int_equal(held.started, 80);
+    assert_nothing_is_left(w);
+    world_free(w);
+}
+
+/* A deadline and a cancel end what waits for a place. */
+static void what_waits_for_a_place_can_end(void **state)
+{
+    world *w = begin(&many_slots);
+    uint64_t late, cancelled;
+
+    (void)state;
+    set_limit(w, "tenant", (limit){.concurrency = 1});
+    start_limited(w, NULL, "tenant");
+    late = start(w, NULL, (start_request){.limit_key = mem_strdup("tenant"), .timeout_ms = 500});
+    cancelled = start_limited(w, "gone", "tenant");
+    assert_int_equal(world_cancel(w, "gone", NULL), 0);
+    assert_int_equal(world_state(w, cancelled), EXECUTION_CANCELLED);
+    world_advance(w, 600);
+    assert_int_equal(world_state(w, late), EXECUTION_TIMED_OUT);
+    finish_oldest(w);
+    assert_nothing_is_left(w);
+    world_free(w);
+}
+
+/* ---- delayed starts -------------------------------------------------------------------------------------- */
+
+static void a_delayed_start_costs_no_memory_until_it_is_due(void **state)
+{
+    world *w = begin(&many_slots);
+    uint64_t key = start(w, NULL,
+                         (start_request){.start_at_ms = w->now_ms + 3600000, .timeout_ms = 1000});
+
+    (void)state;
+    assert_int_equal(world_state(w, key), EXECUTION_SUSPENDED);
+    assert_int_equal(HASH_COUNT(w->orchestrator->lives), 0);
+    world_advance(w, 1800000);
+    world_restart(w, &many_slots);
+    world_settle(w);
+    world_advance(w, 1799000);
+    assert_int_equal(held.started, 0);
+    world_advance(w, 1000);
+    assert_int_equal(held.started, 1);
+    world_advance(w, 900); /* its timeout counts from there */
+    finish_oldest(w);
+    assert_int_equal(world_state(w, key), EXECUTION_SUCCEEDED);
+    assert_nothing_is_left(w);
+    world_free(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_highest_priority_is_next),
+        cmocka_unit_test(a_limit_holds_for_its_key_only),
+        cmocka_unit_test(a_limit_changes_while_it_holds),
+        cmocka_unit_test(a_rate_is_kept),
+        cmocka_unit_test(a_burst_is_larger_than_the_rate),
+        cmocka_unit_test(many_of_a_key_wait_in_the_store),
+        cmocka_unit_test(what_waits_for_a_place_can_end),
+        cmocka_unit_test(a_delayed_start_costs_no_memory_until_it_is_due),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
