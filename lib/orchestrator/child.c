@@ -60,6 +60,7 @@ typedef struct child_start {
     start_request request; /* first */
     orchestrator *o;
     uint64_t parent; /* key */
+    uint32_t run;    /* of the parent */
     epoch epoch;     /* of the hand-over that asked */
     message_child *child;
 } child_start;
@@ -122,12 +123,12 @@ static void decided(child_start *s, int32_t code, const char *why)
 static void existing_read(void *ctx, int32_t code, execution_row *row, orch_error *error)
 {
     child_start *s = ctx;
-    const parent_link *p = s->request.parent;
+    const message_child *c = s->child;
 
     if (code)
         decided(s, code, orch_error_message(error));
-    else if (row->parent == p->key && row->parent_run == p->run && row->parent_step == p->step &&
-             row->parent_index == p->index && row->parent_attempt == p->attempt)
+    else if (row->parent == s->parent && row->parent_run == s->run && row->parent_step == c->step &&
+             row->parent_index == c->index && row->parent_attempt == c->attempt)
         decided(s, 0, NULL);
     else
         decided(s, ORCH_E_ALREADY_EXISTS, "another execution has the id of this child");
@@ -187,6 +188,7 @@ void child_start_asked(live *l, message *m)
     }
     s->o = l->o;
     s->parent = l->key;
+    s->run = l->run;
     s->epoch = l->epoch;
     s->child = m->child;
     m->child = NULL;

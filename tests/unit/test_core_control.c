@@ -465,9 +465,6 @@ static void a_cancel_goes_down(void **state)
     (void)state;
     world_advance(w, 60000); /* it sleeps */
     assert_int_equal(act(w, "p", CONTROL_CANCEL), 0);
-    held_end(0, (attempt_result){.code = ORCH_E_CANCELLED});
-    held_end(1, (attempt_result){.code = ORCH_E_CANCELLED});
-    world_settle(w);
     assert_int_equal(world_state(w, key_of(w, "p/1/c/0")), EXECUTION_CANCELLED);
     assert_int_equal(world_state(w, key_of(w, "p/1/c/1")), EXECUTION_CANCELLED);
     assert_int_equal(world_state(w, key), EXECUTION_CANCELLED);

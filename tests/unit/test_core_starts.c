@@ -283,6 +283,175 @@ static void a_delayed_start_costs_no_memory_until_it_is_due(void **state)
     world_free(w);
 }
 
+/* ---- start keys ------------------------------------------------------------------------------------------ */
+
+typedef struct keyed {
+    int32_t code;
+    uint64_t key;
+    bool existed;
+} keyed;
+
+static keyed start_keyed(world *w, const char *key, enum start_key_policy policy, int64_t ttl_ms)
+{
+    char *name = mem_strdup("step");
+    start_request r = {.done = answered,
+                       .workflow = name,
+                       .start_key = mem_strdup(key),
+                       .start_key_policy = (uint8_t)policy,
+                       .start_key_ttl_ms = ttl_ms};
+
+    orchestrator_start(w->orchestrator, &r);
+    world_settle(w);
+    assert_null(r.workflow);
+    mem_free(name);
+    mem_free(r.start_key);
+    orch_error_free(r.error);
+    return (keyed){r.code, r.key, r.existed};
+}
+
+static void a_start_key_starts_once(void **state)
+{
+    world *w = begin(&many_slots);
+    keyed first = start_keyed(w, "order-1", START_KEY_RETURN, 0), again;
+
+    (void)state;
+    assert_int_equal(first.code, 0);
+    assert_false(first.existed);
+    world_restart(w, &many_slots);
+    world_settle(w);
+    again = start_keyed(w, "order-1", START_KEY_RETURN, 0);
+    assert_int_equal(again.code, 0);
+    assert_true(again.existed);
+    assert_int_equal(again.key, first.key);
+    assert_int_equal(start_keyed(w, "order-1", START_KEY_REFUSE, 0).code, ORCH_E_ALREADY_EXISTS);
+    assert_int_equal(start_keyed(w, "order-1", START_KEY_ANEW, 0).key, first.key);
+    assert_false(start_keyed(w, "order-2", START_KEY_RETURN, 0).existed);
+    held_end_all();
+    world_settle(w);
+    assert_int_equal(start_keyed(w, "order-1", START_KEY_RETURN, 0).key, first.key);
+    again = start_keyed(w, "order-1", START_KEY_ANEW, 0);
+    assert_int_equal(again.code, 0);
+    assert_false(again.existed);
+    assert_int_not_equal(again.key, first.key);
+    held_end_all();
+    world_settle(w);
+    assert_nothing_is_left(w);
+    world_free(w);
+}
+
+static void a_start_key_expires(void **state)
+{
+    world *w = begin(&many_slots);
+    keyed first = start_keyed(w, "k", START_KEY_RETURN, 1000);
+
+    (void)state;
+    world_advance(w, 999);
+    assert_int_equal(start_keyed(w, "k", START_KEY_RETURN, 1000).key, first.key);
+    world_advance(w, 1);
+    assert_false(start_keyed(w, "k", START_KEY_RETURN, 1000).existed);
+    world_free(w);
+}
+
+/* ---- settings -------------------------------------------------------------------------------------------- */
+
+static void set_answered(setting_request *r)
+{
+    r->who = NULL;
+}
+
+/* Takes what `like` owns over. */
+static void set(world *w, setting_request like)
+{
+    char *who = mem_strdup("tester");
+    setting_request r = like;
+
+    r.done = set_answered;
+    r.who = who;
+    orchestrator_set(w->orchestrator, &r);
+    world_settle(w);
+    assert_null(r.who);
+    assert_int_equal(r.code, 0);
+    mem_free(who);
+    mem_free(r.workflow);
+    mem_free(r.limit_key);
+}
+
+static void a_limit_survives_a_restart(void **state)
+{
+    world *w = begin(&many_slots);
+
+    (void)state;
+    set(w, (setting_request){.limit_key = mem_strdup("tenant"), .limit = {.concurrency = 1}});
+    start_limited(w, NULL, "tenant");
+    start_limited(w, NULL, "tenant");
+    assert_int_equal(running(), 1);
+    held_reset();
+    world_restart(w, &many_slots);
+    world_settle(w);
+    assert_int_equal(running(), 1);
+    set(w, (setting_request){.limit_key = mem_strdup("tenant")});
+    assert_int_equal(running(), 2);
+    world_free(w);
+}
+
+static void a_paused_workflow_starts_nothing(void **state)
+{
+    world *w = begin(&many_slots);
+    uint64_t before = start(w, "before", (start_request){0}), key;
+
+    (void)state;
+    world_register(w, "{\"id\":\"other\",\"version\":\"1.0.0\",\"steps\":["
+                      "{\"id\":\"a\",\"executor\":\"noop\"}]}");
+    set(w, (setting_request){.workflow = mem_strdup("step"), .paused = true});
+    key = start(w, "x", (start_request){0});
+    assert_int_equal(held.started, 1);
+    assert_int_equal(world_state(w, world_start(w, "other", NULL, NULL)), EXECUTION_SUCCEEDED);
+    held_end_all(); /* what runs, finishes */
+    world_settle(w);
+    assert_int_equal(world_state(w, before), EXECUTION_SUCCEEDED);
+    world_restart(w, &many_slots);
+    world_advance(w, 3600000);
+    assert_int_equal(held.started, 1);
+    set(w, (setting_request){.workflow = mem_strdup("step"), .paused = false});
+    assert_int_equal(held.started, 2);
+    held_end_all();
+    world_settle(w);
+    assert_int_equal(world_state(w, key), EXECUTION_SUCCEEDED);
+    assert_nothing_is_left(w);
+    world_free(w);
+}
+
+/* One that is in the middle is put down meanwhile, and goes on where it was. */
+static void everything_can_be_paused(void **state)
+{
+    world *w = begin(&many_slots);
+    uint64_t key;
+
+    (void)state;
+    world_register(w, "{\"id\":\"two\",\"version\":\"1.0.0\",\"steps\":["
+                      "{\"id\":\"a\",\"executor\":\"test\"},"
+                      "{\"id\":\"b\",\"executor\":\"test\",\"depends_on\":[\"a\"]}]}");
+    key = world_start(w, "two", "x", NULL);
+    set(w, (setting_request){.paused = true});
+    held_end_all();
+    world_settle(w);
+    world_advance(w, 3600000);
+    assert_int_equal(held.started, 1);
+    assert_int_equal(HASH_COUNT(w->orchestrator->lives), 0);
+    assert_int_equal(world_cancel(w, "x", NULL), 0); /* which works all the same */
+    assert_int_equal(world_state(w, key), EXECUTION_CANCELLED);
+    key = world_start(w, "two", "y", NULL);
+    set(w, (setting_request){.paused = false});
+    assert_int_equal(held.started, 2);
+    held_end_all();
+    world_settle(w);
+    held_end_all();
+    world_settle(w);
+    assert_int_equal(world_state(w, key), EXECUTION_SUCCEEDED);
+    assert_nothing_is_left(w);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -294,6 +463,11 @@ int main(void)
         cmocka_unit_test(many_of_a_key_wait_in_the_store),
         cmocka_unit_test(what_waits_for_a_place_can_end),
         cmocka_unit_test(a_delayed_start_costs_no_memory_until_it_is_due),
+        cmocka_unit_test(a_start_key_starts_once),
+        cmocka_unit_test(a_start_key_expires),
+        cmocka_unit_test(a_limit_survives_a_restart),
+        cmocka_unit_test(a_paused_workflow_starts_nothing),
+        cmocka_unit_test(everything_can_be_paused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
