@@ -82,7 +82,6 @@ static int32_t start_new(orch_v2 *o, const start_arguments *a,
     memcpy(s->workflow, a->workflow, size);
     s->command.run = run_command;
     s->request.workflow = s->workflow;
-    s->request.priority = -1;
     s->request.done = done;
     rc = fill_request(s, a, err);
     if (rc) {

@@ -312,7 +312,7 @@ int32_t world_start_code(world *w, const char *workflow, const char *id, const c
                          uint64_t *key)
 {
     char *name = mem_strdup(workflow);
-    start_request r = {.done = started, .workflow = name, .priority = -1};
+    start_request r = {.done = started, .workflow = name};
 
     r.id = id ? mem_strdup(id) : NULL;
     r.input = input ? bytes_new(input, strlen(input)) : NULL;

@@ -48,7 +48,6 @@ static void answered(start_request *r)
 static void ask(world *w, asked *a, const char *input)
 {
     *a = (asked){.r = {.done = answered, .workflow = mem_strdup("one")}};
-    a->r.priority = -1;
     a->r.input = input ? bytes_new(input, strlen(input)) : NULL;
     orchestrator_start(w->orchestrator, &a->r);
     assert_int_equal(a->answers, 0);
