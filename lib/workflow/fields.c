@@ -191,31 +191,18 @@ static const field *find_field(const shape *s, const char *key)
 /* What of a shape's members is passed over. */
 enum passing { PASS_NONE, PASS_NULLS, PASS_TEMPLATES_TOO };
 
-static bool is_template(const json_t *value)
+static bool is_passed_over(const json_t *value, enum passing passing)
 {
-    return json_is_string(value) && text_is_template(json_string_value(value));
+    return json_is_null(value) || (passing == PASS_TEMPLATES_TOO && json_is_string(value) &&
+                                   text_is_template(json_string_value(value)));
 }
 
-static int32_t read_members(reader *r, const shape *s, json_t *object, void *into,
-                            enum passing passing, uint32_t *seen)
+static int32_t check_seen(reader *r, const shape *s, uint32_t seen)
 {
-    for (void *it = json_object_iter(object); it; it = json_object_iter_next(object, it)) {
-        const char *key = json_object_iter_key(it);
-        json_t *value = json_object_iter_value(it);
-        const field *f = find_field(s, key);
-        int32_t rc = 0;
-
-        place_key(r, key);
-        if (!f)
-            return unknown_key(r, s, key);
-        if (passing != PASS_TEMPLATES_TOO || !is_template(value))
-            rc = passing && json_is_null(value) ? 0 : f->read(r, into, value);
-        if (rc)
-            return rc;
-        place_up(r);
-        if (!passing || !json_is_null(value))
-            *seen |= UINT32_C(1) << (f - s->fields);
-    }
+    for (uint32_t i = 0; i < s->count; i++)
+        if (s->fields[i].required && !(seen & UINT32_C(1) << i))
+            return reader_fail_at(r, s->fields[i].name, "'%s' is missing; %s must have it",
+                                  s->fields[i].name, s->noun);
     return 0;
 }
 
@@ -223,16 +210,26 @@ static int32_t read_shape(reader *r, const shape *s, json_t *object, void *into,
                           enum passing passing)
 {
     uint32_t seen = 0;
-    int32_t rc;
 
     if (!json_is_object(object))
         return reader_expected(r, object, "an object");
-    rc = read_members(r, s, object, into, passing, &seen);
-    for (uint32_t i = 0; i < s->count && !rc; i++)
-        if (s->fields[i].required && !(seen & UINT32_C(1) << i))
-            rc = reader_fail_at(r, s->fields[i].name, "'%s' is missing; %s must have it",
-                                s->fields[i].name, s->noun);
-    return rc;
+    for (void *it = json_object_iter(object); it; it = json_object_iter_next(object, it)) {
+        const char *key = json_object_iter_key(it);
+        json_t *value = json_object_iter_value(it);
+        const field *f = find_field(s, key);
+        bool passed = f && passing && is_passed_over(value, passing);
+        int32_t rc = 0;
+
+        place_key(r, key);
+        if (!passed)
+            rc = f ? f->read(r, into, value) : unknown_key(r, s, key);
+        if (rc)
+            return rc;
+        place_up(r);
+        if (!passed || !json_is_null(value))
+            seen |= UINT32_C(1) << (f - s->fields);
+    }
+    return check_seen(r, s, seen);
 }
 
 int32_t shape_read(reader *r, const shape *s, json_t *object, void *into)

@@ -44,7 +44,7 @@ bool template_is_inline(
 bool template_has_secrets(const template *t);
 /* The steps whose values it can reach, by number, sorted, without doubles. `*all_dependencies` is set if it also uses
  * `steps` in a way that only shows at run time (`steps[name]`, pairs(steps)): then it sees the step's own
- * direct dependencies besides. */
+ * direct dependencies besides; as `compensate` its step too, as `output` and `on_failure` every step. */
 const uint32_t *template_steps(const template *t, size_t *count, bool *all_dependencies);
 
 /* Evaluate. `lua` may be NULL if template_is_inline. New reference in *out. Errors: INVALID_ARGUMENT
