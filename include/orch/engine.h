@@ -21,6 +21,13 @@ typedef struct orch_engine orch_engine;
 /** One attempt of one step (or of one item of a for_each), to be completed exactly once. */
 typedef struct orch_task orch_task;
 
+/** What a task is for: what the step is there for. */
+#define ORCH_TASK_STEP         0
+/** To undo what the step did: its `compensate`. */
+#define ORCH_TASK_COMPENSATION 1
+/** To act on the workflow's failure: its `on_failure`. */
+#define ORCH_TASK_ON_FAILURE   2
+
 /**
  * @brief Does the work of a step, or starts it and returns.
  * @param user_data as registered
@@ -90,7 +97,7 @@ ORCH_API int32_t orch_engine_set_secrets(orch_engine *engine, orch_secret_fn fn,
                                          orch_free_fn free_fn, orch_error **err);
 
 /**
- * @brief Get the step's id.
+ * @brief Get the step's id; "" for on_failure, which is of no step.
  * @param task the task; NULL reads as ""
  * @return text owned by the task
  * Any thread; does not block.
@@ -130,7 +137,16 @@ ORCH_API int64_t orch_task_index(const orch_task *task);
 ORCH_API int32_t orch_task_attempt(const orch_task *task);
 
 /**
- * @brief Get the key that all attempts of this step share: `execution/run/step[/index]`.
+ * @brief Tell what the task is for: the step itself, or to undo it, or to act on the workflow's failure.
+ * @param task the task
+ * @return ORCH_TASK_STEP (also for NULL), ORCH_TASK_COMPENSATION or ORCH_TASK_ON_FAILURE
+ * Of use where one executor serves several. Any thread; does not block.
+ */
+ORCH_API int32_t orch_task_role(const orch_task *task);
+
+/**
+ * @brief Get the key that all attempts of this step share: `execution/run/step[/index]`; for a compensation
+ *        `execution/run/step[/index]/compensate`, for on_failure `execution/run/on_failure`.
  * @param task the task; NULL reads as ""
  * @return text owned by the task; hand it to services that deduplicate
  * Any thread; does not block.
@@ -165,6 +181,32 @@ ORCH_API int32_t orch_task_stopping(const orch_task *task);
 ORCH_API int32_t orch_task_wait_stopping(const orch_task *task, int32_t timeout_ms);
 
 /**
+ * @brief Say that the task is alive, and how far it is.
+ * @param task the task; not NULL
+ * @param details_json what the next attempt should know if this one is lost (orch_task_heartbeat_details), JSON text; NULL =
+ *        as said before
+ * @param len its length in bytes
+ * @param err where to put an error; may be NULL
+ * @return ORCH_OK; ORCH_E_INVALID_ARGUMENT if it is not JSON, or larger than an output may be; ORCH_E_RESOURCE_EXHAUSTED
+ *         without memory; ORCH_E_FAILED_PRECONDITION in a forked child. Nothing was said then
+ * A step with `heartbeat_timeout` fails, retryably, once its task has not called this for so long. Calls may come as often as
+ * one likes: they are gathered, and of the details only the newest count. They are stored now and then, not with each call, so that
+ * the next attempt may see somewhat older ones if the process dies; if the attempt fails, it sees the last.
+ * Any thread; does not block. Whether to stop is told by orch_task_stopping.
+ */
+ORCH_API int32_t orch_task_heartbeat(orch_task *task, const char *details_json, size_t len,
+                                     orch_error **err);
+
+/**
+ * @brief Get what an earlier attempt of the same step last said by orch_task_heartbeat, to go on from there.
+ * @param task the task
+ * @param out_len length in bytes; may be NULL
+ * @return JSON text owned by the task, NUL-terminated; NULL if there is none, and for NULL
+ * Any thread; does not block.
+ */
+ORCH_API const char *orch_task_heartbeat_details(const orch_task *task, size_t *out_len);
+
+/**
  * @brief Complete the task with success.
  * @param task the task; gone afterwards, also on failure of this call, except for ORCH_E_INVALID_ARGUMENT
  * @param output_json the output, JSON text; NULL = null
@@ -190,6 +232,25 @@ ORCH_API int32_t orch_task_complete(orch_task *task, const char *output_json, si
  */
 ORCH_API int32_t orch_task_fail(orch_task *task, int32_t code, int32_t retryable,
                                 const char *message);
+
+/**
+ * @brief Complete the task with failure, and say more of it than a code and words.
+ * @param task the task; gone afterwards, also on failure of this call, except for ORCH_E_INVALID_ARGUMENT
+ * @param code an ORCH_E_ code; what the step's retry policy looks at
+ * @param retryable 0: no further attempt whatever the policy says
+ * @param message what went wrong, UTF-8; NULL = the code's name
+ * @param data_json JSON text: what expressions see as `steps.NAME.error.data`, and who asks for the execution as `data` of its
+ *        error; NULL = none
+ * @param len its length in bytes
+ * @param err where to put an error; may be NULL
+ * @return ORCH_OK; ORCH_E_INVALID_ARGUMENT for a code that is none, and for data that is not JSON or larger than an output may be:
+ *         the task is still the caller's; ORCH_E_RESOURCE_EXHAUSTED without memory: the task has failed with `code` and no data;
+ *         ORCH_E_FAILED_PRECONDITION in a forked child, which has no part in the task
+ * Any thread; does not block.
+ */
+ORCH_API int32_t orch_task_fail_data(orch_task *task, int32_t code, int32_t retryable,
+                                     const char *message, const char *data_json, size_t len,
+                                     orch_error **err);
 
 #ifdef __cplusplus
 }

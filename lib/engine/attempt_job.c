@@ -8,8 +8,11 @@
 struct attempt_job {
     attempt base; /* first */
     UT_hash_handle hh;
-    uint64_t place; /* step and index */
+    uint64_t place; /* step and index: of one place, one attempt runs at a time */
+    uint32_t step;  /* STEP_NONE: of the workflow */
     slot *slot;
+    const template *with;     /* NULL = no input */
+    uint16_t executor_number; /* in the definition */
     executor_entry *executor; /* NULL: not registered yet */
     evaluation *evaluating;   /* of its `with`, on the pool */
     snapshot *view;           /* for executors that show it */
@@ -26,14 +29,14 @@ static uint64_t place_of(uint32_t step, uint32_t index)
     return (uint64_t)step << 32 | index;
 }
 
-static const step *step_of(const attempt_job *j)
-{
-    return &j->slot->known->definition->steps[j->place >> 32];
-}
-
 attempt_job *attempt_of_node(mpsc_node *node)
 {
     return (attempt_job *)LIST_ENTRY(node, attempt, node);
+}
+
+attempt_job *attempt_of_beat(mpsc_node *node)
+{
+    return (attempt_job *)LIST_ENTRY(node, attempt, beat_node);
 }
 
 attempt_job *attempt_first(const slot *s)
@@ -43,13 +46,13 @@ attempt_job *attempt_first(const slot *s)
 
 const char *attempt_step_id(const attempt_job *j)
 {
-    return step_of(j)->id;
+    return j->base.step;
 }
 
 /* ---- the end --------------------------------------------------------------------------------------------- */
 
-static void tell_run(slot *s, uint32_t step, uint32_t index, uint32_t number, int64_t started_ms,
-                     attempt_result *r)
+static void tell_run(slot *s, enum run_role role, uint32_t step, uint32_t index, uint32_t number,
+                     int64_t started_ms, attempt_result *r)
 {
     run_result result = {
         .code = r->code,
@@ -61,7 +64,28 @@ static void tell_run(slot *s, uint32_t step, uint32_t index, uint32_t number, in
 
     if (r->code && !r->error)
         result.error = error_json(r->code, orch_code_name(r->code), NULL);
-    run_attempt_ended(s->run, ROLE_STEP, step, index, number, &result, s->engine->now_ms);
+    run_attempt_ended(s->run, role, step, index, number, &result, s->engine->now_ms);
+}
+
+/* Compensations and on_failure have no heartbeats: what they say of themselves is for nobody. */
+static void hear(attempt_job *j, bytes *details)
+{
+    slot *s = j->slot;
+
+    if (j->base.role == ROLE_STEP)
+        run_heartbeat(s->run, j->step, j->base.index, j->base.number, details, s->engine->now_ms);
+    else
+        bytes_unref(details);
+}
+
+void attempt_heard(attempt_job *j)
+{
+    executor *x = &j->executor->executor;
+
+    if (j->slot->state == SLOT_DROPPED) /* its executor may be gone already */
+        return;
+    hear(j, x->ops->take_beat(x->self, &j->base));
+    engine_touch(j->slot);
 }
 
 void attempt_finished(attempt_job *j)
@@ -73,11 +97,15 @@ void attempt_finished(attempt_job *j)
     if (s->state == SLOT_DROPPED) {
         bytes_unref(j->base.result.output);
         bytes_unref(j->base.result.error);
+        bytes_unref(j->base.result.details);
     } else {
-        tell_run(s, (uint32_t)(j->place >> 32), j->base.index, j->base.number, j->started_ms,
+        if (j->base.result.details)
+            hear(j, j->base.result.details);
+        tell_run(s, j->base.role, j->step, j->base.index, j->base.number, j->started_ms,
                  &j->base.result);
         engine_touch(s);
     }
+    bytes_unref(j->base.details);
     json_decref(j->base.with);
     json_decref(j->base.input);
     snapshot_free(j->view);
@@ -95,7 +123,16 @@ static void finish_with_error(attempt_job *j, const orch_error *error)
     attempt_finished(j);
 }
 
-/* Any thread. */
+/* Any thread, as is the next. While the engine looks at beats only now and then, it need not be woken. The exchange with
+ * 0 there and this one are in one order: if this one reads 1, the engine has yet to look, and sees the push. */
+static void beat(attempt *a)
+{
+    engine *e = ((attempt_job *)a)->slot->engine;
+
+    if (mpsc_push(&e->beats, &a->beat_node) && !atomic_fetch_or(&e->beats_rest, 0))
+        e->ports.wake(e->ports.ctx);
+}
+
 static void complete(attempt *a)
 {
     engine *e = ((attempt_job *)a)->slot->engine;
@@ -113,11 +150,16 @@ static const char *step_name(void *ctx, uint32_t step)
     return d->steps[step].id;
 }
 
+static viewer viewer_of(const attempt_job *j)
+{
+    return (viewer){j->base.role, j->step, j->base.index};
+}
+
 static bool show_scope(attempt_job *j)
 {
     slot *s = j->slot;
 
-    j->view = values_snapshot(s, (uint32_t)(j->place >> 32), j->base.index, NULL, 0, true);
+    j->view = values_snapshot(s, viewer_of(j), NULL, 0, true);
     if (!j->view)
         return false;
     j->names = (sandbox_names){
@@ -138,7 +180,8 @@ static void tell_started(const attempt_job *j)
 
     if (!m)
         return; /* it is news, not state */
-    m->step_started.step = (uint32_t)(j->place >> 32);
+    m->step_started.step = j->step;
+    m->step_started.role = j->base.role;
     m->step_started.index = j->base.index;
     m->step_started.attempt = j->base.number;
     m->step_started.at_ms = j->started_ms;
@@ -184,14 +227,15 @@ static void with_evaluated(evaluation *v)
     evaluation_free(v);
 }
 
-static void evaluate_with_on_pool(attempt_job *j, const template *t)
+static void evaluate_on_pool(attempt_job *j, const template *t, viewer who,
+                             void (*done)(evaluation *v))
 {
-    evaluation *v = evaluation_new(j->slot, t, (uint32_t)(j->place >> 32), j->base.index);
+    evaluation *v = evaluation_new(j->slot, t, who);
     orch_error *error = NULL;
 
     if (v) {
         v->attempt = j;
-        v->done = with_evaluated;
+        v->done = done;
         if (!evaluation_start(v, &error)) {
             j->evaluating = v;
             return;
@@ -204,27 +248,45 @@ static void evaluate_with_on_pool(attempt_job *j, const template *t)
     orch_error_free(error);
 }
 
-/* The executor is known: evaluate its input, then start it. */
-static void prepare(attempt_job *j)
+static int32_t evaluate_with(attempt_job *j, orch_error **err)
 {
-    const template *t = step_of(j)->with;
-    orch_error *error = NULL;
     scope sc;
 
-    if (!t || template_constant(t)) {
-        j->base.with = t ? json_incref(template_constant(t)) : NULL;
+    if (!values_scope(j->slot, viewer_of(j), &sc))
+        return error_no_memory(err);
+    return template_evaluate(j->with, &sc, NULL, &j->base.with, err);
+}
+
+/* What compensates sees more than the slot's own scope has. */
+static int32_t evaluate_with_view(attempt_job *j, orch_error **err)
+{
+    size_t count;
+    bool direct;
+    const uint32_t *steps = template_steps(j->with, &count, &direct);
+    snapshot *v = values_snapshot(j->slot, viewer_of(j), steps, count, direct);
+    int32_t rc = v ? template_evaluate(j->with, &v->scope, NULL, &j->base.with, err)
+                   : error_no_memory(err);
+
+    snapshot_free(v);
+    return rc;
+}
+
+static void begin_with(attempt_job *j)
+{
+    orch_error *error = NULL;
+    int32_t rc;
+
+    if (!j->with || template_constant(j->with)) {
+        j->base.with = j->with ? json_incref(template_constant(j->with)) : NULL;
         start(j);
         return;
     }
-    if (!template_is_inline(t)) {
-        evaluate_with_on_pool(j, t);
+    if (!template_is_inline(j->with)) {
+        evaluate_on_pool(j, j->with, viewer_of(j), with_evaluated);
         return;
     }
-    if (!values_scope(j->slot, (uint32_t)(j->place >> 32), j->base.index, &sc))
-        error_no_memory(&error);
-    else
-        template_evaluate(t, &sc, NULL, &j->base.with, &error);
-    if (error) {
+    rc = j->base.role == ROLE_STEP ? evaluate_with(j, &error) : evaluate_with_view(j, &error);
+    if (rc) {
         finish_with_error(j, error);
         orch_error_free(error);
         return;
@@ -232,11 +294,117 @@ static void prepare(attempt_job *j)
     start(j);
 }
 
+/* ---- the list of a for_each, once more ------------------------------------------------------------------- */
+
+/* A run that only has to be compensated does not ask for lists when it goes on from its history. */
+static bool lacks_item(const attempt_job *j)
+{
+    return j->base.role == ROLE_COMPENSATE && j->base.index != INDEX_NONE &&
+           !values_has_items(j->slot, j->step);
+}
+
+/* To undo something else than what was done is worse than to undo nothing. */
+static int32_t take_list(attempt_job *j, json_t *value, orch_error **err)
+{
+    const digest *was = run_items_digest(j->slot->run, j->step);
+    run_answer a = {0};
+    int32_t rc = evaluate_take_items(j->slot, j->step, value, &a, err);
+
+    if (rc || !was || !memcmp(was, &a.items_digest, sizeof *was))
+        return rc;
+    return error_set(err, ORCH_E_FAILED_PRECONDITION, j->base.step,
+                     "for_each of step '%s' gives another list than the one whose items are to be "
+                     "compensated",
+                     j->base.step);
+}
+
+static void list_came(attempt_job *j, json_t *value, const orch_error *error)
+{
+    orch_error *own = NULL;
+
+    if (!error)
+        take_list(j, value, &own);
+    if (error || own)
+        finish_with_error(j, error ? error : own);
+    else
+        begin_with(j);
+    orch_error_free(own);
+}
+
+static void list_evaluated(evaluation *v)
+{
+    v->attempt->evaluating = NULL;
+    list_came(v->attempt, v->value, v->error);
+    evaluation_free(v);
+}
+
+static void fetch_list(attempt_job *j)
+{
+    const template *t = j->slot->known->definition->steps[j->step].extra->for_each;
+    const viewer who = {ROLE_STEP, j->step, INDEX_NONE};
+    orch_error *error = NULL;
+    json_t *value = NULL;
+    scope sc;
+
+    if (template_constant(t)) {
+        list_came(j, template_constant(t), NULL);
+        return;
+    }
+    if (!template_is_inline(t)) {
+        evaluate_on_pool(j, t, who, list_evaluated);
+        return;
+    }
+    if (!values_scope(j->slot, who, &sc))
+        error_no_memory(&error);
+    else
+        template_evaluate(t, &sc, NULL, &value, &error);
+    list_came(j, value, error);
+    json_decref(value);
+    orch_error_free(error);
+}
+
+/* The executor is known: evaluate its input, then start it. */
+static void prepare(attempt_job *j)
+{
+    if (lacks_item(j))
+        fetch_list(j);
+    else
+        begin_with(j);
+}
+
+/* Of what the attempt is one: the step's own executor, its `compensate`, or the workflow's `on_failure`. */
+static void set_work(attempt_job *j, const definition *d, const run_action *a)
+{
+    const step *s = a->role == ROLE_ON_FAILURE ? NULL : &d->steps[a->step];
+    const handler *h = a->role == ROLE_COMPENSATE   ? s->extra->compensate
+                       : a->role == ROLE_ON_FAILURE ? d->on_failure
+                                                    : NULL;
+
+    j->with = h ? h->with : s->with;
+    j->executor_number = h ? h->executor : s->executor;
+    j->base.step = s ? s->id : "";
+}
+
+#define KEY_ROOM 48 /* for two numbers, "compensate" and slashes */
+
+static void set_key(attempt_job *j, const slot *s, const run_action *a, size_t room)
+{
+    const char *name = a->role == ROLE_ON_FAILURE ? "on_failure" : j->base.step;
+    size_t len;
+
+    snprintf(j->key, room, a->index == INDEX_NONE ? "%s/%u/%s" : "%s/%u/%s/%u", s->start->execution,
+             s->start->run, name, a->index);
+    if (a->role != ROLE_COMPENSATE)
+        return;
+    len = strlen(j->key);
+    snprintf(j->key + len, room - len, "/compensate");
+}
+
 static attempt_job *job_new(slot *s, const run_action *a)
 {
     const definition *d = s->known->definition;
-    const char *step_id = d->steps[a->step].id;
-    size_t room = strlen(s->start->execution) + strlen(step_id) + 32;
+    const char *name = a->role == ROLE_ON_FAILURE ? "on_failure" : d->steps[a->step].id;
+    size_t room = strlen(s->start->execution) + strlen(name) + KEY_ROOM;
     attempt_job *j = mem_zalloc(sizeof *j + room);
 
     if (!j)
@@ -247,20 +415,24 @@ static attempt_job *job_new(slot *s, const run_action *a)
         mem_free(j);
         return NULL;
     }
-    snprintf(j->key, room, a->index == INDEX_NONE ? "%s/%u/%s" : "%s/%u/%s/%u", s->start->execution,
-             s->start->run, step_id, a->index);
+    set_work(j, d, a);
+    set_key(j, s, a, room);
     j->slot = s;
+    j->step = a->step;
     list_init(&j->parked);
     j->started_ms = s->engine->now_ms;
     j->base.execution = s->start->execution;
     j->base.workflow = d->id;
-    j->base.step = step_id;
     j->base.idempotency_key = j->key;
     j->base.run = s->start->run;
     j->base.index = a->index;
     j->base.number = a->attempt;
+    j->base.role = a->role;
     j->base.deadline_ms = a->deadline_ms;
+    j->base.heartbeat_ms = a->heartbeat_ms;
+    j->base.details = bytes_ref(a->details);
     j->base.complete = complete;
+    j->base.beat = beat;
     s->under_way++;
     s->engine->under_way++;
     return j;
@@ -274,7 +446,7 @@ static void run_immediately(slot *s, const run_action *a, executor *x)
     at_once->index = a->index;
     at_once->number = a->attempt;
     x->ops->start(x->self, at_once);
-    tell_run(s, a->step, a->index, a->attempt, s->engine->now_ms, &at_once->result);
+    tell_run(s, ROLE_STEP, a->step, a->index, a->attempt, s->engine->now_ms, &at_once->result);
 }
 
 static void park(attempt_job *j)
@@ -286,16 +458,29 @@ static void park(attempt_job *j)
     log_write(e->ports.log, ORCH_LOG_WARNING,
               "execution %s, step %s: no executor '%s' is registered; waiting for it",
               j->base.execution, j->base.step,
-              j->slot->known->definition->executors[step_of(j)->executor]);
+              j->slot->known->definition->executors[j->executor_number]);
+}
+
+static executor_entry *executor_at_once(slot *s, const run_action *a)
+{
+    const step *st;
+    executor_entry *x;
+
+    if (a->role != ROLE_STEP)
+        return NULL;
+    st = &s->known->definition->steps[a->step];
+    if (st->with)
+        return NULL;
+    x = engine_executor_of(s->engine, s->known, st->executor);
+    return x && x->executor.ops->immediate ? x : NULL;
 }
 
 void attempt_begin(slot *s, const run_action *a)
 {
-    const step *st = &s->known->definition->steps[a->step];
-    executor_entry *x = engine_executor_of(s->engine, s->known, st->executor);
+    executor_entry *x = executor_at_once(s, a);
     attempt_job *j;
 
-    if (x && x->executor.ops->immediate && !st->with) {
+    if (x) {
         run_immediately(s, a, &x->executor);
         return;
     }
@@ -303,13 +488,14 @@ void attempt_begin(slot *s, const run_action *a)
     if (!j) {
         attempt_result r = {.code = ORCH_E_RESOURCE_EXHAUSTED};
 
-        tell_run(s, a->step, a->index, a->attempt, s->engine->now_ms, &r);
-    } else if (x) {
-        j->executor = x;
-        prepare(j);
-    } else {
-        park(j);
+        tell_run(s, a->role, a->step, a->index, a->attempt, s->engine->now_ms, &r);
+        return;
     }
+    j->executor = engine_executor_of(s->engine, s->known, j->executor_number);
+    if (j->executor)
+        prepare(j);
+    else
+        park(j);
 }
 
 /* ---- stopping, and waiting for an executor --------------------------------------------------------------- */
@@ -336,7 +522,7 @@ void attempt_stop(slot *s, const run_action *a)
     attempt_job *j;
 
     HASH_FIND(hh, s->attempts, &place, sizeof place, j);
-    if (j && j->base.number == a->attempt)
+    if (j && j->base.role == a->role && j->base.number == a->attempt)
         stop_job(j, a->code);
 }
 
@@ -367,7 +553,7 @@ void attempt_retry_parked(engine *e)
         list_push(&waiting, node);
     while ((node = list_pop(&waiting))) {
         attempt_job *j = LIST_ENTRY(node, attempt_job, parked);
-        uint16_t number = step_of(j)->executor;
+        uint16_t number = j->executor_number;
         orch_error *error = NULL;
 
         j->executor = engine_executor_of(e, j->slot->known, number);

@@ -129,7 +129,7 @@ static void refused(slot *s, const slot_child *c, const orch_error *error)
     run_result r = {
         .code = orch_error_code(error),
         .no_retry = !orch_error_retryable(error),
-        .error = error_json(orch_error_code(error), orch_error_message(error), NULL),
+        .error = error_json_of(error),
     };
 
     run_child_refused(s->run, (uint32_t)(c->place >> 32), (uint32_t)c->place, c->attempt, &r,

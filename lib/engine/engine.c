@@ -48,16 +48,46 @@ int32_t engine_new(const engine_options *o, const engine_ports *p, engine **out,
     list_init(&e->all);
     list_init(&e->ready);
     list_init(&e->parked);
-    e->timer_ms = INT64_MAX;
+    e->timer_ms = e->beats_until_ms = INT64_MAX;
     e->now_ms = p->now_ms(p->ctx);
     *out = e;
     return 0;
 }
 
+/* Between two looks at beats that come by themselves: who beats all the time does not keep the loop from resting. */
+#define BEATS_REST_MS 50
+
+static void drain_beats(engine *e)
+{
+    mpsc_node *node = mpsc_drain(&e->beats);
+
+    if (!node)
+        return;
+    e->beats_until_ms = e->now_ms + BEATS_REST_MS;
+    atomic_store(&e->beats_rest, 1);
+    while (node) {
+        mpsc_node *next = node->next;
+
+        attempt_heard(attempt_of_beat(node));
+        node = next;
+    }
+}
+
+/* Nothing has come for a while: from here on a beat wakes the engine, but for those that came just before. */
+static void end_rest(engine *e)
+{
+    e->beats_until_ms = INT64_MAX;
+    atomic_exchange(&e->beats_rest, 0);
+    drain_beats(e);
+}
+
+/* An attempt beats before it is finished. So of those that are taken here as finished all beats are in the queue, which is
+ * looked at while they are still there. */
 static void drain_finished(engine *e)
 {
     mpsc_node *node = mpsc_drain(&e->finished);
 
+    drain_beats(e);
     while (node) {
         mpsc_node *next = node->next;
 
@@ -180,6 +210,8 @@ static void set_timer(engine *e)
 
     if (attempt_parked_deadline(e) < at)
         at = attempt_parked_deadline(e);
+    if (e->beats_until_ms < at)
+        at = e->beats_until_ms;
     if (at == e->timer_ms)
         return;
     e->timer_ms = at;
@@ -192,8 +224,10 @@ bool engine_pump(engine *e, uint32_t budget)
     list *node;
 
     e->now_ms = e->ports.now_ms(e->ports.ctx);
-    if (!mpsc_empty(&e->finished))
+    if (!mpsc_empty(&e->finished) || !mpsc_empty(&e->beats))
         drain_finished(e);
+    if (e->beats_until_ms <= e->now_ms)
+        end_rest(e);
     run_timers(e);
     /* None is cut short by what others took: what an execution reports in two parts, with thousands between them, lies
      * in the store where others have been written meanwhile. */

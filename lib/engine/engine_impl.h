@@ -44,17 +44,20 @@ struct engine {
     known_definition *known;
     list known_lru;
     uint32_t known_count;
-    slot *slots;        /* by execution key: those that are not dropped */
-    uint32_t active;    /* how many those are */
-    list all;           /* every slot, dropped ones with work under way too */
-    list ready;         /* slots with something to do */
-    list parked;        /* attempts whose executor is not registered, by time */
-    heap timers;        /* of slots */
-    uint32_t under_way; /* attempts and evaluations not yet back */
-    mpsc finished;      /* attempts that came back, from any thread */
-    attempt at_once;    /* of immediate executors, one after the other */
-    int64_t now_ms;     /* as of this pump */
-    int64_t timer_ms;   /* what the timer port was last set to */
+    slot *slots;            /* by execution key: those that are not dropped */
+    uint32_t active;        /* how many those are */
+    list all;               /* every slot, dropped ones with work under way too */
+    list ready;             /* slots with something to do */
+    list parked;            /* attempts whose executor is not registered, by time */
+    heap timers;            /* of slots */
+    uint32_t under_way;     /* attempts and evaluations not yet back */
+    mpsc finished;          /* attempts that came back, from any thread */
+    mpsc beats;             /* attempts that said that they are alive, likewise */
+    atomic_int beats_rest;  /* beats are looked at by themselves only at beats_until_ms */
+    int64_t beats_until_ms; /* loop thread */
+    attempt at_once;        /* of immediate executors, one after the other */
+    int64_t now_ms;         /* as of this pump */
+    int64_t timer_ms;       /* what the timer port was last set to */
 };
 
 enum slot_state {
@@ -100,10 +103,10 @@ struct slot {
     json_t **values;   /* per step: what expressions see of it; allocated when first needed */
     slot_items *items;
     attempt_job *attempts; /* under way, by step and index */
+    slot_child *children;  /* that were asked for and have not ended, likewise */
     uint32_t under_way;    /* attempts and evaluations that refer to this slot */
     message *report;       /* being filled */
     message *spare;        /* an acknowledgement that was read: the next report is made of it */
-    slot_child *children;  /* that were asked for and have not ended, likewise */
     unacknowledged pending;
     run_action end;                /* COMPLETED: kept for a reattachment */
     uint64_t inbox_seen;           /* of the inbox: the newest that the run was told */
@@ -112,6 +115,12 @@ struct slot {
     int64_t detached_ms, quiet_ms; /* since when; 0 = not */
     uint64_t items_total, items_ended;
 };
+
+/* On whose behalf something is evaluated. */
+typedef struct viewer {
+    uint8_t role;         /* enum run_role */
+    uint32_t step, index; /* STEP_NONE: the workflow */
+} viewer;
 
 /* What an expression can see, held by reference, so that it can go to another thread. */
 typedef struct snapshot {
@@ -169,15 +178,6 @@ void inbox_message(slot *s, inbox_note *n); /* one that came by itself; takes wh
 /* Tell a run that has not begun all that came before. */
 void inbox_begin(slot *s);
 
-/* ---- payloads.c: encoded outside, plain inside. On failure what was not reached is as it was. --------------- */
-
-int32_t payloads_decode_start(const codec *c, message_start *s, orch_error **err);
-int32_t payloads_decode_note(const codec *c, inbox_note *n, orch_error **err);
-int32_t payloads_encode_row(const codec *c, checkpoint *row, orch_error **err);
-/* What an error says beside code and message is lost rather than told plainly. */
-void payloads_encode_error(slot *s, bytes **error);
-
-/* ---- values.c -------------------------------------------------------------------------------------------- */
 /* ---- child.c --------------------------------------------------------------------------------------------- */
 
 void child_start(slot *s, const run_action *a);
@@ -187,19 +187,32 @@ void child_refused(slot *s, message_child *child);
 void child_ended(slot *s, inbox_note *n); /* takes the payload */
 void children_free(slot *s);
 
-/* What expressions of (step, index) see now. Values are borrowed from the slot. False if there is no memory. */
-bool values_scope(slot *s, uint32_t step, uint32_t index, scope *out);
-/* The same, held by reference, with the named steps and, if `direct`, the step's direct dependencies. */
-snapshot *values_snapshot(slot *s, uint32_t step_number, uint32_t index, const uint32_t *steps,
-                          size_t count, bool direct);
+/* ---- payloads.c: encoded outside, plain inside. On failure what was not reached is as it was. --------------- */
+
+int32_t payloads_decode_start(const codec *c, message_start *s, orch_error **err);
+int32_t payloads_decode_note(const codec *c, inbox_note *n, orch_error **err);
+int32_t payloads_encode_row(const codec *c, checkpoint *row, orch_error **err);
+/* What an error says beside code and message is lost rather than told plainly. */
+void payloads_encode_error(slot *s, bytes **error);
+
+/* ---- values.c -------------------------------------------------------------------------------------------- */
+
+/* What expressions of a step see now. Values are borrowed from the slot. False if there is no memory. */
+bool values_scope(slot *s, viewer who, scope *out);
+/* The same, held by reference, with the named steps and, if `direct`, the step's direct dependencies. What is evaluated for a
+ * compensation or on_failure also sees how the execution ends, and a compensation what it is for, of an item the item's own. */
+snapshot *values_snapshot(slot *s, viewer who, const uint32_t *steps, size_t count, bool direct);
 void snapshot_free(snapshot *v);
 bool values_set_items(slot *s, uint32_t step, json_t *items); /* takes the reference */
+bool values_has_items(const slot *s, uint32_t step);
 json_t *values_input(slot *s);             /* borrowed; NULL if there is no memory */
 bytes *json_to_bytes(const json_t *value); /* compact; NULL if there is no memory */
 
 /* ---- evaluate.c ------------------------------------------------------------------------------------------ */
 
 void evaluate_action(slot *s, const run_action *a);
+/* What a for_each gave: the answer's count and digest, and the list is kept. */
+int32_t evaluate_take_items(slot *s, uint32_t step, json_t *value, run_answer *a, orch_error **err);
 /* Evaluate a template off the loop: `done` gets a new reference or an error, on the loop thread. False if it could not be started (*err). */
 typedef struct evaluation evaluation;
 struct evaluation {
@@ -215,7 +228,7 @@ struct evaluation {
     run_action action;    /* of RUN_EVALUATE */
     attempt_job *attempt; /* of a `with` */
 };
-evaluation *evaluation_new(slot *s, const template *t, uint32_t step, uint32_t index);
+evaluation *evaluation_new(slot *s, const template *t, viewer who);
 int32_t evaluation_start(evaluation *v, orch_error **err);
 void evaluation_free(evaluation *v);
 
@@ -226,6 +239,8 @@ void attempt_stop(slot *s, const run_action *a);
 void attempt_stop_all(slot *s, int32_t code);
 void attempt_finished(attempt_job *j); /* drained from engine.finished */
 attempt_job *attempt_of_node(mpsc_node *node);
+void attempt_heard(attempt_job *j); /* drained from engine.beats */
+attempt_job *attempt_of_beat(mpsc_node *node);
 void attempt_retry_parked(
     engine *e); /* start those whose executor is there now, fail those that waited too long */
 int64_t attempt_parked_deadline(const engine *e);

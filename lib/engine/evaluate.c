@@ -5,7 +5,7 @@
 #include "engine/engine_impl.h"
 #include "workflow/wait.h"
 
-evaluation *evaluation_new(slot *s, const template *t, uint32_t step, uint32_t index)
+evaluation *evaluation_new(slot *s, const template *t, viewer who)
 {
     evaluation *v = mem_zalloc(sizeof *v);
     bool direct;
@@ -14,7 +14,7 @@ evaluation *evaluation_new(slot *s, const template *t, uint32_t step, uint32_t i
 
     if (!v)
         return NULL;
-    v->view = values_snapshot(s, step, index, steps, count, direct);
+    v->view = values_snapshot(s, who, steps, count, direct);
     if (!v->view) {
         mem_free(v);
         return NULL;
@@ -76,7 +76,7 @@ static const char *type_name(const json_t *value)
     return value ? names[json_typeof(value)] : "nothing";
 }
 
-static int32_t answer_items(slot *s, uint32_t step, json_t *value, run_answer *a, orch_error **err)
+int32_t evaluate_take_items(slot *s, uint32_t step, json_t *value, run_answer *a, orch_error **err)
 {
     const char *id = s->known->definition->steps[step].id;
     bytes *text;
@@ -129,7 +129,7 @@ static void answer(slot *s, const run_action *act, json_t *value, const orch_err
     } else if (act->what == RUN_WHEN) {
         a.truth = !json_is_null(value) && !json_is_false(value);
     } else if (act->what == RUN_FOR_EACH) {
-        a.code = answer_items(s, act->step, value, &a, &own);
+        a.code = evaluate_take_items(s, act->step, value, &a, &own);
     } else if (act->what == RUN_DUE) {
         a.code = answer_due(s, act->step, value, &a, &own);
     } else if (act->what == RUN_SPEC) {
@@ -168,9 +168,9 @@ static void evaluated_on_pool(evaluation *v)
     slot_unref_work(s);
 }
 
-static void evaluate_on_pool(slot *s, const run_action *a, const template *t, uint32_t step)
+static void evaluate_on_pool(slot *s, const run_action *a, const template *t, viewer who)
 {
-    evaluation *v = evaluation_new(s, t, step, a->index);
+    evaluation *v = evaluation_new(s, t, who);
     orch_error *error = NULL;
 
     if (v) {
@@ -192,7 +192,7 @@ static void evaluate_on_pool(slot *s, const run_action *a, const template *t, ui
 void evaluate_action(slot *s, const run_action *a)
 {
     const template *t = template_of(s, a);
-    uint32_t step = a->what == RUN_OUTPUT ? UINT32_MAX : a->step;
+    viewer who = {ROLE_STEP, a->what == RUN_OUTPUT ? STEP_NONE : a->step, a->index};
     orch_error *error = NULL;
     json_t *value = NULL;
     scope sc;
@@ -202,10 +202,10 @@ void evaluate_action(slot *s, const run_action *a)
         return;
     }
     if (!template_is_inline(t)) {
-        evaluate_on_pool(s, a, t, step);
+        evaluate_on_pool(s, a, t, who);
         return;
     }
-    if (!values_scope(s, step, a->index, &sc))
+    if (!values_scope(s, who, &sc))
         error_no_memory(&error);
     else
         template_evaluate(t, &sc, NULL, &value, &error);

@@ -112,25 +112,33 @@ static json_t *scope_step(void *ctx, uint32_t step)
     return step_value(ctx, step);
 }
 
-static json_t *item_of(slot *s, uint32_t step, uint32_t index)
+static json_t *items_of(const slot *s, uint32_t step)
 {
     slot_items *items;
 
-    if (index == INDEX_NONE)
-        return NULL;
     HASH_FIND(hh, s->items, &step, sizeof step, items);
-    return items ? json_array_get(items->list, index) : NULL;
+    return items ? items->list : NULL;
 }
 
-bool values_scope(slot *s, uint32_t step, uint32_t index, scope *out)
+static json_t *item_of(const slot *s, uint32_t step, uint32_t index)
+{
+    return index == INDEX_NONE ? NULL : json_array_get(items_of(s, step), index);
+}
+
+bool values_has_items(const slot *s, uint32_t step)
+{
+    return items_of(s, step) != NULL;
+}
+
+bool values_scope(slot *s, viewer who, scope *out)
 {
     if (!s->values) /* here, where lack of memory is not taken for a step that has not ended */
         s->values = mem_calloc(s->known->definition->step_count, sizeof *s->values);
     *out = (scope){
         .input = values_input(s),
         .execution = execution_of(s),
-        .item = item_of(s, step, index),
-        .index = index == INDEX_NONE ? -1 : (int64_t)index,
+        .item = item_of(s, who.step, who.index),
+        .index = who.index == INDEX_NONE ? -1 : (int64_t)who.index,
         .ctx = s,
         .step = scope_step,
     };
@@ -191,67 +199,117 @@ static json_t *snapshot_secret(void *ctx, const char *name, orch_error **err)
     return v->engine->ports.secret(v->engine->ports.ctx, name, err);
 }
 
-/* The wanted steps, sorted and without doubles, as far as they have ended. False if there is no memory. */
-static bool add_steps(slot *s, snapshot *v, size_t wanted)
+/* Of the item that is compensated, what stands for its step is what it did itself. */
+static json_t *item_value(slot *s, viewer who)
 {
-    run_value ended;
+    run_value v;
 
-    qsort(v->numbers, wanted, sizeof *v->numbers, by_number);
-    for (size_t i = 0; i < wanted; i++) {
-        uint32_t step = v->numbers[i];
-        json_t *value = step_value(s, step);
-
-        if (!value && run_get_value(s->run, step, &ended))
-            return false;
-        if (!value || (v->count && v->numbers[v->count - 1] == step))
-            continue;
-        v->values[v->count] = json_incref(value);
-        v->numbers[v->count++] = step;
-    }
-    return true;
+    return run_get_item(s->run, who.step, who.index, &v) ? pack_value(&v, parse(v.output)) : NULL;
 }
 
-/* What `steps` as a whole stands for: the direct dependencies; for the workflow's output every step. */
-static size_t add_direct(const slot *s, uint32_t step_number, uint32_t *numbers)
+/* A new reference. NULL if the step has not ended, or (*failed) there is no memory. */
+static json_t *shown_value(slot *s, viewer who, uint32_t step, bool *failed)
+{
+    bool own = who.role == ROLE_COMPENSATE && step == who.step && who.index != INDEX_NONE;
+    json_t *value = own ? item_value(s, who) : json_incref(step_value(s, step));
+    run_value ended;
+
+    if (!value)
+        *failed = own ? run_get_item(s->run, step, who.index, &ended)
+                      : run_get_value(s->run, step, &ended);
+    return value;
+}
+
+/* The wanted steps, sorted and without doubles, as far as they have ended. False if there is no memory. */
+static bool add_steps(slot *s, snapshot *v, viewer who, size_t wanted)
+{
+    bool failed = false;
+
+    qsort(v->numbers, wanted, sizeof *v->numbers, by_number);
+    for (size_t i = 0; i < wanted && !failed; i++) {
+        uint32_t step = v->numbers[i];
+
+        if (v->count && v->numbers[v->count - 1] == step)
+            continue;
+        v->values[v->count] = shown_value(s, who, step, &failed);
+        if (v->values[v->count])
+            v->numbers[v->count++] = step;
+    }
+    return !failed;
+}
+
+/* What `steps` as a whole stands for: the direct dependencies, and what is compensated; for the workflow every step. */
+static size_t add_direct(const slot *s, viewer who, uint32_t *numbers)
 {
     const definition *d = s->known->definition;
     const step *self;
 
-    if (step_number >= d->step_count) {
+    if (who.step == STEP_NONE) {
         for (uint32_t i = 0; numbers && i < d->step_count; i++)
             numbers[i] = i;
         return d->step_count;
     }
-    self = &d->steps[step_number];
+    self = &d->steps[who.step];
     if (numbers && self->dependency_count)
         memcpy(numbers, &d->edges[self->dependencies], self->dependency_count * sizeof *numbers);
-    return self->dependency_count;
+    if (who.role != ROLE_COMPENSATE)
+        return self->dependency_count;
+    if (numbers)
+        numbers[self->dependency_count] = who.step;
+    return self->dependency_count + 1;
 }
 
-snapshot *values_snapshot(slot *s, uint32_t step_number, uint32_t index, const uint32_t *steps,
-                          size_t count, bool direct)
+static const char *end_name(enum run_state state)
 {
-    size_t most = count + (direct ? add_direct(s, step_number, NULL) : 0);
+    return state == RUN_CANCELLED ? "cancelled" : state == RUN_TIMED_OUT ? "timed_out" : "failed";
+}
+
+/* A new reference: the execution with how it ends. */
+static json_t *ending_execution(slot *s)
+{
+    json_t *error = parse(run_closing_error(s->run));
+    json_t *e = error ? json_object() : NULL;
+
+    if (json_object_update(e, s->execution) ||
+        json_object_set_new(e, "state", json_string(end_name(run_closing_state(s->run)))) ||
+        json_object_set(e, "error", error)) {
+        json_decref(e);
+        e = NULL;
+    }
+    json_decref(error);
+    return e;
+}
+
+/* References of its own, instead of those that the slot has. */
+static bool hold_scope(slot *s, snapshot *v, viewer who)
+{
+    v->scope.execution = who.role == ROLE_STEP ? json_incref(v->scope.execution)
+                                               : ending_execution(s);
+    json_incref(v->scope.input);
+    json_incref(v->scope.item);
+    v->scope.ctx = v;
+    v->scope.step = snapshot_step;
+    v->scope.secret = s->engine->ports.secret ? snapshot_secret : NULL;
+    return v->scope.execution != NULL;
+}
+
+snapshot *values_snapshot(slot *s, viewer who, const uint32_t *steps, size_t count, bool direct)
+{
+    size_t most = count + (direct ? add_direct(s, who, NULL) : 0);
     snapshot *v = mem_zalloc(sizeof *v + most * (sizeof *v->values + sizeof *v->numbers));
 
-    if (!v || !values_scope(s, step_number, index, &v->scope)) {
+    if (!v || !values_scope(s, who, &v->scope)) {
         mem_free(v);
         return NULL;
     }
     v->engine = s->engine;
     v->definition = s->known->definition;
     v->numbers = (uint32_t *)(void *)&v->values[most];
-    json_incref(v->scope.input);
-    json_incref(v->scope.execution);
-    json_incref(v->scope.item);
-    v->scope.ctx = v;
-    v->scope.step = snapshot_step;
-    v->scope.secret = s->engine->ports.secret ? snapshot_secret : NULL;
     if (count)
         memcpy(v->numbers, steps, count * sizeof *steps);
     if (direct)
-        add_direct(s, step_number, v->numbers + count);
-    if (!add_steps(s, v, most)) {
+        add_direct(s, who, v->numbers + count);
+    if (!hold_scope(s, v, who) || !add_steps(s, v, who, most)) {
         snapshot_free(v);
         return NULL;
     }

@@ -50,6 +50,11 @@ bytes *error_json(int32_t code, const char *message, const json_t *data)
     return made;
 }
 
+bytes *error_json_text(int32_t code, const char *message, const bytes *data)
+{
+    return make_json(code, message, data ? data->data : NULL, data ? data->len : 0);
+}
+
 bytes *error_json_of(const orch_error *error)
 {
     const char *data = error_get_data(error);
@@ -121,6 +126,7 @@ void result_clear(attempt_result *r)
 {
     bytes_unref(r->output);
     bytes_unref(r->error);
+    bytes_unref(r->details);
     *r = (attempt_result){0};
 }
 

@@ -21,10 +21,11 @@
 typedef struct attempt attempt;
 
 typedef struct attempt_result {
-    int32_t code;  /* 0 or negative */
-    bool no_retry; /* of a failure */
-    bytes *output; /* JSON text; NULL = null */
-    bytes *error;  /* JSON {"code","message","data"?}; NULL: made from the code */
+    int32_t code;   /* 0 or negative */
+    bool no_retry;  /* of a failure */
+    bytes *output;  /* JSON text; NULL = null */
+    bytes *error;   /* JSON {"code","message","data"?}; NULL: made from the code */
+    bytes *details; /* JSON: of its last heartbeat, if take_beat did not give them; NULL = none */
 } attempt_result;
 
 /* One attempt of one step. The engine makes it and owns it; the executor has it from start() until it completes it. */
@@ -32,14 +33,18 @@ struct attempt {
     mpsc_node node;        /* the engine's */
     const char *execution; /* id */
     const char *workflow;
-    const char *step;
-    const char *idempotency_key; /* "execution/run/step[/index]" */
+    const char *step; /* "" for on_failure */
+    /* "execution/run/step[/index]", the same and "/compensate", or "execution/run/on_failure" */
+    const char *idempotency_key;
     uint32_t run;
-    uint32_t index;      /* INDEX_NONE outside a for_each */
-    uint32_t number;     /* 1, 2, … */
-    int64_t deadline_ms; /* UTC; 0 = none */
-    json_t *with;  /* the evaluated input; never changed, may be read by any thread; NULL = none */
-    json_t *input; /* of the execution, for executors that show it (lua); borrowed likewise */
+    uint32_t index;       /* INDEX_NONE outside a for_each */
+    uint32_t number;      /* 1, 2, … */
+    uint8_t role;         /* enum run_role: the step, its compensation, on_failure */
+    int64_t deadline_ms;  /* UTC; 0 = none */
+    int64_t heartbeat_ms; /* it has failed if it beats no more for so long; 0 = need not beat */
+    bytes *details; /* JSON of the last heartbeat of attempts before it; borrowed; NULL = none */
+    json_t *with;   /* the evaluated input; never changed, may be read by any thread; NULL = none */
+    json_t *input;  /* of the execution, for executors that show it (lua); borrowed likewise */
     const struct scope
         *scope; /* lua: what the code can see; may be read on a pool thread until completion */
     const struct sandbox_names *names; /* goes with scope */
@@ -47,6 +52,9 @@ struct attempt {
     void *state;           /* the executor's */
     attempt_result result; /* filled by the completion */
     void (*complete)(attempt *a); /* the engine's: takes the attempt back, from any thread */
+    mpsc_node beat_node;          /* the engine's */
+    /* The engine's: the attempt is alive. Any thread, before completion; not again until take_beat was called. */
+    void (*beat)(attempt *a);
 };
 
 /* Finish an attempt; the result's bytes pass over. Any thread. `a` is gone afterwards. */
@@ -61,6 +69,8 @@ void attempt_fail(attempt *a, int32_t code, bool no_retry, const char *format, .
 /* {"code":"NAME","message":…,"data":…}; data may be NULL (borrowed). NULL if there is no memory. */
 bytes *error_json(int32_t code, const char *message, const json_t *data);
 bytes *error_json_of(const orch_error *error); /* the same of an error, with its data */
+/* With data as JSON text. */
+bytes *error_json_text(int32_t code, const char *message, const bytes *data);
 
 typedef struct executor_ops {
     uint32_t size;
@@ -72,6 +82,9 @@ typedef struct executor_ops {
     bool (*start)(void *self, attempt *a);
     /* a->stop was set: end it soon. May be NULL if the executor polls a->stop. The attempt is still to be completed. */
     void (*stop)(void *self, attempt *a);
+    /* The engine has seen its beat: another one may come from here on. Returns the details that were said since the last
+     * time (JSON, the caller's), NULL = none. NULL if attempts of this executor never beat. */
+    bytes *(*take_beat)(void *self, attempt *a);
     /* The end: no start follows, all attempts were told to stop. When it returns, every attempt was completed and none is
      * looked at any more. What else is to be ended (processes, handles of the loop) ends on the loop afterwards. */
     void (*free)(void *self);

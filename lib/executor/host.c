@@ -90,6 +90,13 @@ static void host_stop(void *self, attempt *a)
     pthread_mutex_unlock(&h->tasks->lock);
 }
 
+static bytes *host_take_beat(void *self, attempt *a)
+{
+    host *h = self;
+
+    return task_take_beat(h->tasks, a);
+}
+
 static void host_free(void *self)
 {
     host *h = self;
@@ -105,6 +112,7 @@ int32_t executor_host_new(const executor_env *env, const char *name, orch_task_f
                                      .name = "host",
                                      .start = host_start,
                                      .stop = host_stop,
+                                     .take_beat = host_take_beat,
                                      .free = host_free};
     host *h = NULL;
     int32_t rc;

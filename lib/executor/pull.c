@@ -113,6 +113,13 @@ void executor_pull_close(executor *e)
                                     "the engine stopped before the task was taken"));
 }
 
+static bytes *pull_take_beat(void *self, attempt *a)
+{
+    pull *p = self;
+
+    return task_take_beat(p->tasks, a);
+}
+
 static void pull_free(void *self)
 {
     pull *p = self;
@@ -187,6 +194,7 @@ int32_t executor_pull_new(const executor_env *env, const char *name, uint32_t ma
                                      .name = "pull",
                                      .start = pull_start,
                                      .stop = pull_stop,
+                                     .take_beat = pull_take_beat,
                                      .free = pull_free};
     pull *p = mem_zalloc(sizeof *p);
     int32_t rc;

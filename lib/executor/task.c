@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "workflow/checkpoint.h"
+#include "workflow/run.h"
 
 /* ---- Sets ------------------------------------------------------------------------------------------ */
 
@@ -87,6 +87,7 @@ static attempt *take_next(task_set *s)
     return a;
 }
 
+/* The engine stops: what tasks have said meanwhile is nobody's. */
 void task_set_detach(task_set *s)
 {
     attempt *a;
@@ -122,10 +123,14 @@ orch_task *task_new(task_set *s, attempt *a)
     put_text(&t->key, at, a->idempotency_key);
     t->index = a->index;
     t->number = a->number;
+    t->role = a->role;
+    t->before = bytes_ref(a->details);
     t->with = json_incref(a->with);
     t->set = s;
     atomic_init(&t->refs, 1);
     atomic_init(&t->stop, 0);
+    atomic_init(&t->said, NULL);
+    atomic_init(&t->beating, false);
     atomic_fetch_add(&s->refs, 1);
     list_init(&t->queued);
     pthread_mutex_lock(&s->lock);
@@ -143,6 +148,8 @@ void task_unref(orch_task *t)
     task_set_unref(t->set);
     json_decref(t->with);
     bytes_unref(t->input);
+    bytes_unref(t->before);
+    bytes_unref(atomic_load(&t->said));
     mem_free(t);
 }
 
@@ -155,6 +162,22 @@ orch_task *task_tell_stop(task_set *s, attempt *a)
         pthread_cond_broadcast(&s->stopping);
     }
     return t;
+}
+
+/* What is said after the exchange finds `beating` false, and tells the engine anew. */
+bytes *task_take_beat(task_set *s, attempt *a)
+{
+    bytes *said = NULL;
+    orch_task *t;
+
+    pthread_mutex_lock(&s->lock);
+    t = a->state;
+    if (t) {
+        atomic_store(&t->beating, false);
+        said = atomic_exchange(&t->said, NULL);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return said;
 }
 
 attempt *task_take_attempt(orch_task *t)
@@ -174,8 +197,10 @@ void task_finish(orch_task *t, attempt_result r)
 
     pthread_mutex_lock(&t->set->lock);
     a = release_attempt(t);
-    if (a)
+    if (a) {
+        r.details = atomic_exchange(&t->said, NULL); /* they are for the next attempt */
         attempt_complete(a, r);
+    }
     pthread_mutex_unlock(&t->set->lock);
     if (!a)
         result_clear(&r);
@@ -230,6 +255,15 @@ int32_t orch_task_attempt(const orch_task *task)
     return task ? (int32_t)task->number : 0;
 }
 
+int32_t orch_task_role(const orch_task *task)
+{
+    static const int32_t roles[] = {[ROLE_STEP] = ORCH_TASK_STEP,
+                                    [ROLE_COMPENSATE] = ORCH_TASK_COMPENSATION,
+                                    [ROLE_ON_FAILURE] = ORCH_TASK_ON_FAILURE};
+
+    return task ? roles[task->role] : ORCH_TASK_STEP;
+}
+
 const char *orch_task_idempotency_key(const orch_task *task)
 {
     return task ? task->key : "";
@@ -279,48 +313,124 @@ static int32_t check_process(const orch_task *task, orch_error **err)
                      "a forked child cannot complete a task of its parent (step %s)", task->step);
 }
 
+static const char *name_of(const orch_task *task)
+{
+    return task->role == ROLE_ON_FAILURE ? "on_failure" : task->step;
+}
+
+/* JSON from the host: 0 and a copy, NULL for NULL; INVALID_ARGUMENT leaves the task to the caller. */
+static int32_t take_json(const orch_task *task, const char *parameter, const char *what,
+                         const char *text, size_t len, bytes **out, orch_error **err)
+{
+    int32_t rc;
+
+    if (!text)
+        return 0;
+    if (len > task->set->max_output_bytes)
+        return error_set(err, ORCH_E_INVALID_ARGUMENT, task->step,
+                         "%s of step %s has %zu bytes; %u are allowed", what, name_of(task), len,
+                         task->set->max_output_bytes);
+    rc = output_check_json(parameter, text, len, err);
+    if (rc)
+        return rc;
+    *out = bytes_new(text, len);
+    return *out ? 0 : error_no_memory(err);
+}
+
+static int32_t check_task(const orch_task *task, orch_error **err)
+{
+    if (!task)
+        return error_set(err, ORCH_E_INVALID_ARGUMENT, "task", "task must not be NULL");
+    return check_process(task, err);
+}
+
+const char *orch_task_heartbeat_details(const orch_task *task, size_t *out_len)
+{
+    const bytes *before = task ? task->before : NULL;
+
+    if (out_len)
+        *out_len = before ? before->len : 0;
+    return before ? before->data : NULL;
+}
+
+/* Under the lock, so that the attempt is not completed meanwhile. */
+static void tell_engine(orch_task *task)
+{
+    pthread_mutex_lock(&task->set->lock);
+    if (task->attempt)
+        task->attempt->beat(task->attempt);
+    pthread_mutex_unlock(&task->set->lock);
+}
+
+int32_t orch_task_heartbeat(orch_task *task, const char *details_json, size_t len, orch_error **err)
+{
+    bytes *details = NULL;
+    int32_t rc = check_task(task, err);
+
+    if (!rc)
+        rc = take_json(task, "details_json", "the heartbeat text", details_json, len, &details,
+                       err);
+    if (rc)
+        return rc;
+    if (details)
+        bytes_unref(atomic_exchange(&task->said, details));
+    if (!atomic_exchange(&task->beating, true))
+        tell_engine(task);
+    return 0;
+}
+
 int32_t orch_task_complete(orch_task *task, const char *output_json, size_t len, orch_error **err)
 {
     attempt_result r = {0};
-    int32_t rc;
+    int32_t rc = check_task(task, err);
 
-    if (!task)
-        return error_set(err, ORCH_E_INVALID_ARGUMENT, "task", "task must not be NULL");
-    rc = check_process(task, err);
     if (rc)
         return rc;
-    if (output_json && len > task->set->max_output_bytes)
-        return error_set(err, ORCH_E_INVALID_ARGUMENT, task->step,
-                         "the output of step %s has %zu bytes; %u are allowed", task->step, len,
-                         task->set->max_output_bytes);
-    if (output_json) {
-        rc = output_check_json("output_json", output_json, len, err);
-        if (rc == ORCH_E_INVALID_ARGUMENT)
-            return rc;
-        r.output = rc ? NULL : bytes_new(output_json, len);
-        if (!r.output) {
-            r = result_no_memory();
-            rc = error_no_memory(err);
-        }
-    }
-    task_finish(task, r);
+    rc = take_json(task, "output_json", "the output", output_json, len, &r.output, err);
+    if (rc == ORCH_E_INVALID_ARGUMENT)
+        return rc;
+    task_finish(task, rc ? result_no_memory() : r);
     return rc;
+}
+
+static int32_t known_code(int32_t code)
+{
+    return code < 0 && code >= ORCH_E_UNAUTHENTICATED ? code : ORCH_E_UNKNOWN;
 }
 
 int32_t orch_task_fail(orch_task *task, int32_t code, int32_t retryable, const char *message)
 {
-    bool known = code < 0 && code >= ORCH_E_UNAUTHENTICATED;
-    int32_t rc;
+    int32_t rc = check_task(task, NULL);
+    int32_t known = known_code(code);
 
-    if (!task)
-        return ORCH_E_INVALID_ARGUMENT;
-    rc = check_process(task, NULL);
     if (rc)
         return rc;
-    if (!known)
-        code = ORCH_E_UNKNOWN;
-    task_finish(task, (attempt_result){.code = code,
+    task_finish(task, (attempt_result){.code = known,
                                        .no_retry = !retryable,
-                                       .error = error_json(code, message, NULL)});
-    return known ? 0 : ORCH_E_INVALID_ARGUMENT;
+                                       .error = error_json(known, message, NULL)});
+    return known == code ? 0 : ORCH_E_INVALID_ARGUMENT;
+}
+
+int32_t orch_task_fail_data(orch_task *task, int32_t code, int32_t retryable, const char *message,
+                            const char *data_json, size_t len, orch_error **err)
+{
+    int32_t rc = check_task(task, err);
+    bytes *data = NULL;
+    bytes *error;
+
+    if (rc)
+        return rc;
+    if (known_code(code) != code)
+        return error_set(err, ORCH_E_INVALID_ARGUMENT, "code",
+                         "code is %d; it must be one of ORCH_E_…, %d to %d", code, ORCH_E_CANCELLED,
+                         ORCH_E_UNAUTHENTICATED);
+    rc = take_json(task, "data_json", "the error data", data_json, len, &data, err);
+    if (rc == ORCH_E_INVALID_ARGUMENT)
+        return rc;
+    error = rc ? NULL : error_json_text(code, message, data);
+    bytes_unref(data);
+    if (!rc && !error)
+        rc = error_no_memory(err);
+    task_finish(task, (attempt_result){.code = code, .no_retry = !retryable, .error = error});
+    return rc;
 }

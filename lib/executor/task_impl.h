@@ -4,6 +4,7 @@
 #define EXECUTOR_TASK_IMPL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/types.h>
 
 #include "base/list.h"
@@ -29,7 +30,12 @@ struct orch_task {
     attempt *attempt; /* under set->lock; NULL: completed, or taken back */
     atomic_int stop;
     atomic_uint refs; /* the holder, and the pool during a call */
+    /* Heartbeats take no lock but for the first of those that the engine has not seen yet. */
+    _Atomic(bytes *) said; /* details that the engine has not taken; NULL = none */
+    atomic_bool beating;   /* the engine was told and has not looked yet */
     uint32_t index, number;
+    uint8_t role;
+    bytes *before; /* details of attempts before this one; NULL = none */
     json_t *with;
     bytes *input; /* `with` as text, made off the loop; NULL = null */
     const char *execution, *workflow, *step, *key;
@@ -47,7 +53,8 @@ void task_unref(orch_task *t);
 orch_task *task_tell_stop(task_set *s, attempt *a);
 /* Make the input's text, which orch_task_input shows. Off the loop, before the host has the task. */
 int32_t task_make_input(orch_task *t);
-attempt *task_take_attempt(orch_task *t); /* NULL: completed, or taken back */
+bytes *task_take_beat(task_set *s, attempt *a); /* executor_ops.take_beat */
+attempt *task_take_attempt(orch_task *t);       /* NULL: completed, or taken back */
 void task_finish(
     orch_task *t,
     attempt_result r); /* ends the attempt if it is still there; takes the holder's reference */

@@ -362,6 +362,15 @@ bool run_get_item(const run *r, uint32_t number, uint32_t index, run_value *out)
     return e && index < e->count && get_value(&e->items[index], out);
 }
 
+const digest *run_items_digest(const run *r, uint32_t number)
+{
+    const each *e = NULL;
+
+    if (number < r->counts.steps && run_has_items(run_step(r, number)))
+        e = r->nodes[number].each;
+    return e ? &e->digest : NULL;
+}
+
 bytes *run_item_output(const run *r, uint32_t number, uint32_t index)
 {
     run_value v;

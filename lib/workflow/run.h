@@ -169,6 +169,8 @@ bool run_get_value(const run *r, uint32_t number,
                    run_value *out); /* false if the step has not ended */
 /* The same of one item of a for_each. */
 bool run_get_item(const run *r, uint32_t number, uint32_t index, run_value *out);
+/* Of the list that a for_each went over; NULL if it has not begun. Borrowed. */
+const digest *run_items_digest(const run *r, uint32_t number);
 bytes *run_item_output(const run *r, uint32_t number, uint32_t index); /* borrowed; NULL = null */
 
 /* Why it is ending, while it is being compensated and in on_failure: {"code","message",…}; NULL before. Borrowed. */

@@ -229,6 +229,11 @@ static void complete(attempt *a)
     uv_async_send(&h->wake);
 }
 
+static void beat(attempt *a)
+{
+    atomic_fetch_add(&((test_attempt *)a)->beats, 1);
+}
+
 test_attempt *harness_attempt_json(harness *h, json_t *with)
 {
     test_attempt *t = calloc(1, sizeof *t);
@@ -249,6 +254,7 @@ test_attempt *harness_attempt_json(harness *h, json_t *with)
         .input = t->a.input, .execution = json_pack("{s:s}", "id", "e-1"), .index = -1};
     t->a.scope = &t->scope;
     t->a.complete = complete;
+    t->a.beat = beat;
     return t;
 }
 
@@ -279,6 +285,8 @@ void harness_attempt_free(test_attempt *t)
 {
     bytes_unref(t->a.result.output);
     bytes_unref(t->a.result.error);
+    bytes_unref(t->a.result.details);
+    bytes_unref(t->a.details);
     json_decref(t->a.with);
     json_decref(t->a.input);
     json_decref(t->scope.execution);

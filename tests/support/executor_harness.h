@@ -13,7 +13,8 @@ typedef struct test_attempt {
     harness *h;
     scope scope;
     char key[64];
-    int completions; /* seen by the loop */
+    int completions;  /* seen by the loop */
+    atomic_int beats; /* from any thread; none is taken by itself */
 } test_attempt;
 
 /* Every wait ends the test program after this long. */

@@ -15,6 +15,8 @@ void held_reset(void)
     for (int i = 0; i < HELD_MAX; i++) {
         free(held.keys[i]);
         free(held.with[i]);
+        free(held.details[i]);
+        bytes_unref(held.said[i]);
     }
     memset(&held, 0, sizeof held);
 }
@@ -26,6 +28,9 @@ static bool held_start(void *self, attempt *a)
     held.keys[held.started] = strdup(a->idempotency_key);
     if (a->with)
         held.with[held.started] = json_dumps(a->with, JSON_COMPACT | JSON_ENCODE_ANY);
+    if (a->details)
+        held.details[held.started] = strdup(a->details->data);
+    held.roles[held.started] = a->role;
     held.open[held.started++] = a;
     return false;
 }
@@ -36,7 +41,36 @@ void held_end(int i, attempt_result r)
 
     assert_non_null(a);
     held.open[i] = NULL;
+    r.details = held.said[i];
+    held.said[i] = NULL;
     attempt_complete(a, r);
+}
+
+void held_beat(int i, const char *details)
+{
+    assert_non_null(held.open[i]);
+    if (details) {
+        bytes_unref(held.said[i]);
+        held.said[i] = bytes_new(details, strlen(details));
+    }
+    if (!held.beating[i])
+        held.open[i]->beat(held.open[i]);
+    held.beating[i] = true;
+}
+
+static bytes *held_take_beat(void *self, attempt *a)
+{
+    (void)self;
+    for (int i = 0; i < held.started; i++) {
+        if (held.open[i] == a) {
+            bytes *said = held.said[i];
+
+            held.beating[i] = false;
+            held.said[i] = NULL;
+            return said;
+        }
+    }
+    return NULL; /* it has ended, and said it with that */
 }
 
 void held_succeed(int i, const char *output)
@@ -77,5 +111,6 @@ const executor_ops held_ops = {
     .name = "test",
     .start = held_start,
     .stop = held_stop,
+    .take_beat = held_take_beat,
     .free = held_free,
 };

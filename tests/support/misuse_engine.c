@@ -81,6 +81,18 @@ static void bad_task(void)
     BAD("output_json", orch_task_complete(task, "\"\xff\"", 3, &err));
     BAD("bytes", orch_task_complete(task, huge, (size_t)1 << 40, &err));
     REFUSES(orch_task_fail(NULL, ORCH_E_INTERNAL, 0, "x"));
+    BAD("task must not be NULL", orch_task_fail_data(NULL, ORCH_E_INTERNAL, 0, "x", NULL, 0, &err));
+    BAD("code", orch_task_fail_data(task, 0, 0, "x", NULL, 0, &err));
+    BAD("code", orch_task_fail_data(task, 13, 0, "x", NULL, 0, &err));
+    BAD("data_json", orch_task_fail_data(task, ORCH_E_INTERNAL, 0, "x", "{", 1, &err));
+    BAD("data_json", orch_task_fail_data(task, ORCH_E_INTERNAL, 0, "x", "", 0, &err));
+    BAD("bytes", orch_task_fail_data(task, ORCH_E_INTERNAL, 0, "x", huge, (size_t)1 << 40, &err));
+    BAD("task must not be NULL", orch_task_heartbeat(NULL, NULL, 0, &err));
+    BAD("details_json", orch_task_heartbeat(task, "nope", 4, &err));
+    BAD("bytes", orch_task_heartbeat(task, huge, (size_t)1 << 40, &err));
+    assert_null(orch_task_heartbeat_details(NULL, &len));
+    assert_int_equal(len, 0);
+    assert_int_equal(orch_task_role(NULL), ORCH_TASK_STEP);
     assert_string_equal(orch_task_step(NULL), "");
     assert_string_equal(orch_task_execution(NULL), "");
     assert_string_equal(orch_task_workflow(NULL), "");
@@ -103,7 +115,8 @@ const misuse_row misuse_engine_rows[] = {
     {"orch_engine_set_secrets", bad_secrets, good_secrets, FP, FP, 0, 0},
     {"orch_task_step orch_task_execution orch_task_workflow orch_task_index orch_task_attempt "
      "orch_task_idempotency_key orch_task_input orch_task_stopping orch_task_wait_stopping "
-     "orch_task_complete orch_task_fail",
+     "orch_task_complete orch_task_fail orch_task_fail_data orch_task_heartbeat "
+     "orch_task_heartbeat_details orch_task_role",
      bad_task, NULL, 0, 0, 0, 0},
     {0},
 };

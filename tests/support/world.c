@@ -38,9 +38,9 @@ static uint64_t engine_random(void *ctx)
     return w->random ^ w->random >> 33;
 }
 
-static void nothing(void *ctx)
+static void engine_wake(void *ctx)
 {
-    (void)ctx;
+    ((world_engine *)ctx)->wakes++;
 }
 
 static int32_t pool_submit(void *self, work *job)
@@ -104,7 +104,7 @@ static void start_engine(world *w, uint32_t i, const world_options *o)
         .now_ms = engine_now_ms,
         .set_timer = engine_timer,
         .random = engine_random,
-        .wake = nothing,
+        .wake = engine_wake,
         .pool = {w, pool_submit},
     };
     executor noop;

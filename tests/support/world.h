@@ -13,6 +13,7 @@ typedef struct world_engine {
     engine *engine;
     char name[16];
     int64_t timer_ms;
+    long wakes; /* how often it asked to be pumped from another thread */
 } world_engine;
 
 typedef struct world {

@@ -79,6 +79,8 @@ static void test_items_start_in_order_within_the_bound(void **state)
     assert_false(run_get_item(w.run, 0, 0, &v));
     assert_false(run_get_item(w.run, 0, 4, &v));
     assert_false(run_get_item(w.run, 1, 0, &v));
+    assert_int_equal(run_items_digest(w.run, 0)->b[0], 0x2d);
+    assert_null(run_items_digest(w.run, 1));
     end_item(&w, "a", 2, 0);
     end_item(&w, "a", 0, 0);
     assert_false(run_get_value(w.run, 0, &v));
