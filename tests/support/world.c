@@ -354,6 +354,62 @@ int32_t world_cancel(world *w, const char *id, const char *reason)
     return r.code;
 }
 
+static char *copy(const char *s)
+{
+    return s ? mem_strdup(s) : NULL;
+}
+
+int32_t world_control(world *w, const char *id, control_request r)
+{
+    r.done = cancelled;
+    r.id = mem_strdup(id);
+    r.name = copy(r.name);
+    r.step = copy(r.step);
+    r.new_id = copy(r.new_id);
+    bytes_ref(r.correlation);
+    bytes_ref(r.payload);
+    orchestrator_control(w->orchestrator, &r);
+    world_settle(w);
+    assert_null(r.id); /* answered */
+    mem_free(r.name);
+    mem_free(r.step);
+    mem_free(r.new_id);
+    bytes_unref(r.correlation);
+    bytes_unref(r.payload);
+    orch_error_free(r.error);
+    return r.code;
+}
+
+static bytes *bytes_of(const char *s)
+{
+    return s ? bytes_new(s, strlen(s)) : NULL;
+}
+
+int32_t world_signal(world *w, const char *id, const char *name, const char *correlation,
+                     const char *payload)
+{
+    char *own = mem_strdup(name);
+    bytes *c = bytes_of(correlation), *data = bytes_of(payload);
+    control_request r = {.action = CONTROL_SIGNAL, .name = own, .correlation = c, .payload = data};
+    int32_t code = world_control(w, id, r);
+
+    mem_free(own);
+    bytes_unref(c);
+    bytes_unref(data);
+    return code;
+}
+
+uint64_t world_key(world *w, const char *id)
+{
+    execution_row row = {0};
+    uint64_t key;
+
+    assert_int_equal(w->store.ops->load_execution(w->store.self, 0, id, &row, NULL), 0);
+    key = row.key;
+    execution_row_clear(&row);
+    return key;
+}
+
 execution_row world_row(world *w, uint64_t key)
 {
     execution_row row = {0};

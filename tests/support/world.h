@@ -64,6 +64,12 @@ uint64_t world_start(world *w, const char *workflow, const char *id, const char 
 int32_t world_start_code(world *w, const char *workflow, const char *id, const char *input,
                          uint64_t *key);
 int32_t world_cancel(world *w, const char *id, const char *reason);
+/* Another control of `id`; its texts and bytes are copied. */
+int32_t world_control(world *w, const char *id, control_request r);
+int32_t world_signal(world *w, const char *id, const char *name, const char *correlation,
+                     const char *payload);
+uint64_t world_key(world *w,
+                   const char *id); /* of a stored execution; fails the test if there is none */
 /* The stored row; the caller clears it. */
 execution_row world_row(world *w, uint64_t key);
 uint8_t world_state(world *w, uint64_t key);
