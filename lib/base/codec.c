@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/json.h"
 #include "base/mem.h"
 
 #define MARK       "$encoded"
@@ -244,7 +245,7 @@ static int32_t merge(json_t *error, const bytes *plain, bytes **out, orch_error 
     int32_t rc = 0;
 
     if (!json_is_object(rest))
-        rc = !rest && json_error_code(&where) == json_error_out_of_memory
+        rc = !rest && json_lacked_memory(&where)
                  ? error_no_memory(err)
                  : error_set(err, ORCH_E_DATA_LOSS, NULL,
                              "what an encoded error holds is no object");
