@@ -391,15 +391,17 @@ static void *list_on(void *arg)
     return NULL;
 }
 
-/* 100 MB of commits with readers all the time: the WAL begins anew again and again. */
+/* With readers all the time the WAL begins anew again and again. How large it grows between is the machine's: a reader that gets
+ * no processor in the middle of its snapshot is in the way. So: until four times as much was written as the file ever held. */
 static void the_wal_stays_small(void **state)
 {
+    enum { LEAST = 200, MOST = 2000, EACH = 500000 };
     store_fixture f;
     pthread_t threads[2];
     execution_row row = fixture_row(1, 0);
     char file[160];
     struct stat st;
-    off_t most = 0;
+    off_t most = 0, written = 0;
     void *ok;
 
     (void)state;
@@ -408,17 +410,18 @@ static void the_wal_stays_small(void **state)
     assert_int_equal(fixture_accept(&f, &row), 0);
     for (int i = 0; i < 2; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, list_on, &f), 0);
-    for (uint64_t seq = 1; seq <= 200; seq++) {
+    for (uint64_t seq = 1; seq <= MOST && (seq <= LEAST || written < 4 * most); seq++) {
         checkpoint c = fixture_checkpoint(seq);
         store_unit u = fixture_unit(&f, row.key);
 
-        c.output = bytes_new(NULL, 500000);
-        memset(c.output->data, 'x', 500000);
+        c.output = bytes_new(NULL, EACH);
+        memset(c.output->data, 'x', EACH);
         memcpy(c.output->data, &seq, sizeof seq); /* the same value would be stored once */
         u.checkpoints = &c;
         u.checkpoint_count = 1;
         assert_int_equal(fixture_run(&f, &u), 0);
         bytes_unref(c.output);
+        written += EACH;
         if (stat(file, &st) == 0 && st.st_size > most)
             most = st.st_size;
     }
@@ -429,8 +432,8 @@ static void the_wal_stays_small(void **state)
         pthread_join(threads[i], &ok);
         assert_non_null(ok);
     }
-    if (most > 80 << 20)
-        fail_msg("the WAL grew to %lld bytes", (long long)most);
+    if (written < 4 * most)
+        fail_msg("the WAL grew to %lld of %lld bytes", (long long)most, (long long)written);
     fixture_close(&f);
 }
 
