@@ -286,6 +286,7 @@ void dispatch_on_lost(live *l, int32_t code)
 
     channel_close(l->channel);
     l->channel = NULL;
+    report_suspension_void(l); /* it is quiet again when it is attached, and says so */
     if (l->phase != PHASE_HANDED && l->phase != PHASE_DETACHED)
         return;
     list_remove(&l->link);

@@ -5,7 +5,8 @@
 #include "base/error.h"
 #include "orchestrator/orchestrator_impl.h"
 
-#define PAGE  64
+#define PAGE         64
+#define BLOCKED_MOST 64 /* of a key, in memory */
 #define MILLI 1000
 
 static limit_entry *find(const orchestrator *o, const char *key)
@@ -144,6 +145,7 @@ static void read_more(orchestrator *o, limit_entry *e);
 void limit_unblock(live *l)
 {
     l->blocked = false;
+    l->limit->blocked_count--;
     l->o->blocked_count--;
 }
 
@@ -204,13 +206,14 @@ void limit_block(live *l)
 
     if (has_place(e) && !e->timer.place && !heap_set(&o->limit_timers, &e->timer, next_token_ms(e)))
         log_write(o->ports.log, ORCH_LOG_ERROR, "limit %s: no memory for its timer", e->key);
-    if (o->blocked_count >= o->options.window / 2 || (e->in_store && !list_empty(&e->blocked))) {
+    if (o->blocked_count >= o->options.window / 2 || e->blocked_count >= BLOCKED_MOST) {
         e->in_store = true;
         live_free(l);
         return;
     }
     queue_remove(l);
     l->blocked = true;
+    e->blocked_count++;
     o->blocked_count++;
     list_push(&e->blocked, &l->link);
     if (l->deadline_ms)
@@ -222,20 +225,40 @@ void limit_block(live *l)
 typedef struct more_read {
     pool_read base; /* first */
     limit_entry *entry;
+    int priority; /* the next page: of this one, behind `after`; -1 = all was seen */
+    uint64_t after;
     execution_page page;
 } more_read;
 
-/* Of the highest priority that has any. */
+/* The highest priority first. */
 static void read_page(pool_read *base)
 {
     more_read *r = (more_read *)base;
     store *s = &base->o->ports.store;
 
-    for (int p = PRIORITIES - 1; p >= 0 && !base->code && !r->page.count; p--) {
+    while (r->priority >= 0 && !r->page.count) {
         execution_page_clear(&r->page);
-        base->code = s->ops->load_runnable(s->self, (uint8_t)p, r->entry->key, 0, PAGE, &r->page,
-                                           &base->error);
+        base->code = s->ops->load_runnable(s->self, (uint8_t)r->priority, r->entry->key, r->after,
+                                           PAGE, &r->page, &base->error);
+        if (base->code)
+            return;
+        r->after = r->page.next_after;
+        if (!r->after)
+            r->priority--;
     }
+}
+
+/* Those that an engine has are open in the store too. */
+static bool bring_in(orchestrator *o, more_read *r)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < r->page.count; i++)
+        any |= !live_find(o, r->page.rows[i].key);
+    for (size_t i = 0; i < r->page.count; i++)
+        queue_bring_in(o, &r->page.rows[i], true);
+    execution_page_clear(&r->page);
+    return any;
 }
 
 static void page_back(pool_read *base)
@@ -243,20 +266,18 @@ static void page_back(pool_read *base)
     more_read *r = (more_read *)base;
     orchestrator *o = base->o;
     limit_entry *e = r->entry;
-    bool any = false;
+    bool any = !base->code && !o->stopping && bring_in(o, r);
 
+    if (!base->code && !any && !o->stopping && r->priority >= 0 && reads_submit(o, base))
+        return; /* the page showed only what is in memory already */
     e->reading = false;
-    if (base->code) {
+    if (!base->code && !any && r->priority < 0)
+        e->in_store = false;
+    if (base->code)
         log_write(o->ports.log, ORCH_LOG_ERROR, "reading what waits for limit %s: %s", e->key,
                   orch_error_message(base->error));
+    if (!any && e->in_store)
         heap_set(&o->limit_timers, &e->timer, o->now_ms + READ_RETRY_MS);
-    }
-    for (size_t i = 0; i < r->page.count && !o->stopping; i++)
-        any |= !live_find(o, r->page.rows[i].key);
-    if (!base->code && !any)
-        e->in_store = false; /* what is there is in memory already */
-    for (size_t i = 0; i < r->page.count && !o->stopping; i++)
-        queue_bring_in(o, &r->page.rows[i], true);
     execution_page_clear(&r->page);
     orch_error_free(base->error);
     mem_free(r);
@@ -274,6 +295,7 @@ static void read_more(orchestrator *o, limit_entry *e)
         r->base.read = read_page;
         r->base.back = page_back;
         r->entry = e;
+        r->priority = PRIORITIES - 1;
         e->reading = reads_submit(o, &r->base);
     }
     if (e->reading)

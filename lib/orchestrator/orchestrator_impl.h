@@ -191,7 +191,8 @@ typedef struct limit_entry {
     uint32_t users;  /* lives that it holds for */
     uint32_t placed; /* of those, with an engine */
     list blocked;    /* lives, oldest first */
-    bool in_store;   /* more of it waits in the store only */
+    uint32_t blocked_count;
+    bool in_store; /* more of it waits in the store only */
     bool reading;
     int64_t tokens_milli; /* hand-overs that the rate allows now, × 1000 */
     int64_t filled_ms;    /* as of then */

@@ -238,6 +238,26 @@ static void many_of_a_key_wait_in_the_store(void **state)
     world_free(w);
 }
 
+/* Those that run are open in the store as well, and more than a page of them. */
+static void what_waits_in_the_store_is_found_behind_what_runs(void **state)
+{
+    static const world_options small = {.test_executor = &held_ops, .capacity = 200, .window = 8};
+    world *w = begin(&small);
+
+    (void)state;
+    set_limit(w, "tenant", (limit){.concurrency = 100});
+    for (int i = 0; i < 150; i++)
+        start_limited(w, NULL, "tenant");
+    assert_int_equal(running(), 100);
+    for (int i = 0; i < 150; i++) {
+        assert_int_equal(running(), i < 50 ? 100 : 150 - i);
+        finish_oldest(w);
+    }
+    assert_int_equal(held.started, 150);
+    assert_nothing_is_left(w);
+    world_free(w);
+}
+
 /* A deadline and a cancel end what waits for a place. */
 static void what_waits_for_a_place_can_end(void **state)
 {
@@ -461,6 +481,7 @@ int main(void)
         cmocka_unit_test(a_rate_is_kept),
         cmocka_unit_test(a_burst_is_larger_than_the_rate),
         cmocka_unit_test(many_of_a_key_wait_in_the_store),
+        cmocka_unit_test(what_waits_in_the_store_is_found_behind_what_runs),
         cmocka_unit_test(what_waits_for_a_place_can_end),
         cmocka_unit_test(a_delayed_start_costs_no_memory_until_it_is_due),
         cmocka_unit_test(a_start_key_starts_once),
