@@ -124,6 +124,7 @@ static void test_fields(void **state)
     assert_int_equal(step_of(d, "pack")->extra->max_parallel, 8);
     assert_int_equal(step_of(d, "pack")->kind, STEP_WORKFLOW);
     assert_int_equal(step_of(d, "approve")->kind, STEP_WAIT);
+    assert_string_equal(d->executors[s->extra->compensate->executor], "http");
     assert_int_equal(step_of(d, "ship")->kind, STEP_TASK);
     assert_int_equal(step_of(d, "ship")->run_if, RUN_IF_ALL_SUCCEEDED);
     definition_unref(d);
