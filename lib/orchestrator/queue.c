@@ -169,6 +169,7 @@ static void read_page(pool_read *base)
                                            &r->page, &base->error);
         if (base->code || r->page.count || r->page.next_after)
             return;
+        execution_page_clear(&r->page); /* what is empty may have room all the same */
         r->empty |= (uint16_t)(1u << i);
     }
 }
