@@ -1,11 +1,12 @@
 /* Goal: kill -9 loses nothing that was accepted, ends nothing twice, and runs no checkpointed step again.
  *
- * A child process works under a mixed load (chains, wide maps, retries, waits, cancels) on one file, and is killed with
- * SIGKILL at a random moment; ROUNDS times. Between two rounds the parent looks into the file: what is stored there is
+ * A child process works under a mixed load (chains, wide maps, retries, waits, cancels, signals, pauses, children, sagas, new runs) on
+ * one file, and is killed with SIGKILL at a random moment; ROUNDS times. Between two rounds the parent looks into the file: what is stored there is
  * marked in the side log that the steps keep. At the end a last child works everything off, and the verdict is:
  *   - every execution whose start returned has one end, and the right output;
  *   - no step was started after the mark that says its checkpoint is stored;
- *   - within one process no attempt was started twice. */
+ *   - within one process no attempt was started twice;
+ *   - of a saga exactly what was done is undone, the last first; of a new run nothing is done that was taken over. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -22,127 +23,11 @@
 #include <unistd.h>
 #include <uthash.h>
 
+#include "support/crash_load.h"
+
 #define IN_FLIGHT 48
 
-#define CHECK(condition, ...)                       \
-    do {                                            \
-        if (!(condition)) {                         \
-            fprintf(stderr, "crash: " __VA_ARGS__); \
-            fputc('\n', stderr);                    \
-            exit(1);                                \
-        }                                           \
-    } while (0)
-
-/* ---- what both sides know: the workflows and their right outputs ----------------------------------------- */
-
-enum kind { CHAIN, MAP, RETRY, WAIT, CANCELLED, KINDS };
-
-static const char *const names[KINDS] = {"chain", "map", "retry", "wait", "cancelled"};
-
-static const char *const definitions[KINDS] = {
-    "{\"id\":\"chain\",\"version\":\"1.0.0\",\"steps\":["
-    "{\"id\":\"a\",\"executor\":\"add\",\"with\":{\"to\":\"${input.n}\"}},"
-    "{\"id\":\"b\",\"executor\":\"add\",\"depends_on\":[\"a\"],\"with\":{\"to\":\"${steps.a.output}"
-    "\"}},"
-    "{\"id\":\"c\",\"executor\":\"noop\",\"depends_on\":[\"b\"],\"with\":\"${steps.b.output}\"},"
-    "{\"id\":\"d\",\"executor\":\"add\",\"depends_on\":[\"c\"],\"with\":{\"to\":\"${steps.c.output "
-    "+ 1}\"}}],"
-    "\"output\":\"${steps.d.output}\"}",
-    "{\"id\":\"map\",\"version\":\"1.0.0\",\"steps\":["
-    "{\"id\":\"list\",\"executor\":\"lua\",\"with\":{\"code\":\"local t = {} for i = 1, 40 do t[i] "
-    "= input.n + i end "
-    "return t\"}},"
-    "{\"id\":\"each\",\"executor\":\"add\",\"depends_on\":[\"list\"],\"for_each\":\"${steps.list."
-    "output}\","
-    "\"max_parallel\":7,\"with\":{\"to\":\"${item}\"}},"
-    "{\"id\":\"sum\",\"executor\":\"lua\",\"depends_on\":[\"each\"],\"with\":{\"code\":\"local s = "
-    "0 for _, v in "
-    "ipairs(steps.each.output) do s = s + v end return s\"}}],"
-    "\"output\":\"${steps.sum.output}\"}",
-    "{\"id\":\"retry\",\"version\":\"1.0.0\",\"steps\":["
-    "{\"id\":\"a\",\"executor\":\"flaky\",\"with\":{\"to\":\"${input.n}\"},\"retry\":{\"max_"
-    "attempts\":5,"
-    "\"initial_interval\":\"3ms\",\"jitter\":0}},"
-    "{\"id\":\"b\",\"executor\":\"add\",\"depends_on\":[\"a\"],\"when\":\"steps.a.output > "
-    "0\",\"with\":{\"to\":\"${"
-    "steps.a.output}\"}}],"
-    "\"output\":\"${steps.b.output}\"}",
-    "{\"id\":\"wait\",\"version\":\"1.0.0\",\"steps\":["
-    "{\"id\":\"a\",\"executor\":\"add\",\"with\":{\"to\":\"${input.n}\"}},"
-    "{\"id\":\"w\",\"executor\":\"wait\",\"depends_on\":[\"a\"],\"with\":{\"duration\":\"25ms\"}},"
-    "{\"id\":\"b\",\"executor\":\"add\",\"depends_on\":[\"w\"],\"with\":{\"to\":\"${steps.a.output}"
-    "\"}}],"
-    "\"output\":\"${steps.b.output}\"}",
-    "{\"id\":\"cancelled\",\"version\":\"1.0.0\",\"steps\":["
-    "{\"id\":\"a\",\"executor\":\"add\",\"with\":{\"to\":\"${input.n}\"}},"
-    "{\"id\":\"w\",\"executor\":\"wait\",\"depends_on\":[\"a\"],\"with\":{\"duration\":\"1h\"}}]}",
-};
-
-static long expected(enum kind k, long n)
-{
-    switch (k) {
-    case CHAIN: return n + 4;
-    case MAP: return 40 * n + 40 * 41 / 2 + 40;
-    default: return n + 2;
-    }
-}
-
-/* ---- the side log: lines appended with one write each, which survive SIGKILL in the page cache ------------ */
-
-static int side_log = -1;
-
-static void say(const char *word, const char *key, long number)
-{
-    char line[256];
-    int n = snprintf(line, sizeof line, "%s %s %ld %d\n", word, key, number, (int)getpid());
-
-    CHECK(write(side_log, line, (size_t)n) == n, "side log: %s", strerror(errno));
-}
-
-static void open_log(const char *dir)
-{
-    char path[8192];
-
-    snprintf(path, sizeof path, "%s/side.log", dir);
-    side_log = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-    CHECK(side_log >= 0, "%s: %s", path, strerror(errno));
-}
-
 /* ---- the child ------------------------------------------------------------------------------------------- */
-
-static long number_after(const char *text, const char *key)
-{
-    const char *at = strstr(text, key);
-
-    CHECK(at, "no %s in %s", key, text);
-    return strtol(at + strlen(key), NULL, 10);
-}
-
-static void succeed(orch_task *task)
-{
-    char text[32];
-    int n = snprintf(text, sizeof text, "%ld",
-                     number_after(orch_task_input(task, NULL), "\"to\":") + 1);
-
-    CHECK(orch_task_complete(task, text, (size_t)n, NULL) == ORCH_OK, "complete");
-}
-
-static void add(void *user_data, orch_task *task)
-{
-    (void)user_data;
-    say("start", orch_task_idempotency_key(task), orch_task_attempt(task));
-    succeed(task);
-}
-
-static void flaky(void *user_data, orch_task *task)
-{
-    (void)user_data;
-    say("start", orch_task_idempotency_key(task), orch_task_attempt(task));
-    if (orch_task_attempt(task) < 3)
-        orch_task_fail(task, ORCH_E_UNAVAILABLE, 1, "not yet");
-    else
-        succeed(task);
-}
 
 typedef struct flight {
     char id[64];
@@ -158,7 +43,7 @@ static void accepted(void *user_data, orch_execution *execution, orch_error *err
     flight *f = user_data;
 
     CHECK(execution, "start of %s: %s", f->id, orch_error_message(error));
-    say(names[f->kind], f->id, f->n);
+    load_say(load_names[f->kind], f->id, f->n);
     orch_execution_free(execution);
 }
 
@@ -182,10 +67,11 @@ static void launch(unsigned round, long number)
     snprintf(f->id, sizeof f->id, "r%u-%ld", round, number);
     snprintf(input, sizeof input, "{\"n\":%ld}", f->n);
     orch_start_options_set_id(o, f->id);
-    CHECK(orch_v2_start_workflow_async(orch, names[f->kind], input, strlen(input), o, accepted,
-                                       f->kind == CANCELLED ? NULL : ended, f, free, &error) == 0,
+    CHECK(orch_v2_start_workflow_async(orch, load_names[f->kind], input, strlen(input), o, accepted,
+                                       load_ends_by_itself(f->kind) ? ended : NULL, f, free,
+                                       &error) == 0,
           "start: %s", orch_error_message(error));
-    if (f->kind != CANCELLED)
+    if (load_ends_by_itself(f->kind))
         flying++;
     orch_start_options_free(o);
 }
@@ -195,45 +81,13 @@ static void begin(const char *dir)
     char url[8192];
     orch_config *config = orch_config_new();
     orch_error *error = NULL;
-    orch_engine *engine;
 
     snprintf(url, sizeof url, "sqlite:%s/crash.db", dir);
     CHECK(orch_config_set(config, "STORE_URL", url, &error) == 0, "%s", orch_error_message(error));
     orch = orch_v2_new(config, &error);
     CHECK(orch, "%s", orch_error_message(error));
     orch_config_free(config);
-    engine = orch_v2_local_engine(orch);
-    CHECK(orch_engine_register_executor(engine, "add", add, NULL, NULL, &error) == 0 &&
-              orch_engine_register_executor(engine, "flaky", flaky, NULL, NULL, &error) == 0,
-          "%s", orch_error_message(error));
-    for (int i = 0; i < KINDS; i++)
-        CHECK(orch_v2_register_definition(orch, definitions[i], strlen(definitions[i]), &error) ==
-                  0,
-              "%s: %s", names[i], orch_error_message(error));
-}
-
-/* Cancel what waits for it, of this round and of earlier ones: they would fill the engine's slots in the end. A cancel
- * that is recorded is noted. */
-static void cancel_some(void)
-{
-    orch_filter *filter = orch_filter_new();
-    orch_execution_list *list = NULL;
-    orch_error *error = NULL;
-
-    orch_filter_set(filter, "workflow", "cancelled", NULL);
-    orch_filter_set(filter, "state", "pending", NULL);
-    orch_filter_set(filter, "state", "running", NULL);
-    orch_filter_set(filter, "limit", "20", NULL);
-    CHECK(orch_v2_list_executions(orch, filter, &list, &error) == 0, "%s",
-          orch_error_message(error));
-    for (size_t i = 0; i < orch_execution_list_count(list); i++) {
-        const char *id = orch_response_id(orch_execution_list_get(list, i));
-
-        if (rand() % 4 && orch_v2_cancel(orch, id, NULL, NULL) == ORCH_OK)
-            say("cancel", id, 0);
-    }
-    orch_execution_list_free(list);
-    orch_filter_free(filter);
+    load_define(orch);
 }
 
 /* Works until it is killed. */
@@ -242,7 +96,7 @@ static int work(const char *dir, unsigned round)
     struct pollfd fd = {.events = POLLIN};
 
     srand(round * 7919u + 13);
-    open_log(dir);
+    load_open_log(dir);
     begin(dir);
     fd.fd = orch_v2_fd(orch);
     CHECK(fd.fd >= 0, "fd");
@@ -255,58 +109,11 @@ static int work(const char *dir, unsigned round)
         }
         launch(round, number);
         if (number % 30 == 10)
-            cancel_some();
+            load_help(orch, 0);
     }
 }
 
 /* ---- the end: everything is worked off, then judged ------------------------------------------------------- */
-
-static size_t count_open(void)
-{
-    static const char *const open_states[] = {"pending", "running", "suspended"};
-    orch_filter *filter = orch_filter_new();
-    orch_execution_list *list = NULL;
-    orch_error *error = NULL;
-    size_t open_count = 0;
-
-    for (int i = 0; i < 3; i++)
-        orch_filter_set(filter, "state", open_states[i], NULL);
-    orch_filter_set(filter, "limit", "10000", NULL);
-    CHECK(orch_v2_list_executions(orch, filter, &list, &error) == 0, "%s",
-          orch_error_message(error));
-    for (size_t i = 0; i < orch_execution_list_count(list); i++) {
-        const orch_response *r = orch_execution_list_get(list, i);
-
-        if (!strcmp(orch_response_workflow(r), "cancelled"))
-            orch_v2_cancel(orch, orch_response_id(r), NULL, NULL);
-        open_count++;
-    }
-    orch_execution_list_free(list);
-    orch_filter_free(filter);
-    return open_count;
-}
-
-static void judge_one(enum kind k, const char *id, long n)
-{
-    orch_response *r = NULL;
-    orch_error *error = NULL;
-    char right[32];
-
-    CHECK(orch_v2_get_execution(orch, id, &r, &error) == 0, "%s was accepted and is lost: %s", id,
-          orch_error_message(error));
-    if (k == CANCELLED) {
-        CHECK(orch_response_state(r) == ORCH_EXECUTION_CANCELLED, "%s ended %s", id,
-              orch_execution_state_name(orch_response_state(r)));
-    } else {
-        snprintf(right, sizeof right, "%ld", expected(k, n));
-        CHECK(orch_response_state(r) == ORCH_EXECUTION_SUCCEEDED, "%s (%s) ended %s: %s", id,
-              names[k], orch_execution_state_name(orch_response_state(r)),
-              orch_response_error(r, NULL) ? orch_response_error(r, NULL) : "");
-        CHECK(!strcmp(orch_response_output(r, NULL), right), "%s (%s): output %s, not %s", id,
-              names[k], orch_response_output(r, NULL), right);
-    }
-    orch_response_free(r);
-}
 
 static int finish(const char *dir)
 {
@@ -315,19 +122,21 @@ static int finish(const char *dir)
     long number, judged = 0;
     FILE *f;
 
-    open_log(dir);
+    load_open_log(dir);
     begin(dir);
-    for (int turns = 0; count_open(); turns++) {
+    for (int turns = 0; load_count_open(orch); turns++) {
         CHECK(turns < 6000, "something does not come to its end");
-        poll(&none, 0, 10); /* until the next look; the condition is count_open */
+        if (turns % 20 == 0)
+            load_help(orch, 1);
+        poll(&none, 0, 10); /* until the next look; the condition is load_count_open */
     }
     snprintf(path, sizeof path, "%s/side.log", dir);
     f = fopen(path, "r");
     CHECK(f, "%s", path);
     while (fscanf(f, "%31s %127s %ld %*d", word, key, &number) == 3)
         for (int k = 0; k < KINDS; k++)
-            if (!strcmp(word, names[k])) {
-                judge_one((enum kind)k, key, number);
+            if (!strcmp(word, load_names[k])) {
+                load_judge(orch, (enum kind)k, key, number);
                 judged++;
             }
     fclose(f);
@@ -354,8 +163,9 @@ static void mark_stored(const char *dir)
         "SELECT e.id || '/' || c.run || '/' || json_extract(d.text, '$.steps[' || c.step || "
         "'].id') || "
         "CASE WHEN c.idx IS NULL OR c.idx < 0 OR c.idx = 4294967295 THEN '' ELSE '/' || c.idx END "
+        "|| CASE WHEN c.kind IN (13, 14) THEN '/compensate' ELSE '' END "
         "FROM checkpoint c JOIN execution e ON e.key = c.execution JOIN definition d ON d.key = "
-        "e.definition WHERE c.kind >= 5 AND e.accepted_ms >= ?1";
+        "e.definition WHERE c.kind IN (5, 6, 7, 8, 13, 14) AND e.accepted_ms >= ?1";
     static int64_t since_ms;
     char path[4096];
     sqlite3 *db = NULL;
@@ -384,7 +194,7 @@ static void mark_stored(const char *dir)
         CHECK(k, "memory");
         snprintf(k->key, sizeof k->key, "%s", key);
         HASH_ADD_STR(stored, key, k);
-        say("stored", key, 0);
+        load_say("stored", key, 0);
         stored_count++;
     }
     CHECK(sqlite3_finalize(s) == SQLITE_OK, "reading what is stored: %s", sqlite3_errmsg(db));
@@ -392,6 +202,44 @@ static void mark_stored(const char *dir)
     clock_gettime(CLOCK_REALTIME, &now);
     since_ms = (int64_t)now.tv_sec * 1000 -
                60000; /* open ones are not older than that: looked at again */
+}
+
+/* Of each saga: which step was undone last, in the order of the log. Its compensations may be started again after a kill, until
+ * they are stored, but never out of order. */
+typedef struct undoing {
+    UT_hash_handle hh;
+    char id[64];
+    char last; /* 'b', then 'a' */
+} undoing;
+
+static undoing *undoings;
+
+static void judge_undo(const char *key)
+{
+    const char *run = strchr(key, '/');
+    char id[64], step = run[3];
+    undoing *u;
+
+    snprintf(id, sizeof id, "%.*s", (int)(run - key), key);
+    CHECK(!strncmp(run, "/1/", 3) && (step == 'a' || step == 'b'), "%s was never done", key);
+    HASH_FIND_STR(undoings, id, u);
+    if (!u) {
+        u = calloc(1, sizeof *u);
+        CHECK(u, "memory");
+        snprintf(u->id, sizeof u->id, "%s", id);
+        HASH_ADD_STR(undoings, id, u);
+        CHECK(step == 'b', "%s was undone before what came after it", key);
+    }
+    CHECK(u->last != 'a' || step == 'a', "%s was undone after what came before it", key);
+    u->last = step;
+}
+
+static void judge_saga(const char *id)
+{
+    undoing *u;
+
+    HASH_FIND_STR(undoings, id, u);
+    CHECK(u && u->last == 'a', "%s was not undone to its beginning", id);
 }
 
 typedef struct started_key {
@@ -419,6 +267,9 @@ static void judge_log(const char *dir)
             HASH_ADD_STR(marked, key, m);
         } else if (!strcmp(word, "start")) {
             starts++;
+            if (strstr(key, "/compensate"))
+                judge_undo(key);
+            CHECK(!strstr(key, "/2/a"), "%s was taken over from run 1", key);
             HASH_FIND_STR(marked, key, m);
             CHECK(!m, "%s ran again after its checkpoint was stored", key);
             snprintf(place, sizeof place, "%s#%ld@%d", key, number, pid);
@@ -430,6 +281,10 @@ static void judge_log(const char *dir)
             HASH_ADD_STR(started, key, s);
         }
     }
+    rewind(f);
+    while (fscanf(f, "%31s %127s %ld %d", word, key, &number, &pid) == 4)
+        if (!strcmp(word, load_names[SAGA]))
+            judge_saga(key);
     fclose(f);
     while ((s = started)) {
         /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not see through uthash's tables */
@@ -497,7 +352,7 @@ int main(int argc, char **argv)
     srand((unsigned)number_from("SEED", (int)time(NULL)));
     snprintf(dir, sizeof dir, "%s/orch-crash-XXXXXX", tmp ? tmp : "/tmp");
     CHECK(mkdtemp(dir), "%s: %s", dir, strerror(errno));
-    open_log(dir);
+    load_open_log(dir);
     for (int i = 1; i <= rounds; i++) {
         kill_at_random(spawn("/proc/self/exe", "work", dir, i));
         mark_stored(dir);
