@@ -163,7 +163,7 @@ static bool next_going(run *r, run_action *out)
 {
     if (r->overdue.len && run_next_overdue(r, out))
         return true;
-    while (r->phase == RUN_GOING && r->begun.len) {
+    while (r->begun.len && r->phase == RUN_GOING) {
         if (run_advance(r, *(place *)ring_pop(&r->begun, sizeof(place)), out))
             return true;
         if (r->made.len)

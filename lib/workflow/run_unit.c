@@ -63,19 +63,30 @@ void run_end_unit(run *r, place at, checkpoint *c)
 
 /* ---- Attempts -------------------------------------------------------------------------------- */
 
-/* Its timers. False if there is no memory. */
-static bool arm(run *r, place at, const step_extra *extra, int64_t *deadline_ms)
+/* What few have: timers, details, an attempt before. False if there is no memory. */
+static bool arm(run *r, place at, run_action *out)
 {
-    timing *t = run_timing(r, at);
+    static const step_extra none;
+    const step_extra *extra = run_step(r, at.step)->extra ? run_step(r, at.step)->extra : &none;
     int64_t timeout_at = extra->timeout_ms ? r->now_ms + extra->timeout_ms : INT64_MAX;
+    timing *t = run_node(r, at)->timing;
 
+    if (!t && (extra->timeout_ms || extra->heartbeat_ms)) {
+        t = run_timing(r, at);
+        if (!t)
+            return false;
+    }
     if (!t)
-        return false;
-    if (extra->timeout_ms && (!*deadline_ms || timeout_at < *deadline_ms))
-        *deadline_ms = timeout_at;
-    if (extra->heartbeat_ms || t->beat)
-        return run_beat_begin(r, t, timeout_at, extra->heartbeat_ms);
-    if (extra->timeout_ms && !heap_set(&r->timers, &t->timer, timeout_at)) {
+        return true;
+    out->attempt = t->attempt;
+    if (extra->timeout_ms && (!out->deadline_ms || timeout_at < out->deadline_ms))
+        out->deadline_ms = timeout_at;
+    if (extra->heartbeat_ms || t->beat) {
+        if (!run_beat_begin(r, t, timeout_at, extra->heartbeat_ms))
+            return false;
+        out->heartbeat_ms = extra->heartbeat_ms;
+        out->details = t->beat->details;
+    } else if (extra->timeout_ms && !heap_set(&r->timers, &t->timer, timeout_at)) {
         run_no_memory(r);
         return false;
     }
@@ -84,21 +95,18 @@ static bool arm(run *r, place at, const step_extra *extra, int64_t *deadline_ms)
 
 bool run_attempt(run *r, place at, run_action *out)
 {
-    const step_extra *extra = run_step(r, at.step)->extra;
     node *n = run_node(r, at);
-    int64_t deadline_ms = r->options.deadline_ms;
 
-    if (extra && (extra->timeout_ms || extra->heartbeat_ms || n->timing) &&
-        !arm(r, at, extra, &deadline_ms))
+    run_give(out, RUN_ATTEMPT, at);
+    out->role = ROLE_STEP;
+    out->attempt = 1;
+    out->deadline_ms = r->options.deadline_ms;
+    out->heartbeat_ms = 0;
+    out->details = NULL;
+    if ((run_step(r, at.step)->extra || n->timing) && !arm(r, at, out))
         return false;
     n->phase = PHASE_RUNNING;
     r->awaited++;
-    run_give(out, RUN_ATTEMPT, at);
-    out->role = ROLE_STEP;
-    out->attempt = n->timing ? n->timing->attempt : 1;
-    out->deadline_ms = deadline_ms;
-    out->heartbeat_ms = extra ? extra->heartbeat_ms : 0;
-    out->details = n->timing && n->timing->beat ? n->timing->beat->details : NULL;
     return true;
 }
 
@@ -179,7 +187,7 @@ static void attempt_failed(run *r, place at, bool late, run_result *result, chec
     run_end_unit(r, at, c);
 }
 
-node *run_find_attempt(run *r, place at, uint32_t attempt)
+static inline node *find_attempt(run *r, place at, uint32_t attempt)
 {
     node *n = r->phase != RUN_OVER ? run_find(r, at) : NULL;
     const timing *t;
@@ -190,6 +198,11 @@ node *run_find_attempt(run *r, place at, uint32_t attempt)
     if (t ? t->attempt != attempt || run_step(r, at.step)->kind != STEP_TASK : attempt != 1)
         return NULL;
     return n;
+}
+
+node *run_find_attempt(run *r, place at, uint32_t attempt)
+{
+    return find_attempt(r, at, attempt);
 }
 
 static inline void attempt_over(run *r, place at, bool late, run_result *result, checkpoint *c)
@@ -217,7 +230,7 @@ void run_attempt_ended(run *r, enum run_role role, uint32_t number, uint32_t ind
                        uint32_t attempt, run_result *result, int64_t now_ms)
 {
     place at = {number, index};
-    const node *n = run_find_attempt(r, at, attempt);
+    const node *n = find_attempt(r, at, attempt);
 
     r->now_ms = now_ms;
     if (n && role == ROLE_STEP) {
