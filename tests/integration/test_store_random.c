@@ -565,7 +565,7 @@ int main(void)
     if (!mkdtemp(folder))
         return 1;
     snprintf(path, sizeof path, "%s/store.db", folder);
-    snprintf(url, sizeof url, "sqlite:%s", path);
+    snprintf(url, sizeof url, "sqlite:%s?synchronous=off", path);
     failed = cmocka_run_group_tests_name("store: any sequence of units", tests, NULL, NULL);
     clean();
     rmdir(folder);

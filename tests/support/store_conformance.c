@@ -118,24 +118,138 @@ int32_t case_define(store_fixture *f, uint64_t key, char *workflow, char *versio
     return u.result;
 }
 
+void case_suspend(store_fixture *f, uint64_t key, int64_t wake_ms, uint64_t wake_inbox)
+{
+    execution_update update = {
+        .state = EXECUTION_SUSPENDED, .wake_ms = wake_ms, .wake_inbox = wake_inbox};
+    store_unit u = fixture_unit(f, key);
+
+    u.update = &update;
+    u.must_be_open = true;
+    assert_int_equal(fixture_run(f, &u), 0);
+}
+
+int32_t case_set(store_fixture *f, uint64_t key, int8_t paused, int8_t priority)
+{
+    execution_setting setting = {paused, priority};
+    store_unit u = fixture_unit(f, key);
+
+    u.setting = &setting;
+    return fixture_run(f, &u);
+}
+
+int32_t case_purge(store_fixture *f, uint64_t key)
+{
+    store_unit u = fixture_unit(f, key);
+
+    u.purge = true;
+    return fixture_run(f, &u);
+}
+
+void case_assert_state(store_fixture *f, uint64_t key, uint8_t state)
+{
+    execution_row row = case_load(f, key);
+
+    assert_int_equal(row.state, state);
+    execution_row_clear(&row);
+}
+
+void case_assert_runnable(store_fixture *f, uint8_t priority, const char *limit_key,
+                          const uint64_t *keys, size_t n)
+{
+    execution_page page;
+    uint64_t after = 0;
+    size_t seen = 0;
+
+    do {
+        assert_int_equal(
+            f->s.ops->load_runnable(f->s.self, priority, limit_key, after, 3, &page, NULL), 0);
+        assert_true(page.count <= 3);
+        for (size_t i = 0; i < page.count; i++) {
+            assert_true(seen < n);
+            assert_int_equal(page.rows[i].key, keys[seen++]);
+        }
+        assert_true(page.next_after == 0 || page.next_after > after);
+        after = page.next_after;
+        execution_page_clear(&page);
+    } while (after);
+    assert_int_equal(seen, n);
+}
+
+void case_assert_due(store_fixture *f, int64_t wake_by_ms, const uint64_t *keys, size_t n)
+{
+    execution_page page;
+    size_t found = 0;
+
+    assert_int_equal(f->s.ops->load_due(f->s.self, wake_by_ms, 100, &page, NULL), 0);
+    assert_int_equal(page.count, n);
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < page.count; j++)
+            found += page.rows[j].key == keys[i];
+    assert_int_equal(found, n);
+    execution_page_clear(&page);
+    assert_int_equal(f->s.ops->load_due(f->s.self, wake_by_ms, 1, &page, NULL), 0);
+    assert_int_equal(page.count, n ? 1 : 0);
+    execution_page_clear(&page);
+}
+
+void case_assert_listed(store_fixture *f, execution_filter filter, const uint64_t *keys, size_t n)
+{
+    execution_page page;
+    size_t seen = 0;
+
+    do {
+        assert_int_equal(f->s.ops->list_executions(f->s.self, &filter, &page, NULL), 0);
+        for (size_t i = 0; i < page.count; i++) {
+            assert_true(seen < n);
+            assert_int_equal(page.rows[i].key, keys[seen++]);
+        }
+        filter.after_key = page.next_after;
+        execution_page_clear(&page);
+    } while (filter.after_key);
+    assert_int_equal(seen, n);
+}
+
+/* But for a purge. */
 void case_make_full(store_fixture *f, full_unit *full, uint64_t key)
 {
-    static char workflow[] = "full", version[] = "1.0.0";
+    static char workflow[] = "full", version[] = "1.0.0", name[] = "go", action[] = "cancel",
+                who[] = "ann", setting[] = "limit/full";
 
     memset(full, 0, sizeof *full);
     full->u = fixture_unit(f, key);
     full->definition = case_definition(90, workflow, version);
     full->child = fixture_row(SHARD, 700);
+    full->child.limit_key = name;
+    full->child.attributes = case_json("{\"a\":1,\"b\":\"c\"}");
+    full->key = (start_key){.workflow = workflow, .key = name, .now_ms = 1};
     full->checkpoint = fixture_checkpoint(1);
-    full->item.kind = INBOX_CANCEL;
+    full->item = (inbox_item){.kind = INBOX_SIGNAL, .name = name};
     full->update.state = EXECUTION_SUSPENDED;
     full->update.wake_ms = 1700000005000;
+    full->setting = (execution_setting){.paused = 0, .priority = 7};
+    full->notice = (inbox_item){.kind = INBOX_CHILD_ENDED, .state = EXECUTION_FAILED, .step = 1};
+    full->control = (control_row){.execution = key, .action = action, .who = who};
+    full->put = (setting_row){.name = setting, .value = case_json("{\"rate\":1}")};
     full->u.definition = &full->definition;
     full->u.accept = &full->child;
+    full->u.start_key = &full->key;
     full->u.checkpoints = &full->checkpoint;
     full->u.checkpoint_count = 1;
     full->u.inbox_put = &full->item;
     full->u.update = &full->update;
+    full->u.setting = &full->setting;
+    full->u.notify = &full->notice;
+    full->u.notify_key = full->child.key;
+    full->u.notify_run = 1;
+    full->u.control = &full->control;
+    full->u.put_setting = &full->put;
+}
+
+void case_free_full(full_unit *full)
+{
+    bytes_unref(full->child.attributes);
+    bytes_unref(full->put.value);
 }
 
 void case_assert_refused(store_fixture *f, store_unit *u, int32_t result)
@@ -169,6 +283,12 @@ int store_conformance(const conformance_target *target)
     failed = store_writing(name);
     snprintf(name, sizeof name, "%s: reading", target->name);
     failed += store_reading(name);
+    snprintf(name, sizeof name, "%s: telling", target->name);
+    failed += store_telling(name);
+    snprintf(name, sizeof name, "%s: starting", target->name);
+    failed += store_starting(name);
+    snprintf(name, sizeof name, "%s: ending", target->name);
+    failed += store_ending(name);
     if (!target->survives)
         return failed;
     snprintf(name, sizeof name, "%s: surviving", target->name);

@@ -403,6 +403,7 @@ static void no_memory_leaves_nothing_behind(void **state)
         mem_fail_at(n, 0);
         rc = fixture_run(f, &full.u);
         mem_fail_at(0, 0);
+        case_free_full(&full);
         if (rc != 0) {
             after = store_dump(&f->s);
             assert_string_equal(before, after);
@@ -413,59 +414,119 @@ static void no_memory_leaves_nothing_behind(void **state)
     mem_free(before);
 }
 
+enum {
+    READ_LIST,
+    READ_RUNNABLE,
+    READ_CHECKPOINTS,
+    READ_DEFINITIONS,
+    READ_INBOX,
+    READ_CONTROLS,
+    READ_RUNS,
+    READ_SETTINGS,
+    READ_DUE,
+    READ_BY_ID,
+    READS
+};
+
 static int32_t read_all(store_fixture *f, uint64_t key, int which)
 {
-    execution_filter filter = {.payloads = true, .workflow = "alpha"};
+    execution_filter filter = {.payloads = true,
+                               .workflow = "alpha",
+                               .attribute = "a",
+                               .attribute_value = "1",
+                               .ended_to_ms = INT64_MAX / 2};
+    const store_ops *ops = f->s.ops;
     execution_page executions = {0};
     checkpoint_page checkpoints = {0};
     definition_page definitions = {0};
+    control_page controls = {0};
+    setting_page settings = {0};
     inbox_page inbox = {0};
+    run_page runs = {0};
     execution_row row = {0};
     int32_t rc = 0;
 
     switch (which) {
-    case 0: rc = f->s.ops->list_executions(f->s.self, &filter, &executions, NULL); break;
-    case 1: rc = f->s.ops->load_runnable(f->s.self, 5, NULL, 0, 0, &executions, NULL); break;
-    case 2: rc = f->s.ops->load_checkpoints(f->s.self, key, 1, 0, 0, &checkpoints, NULL); break;
-    case 3: rc = f->s.ops->load_definitions(f->s.self, 0, true, &definitions, NULL); break;
-    case 4: rc = f->s.ops->load_inbox(f->s.self, key, &inbox, NULL); break;
-    default: rc = f->s.ops->load_execution(f->s.self, 0, "named", &row, NULL);
+    case READ_LIST: rc = ops->list_executions(f->s.self, &filter, &executions, NULL); break;
+    case READ_RUNNABLE:
+        rc = ops->load_runnable(f->s.self, PRIORITY_DEFAULT, NULL, 0, 0, &executions, NULL);
+        break;
+    case READ_CHECKPOINTS:
+        rc = ops->load_checkpoints(f->s.self, key, 1, 0, 0, &checkpoints, NULL);
+        break;
+    case READ_DEFINITIONS:
+        rc = ops->load_definitions(f->s.self, 0, true, &definitions, NULL);
+        break;
+    case READ_INBOX: rc = ops->load_inbox(f->s.self, key, &inbox, NULL); break;
+    case READ_CONTROLS: rc = ops->load_controls(f->s.self, key, 0, 0, &controls, NULL); break;
+    case READ_RUNS: rc = ops->load_runs(f->s.self, key, &runs, NULL); break;
+    case READ_SETTINGS: rc = ops->load_settings(f->s.self, "limit/", &settings, NULL); break;
+    case READ_DUE: rc = ops->load_due(f->s.self, INT64_MAX, 0, &executions, NULL); break;
+    default: rc = ops->load_execution(f->s.self, 0, "named", &row, NULL);
     }
     execution_page_clear(&executions);
     checkpoint_page_clear(&checkpoints);
     definition_page_clear(&definitions);
+    control_page_clear(&controls);
+    setting_page_clear(&settings);
     inbox_page_clear(&inbox);
+    run_page_clear(&runs);
     execution_row_clear(&row);
     return rc;
+}
+
+/* An execution that has something of everything. */
+static uint64_t make_rich(store_fixture *f)
+{
+    char name[] = "named", limit[] = "limit/a", action[] = "retry", who[] = "ann";
+    execution_row row = fixture_row(SHARD, 1);
+    execution_update update = {.state = EXECUTION_OPEN};
+    inbox_item item = {.kind = INBOX_SIGNAL, .name = name};
+    setting_row setting = {.name = limit};
+    control_row control = {.execution = row.key, .action = action, .who = who};
+    checkpoint c = fixture_checkpoint(1);
+    store_unit u;
+
+    row.id = row.limit_key = row.affinity = name;
+    row.input = case_json("{\"a\":1}");
+    row.attributes = case_json("{\"a\":1}");
+    c.output = item.payload = item.correlation = setting.value = row.input;
+    assert_int_equal(fixture_accept(f, &row), 0);
+    case_append(f, row.key, 1, &c, 1);
+    assert_int_equal(case_set_state(f, row.key, EXECUTION_FAILED, 0), 0);
+    u = fixture_unit(f, row.key);
+    u.run = 2;
+    u.update = &update;
+    u.inbox_put = &item;
+    u.control = &control;
+    u.put_setting = &setting;
+    assert_int_equal(fixture_run(f, &u), 0);
+    bytes_unref(row.input);
+    bytes_unref(row.attributes);
+    return row.key;
 }
 
 static void reads_without_memory_fail_cleanly(void **state)
 {
     store_fixture *f = *state;
-    char a[] = "alpha", one[] = "1.0.0", name[] = "named";
-    execution_row row = fixture_row(SHARD, 1);
-    checkpoint c = fixture_checkpoint(1);
+    char a[] = "alpha", one[] = "1.0.0";
+    uint64_t key, asleep;
 
-    row.id = name;
-    row.input = case_json("{\"a\":1}");
-    c.output = case_json("[1]");
     assert_int_equal(case_define(f, 1, a, one), 0);
-    assert_int_equal(fixture_accept(f, &row), 0);
-    assert_int_equal(case_put_signal(f, row.key, NULL), 0);
-    case_append(f, row.key, 1, &c, 1);
-    for (int which = 0; which < 6; which++) {
+    key = make_rich(f);
+    asleep = case_accept(f, 2);
+    case_suspend(f, asleep, 1700000000500, 0);
+    for (int which = 0; which < READS; which++) {
         int32_t rc = ORCH_E_RESOURCE_EXHAUSTED;
 
         for (long n = 1; rc == ORCH_E_RESOURCE_EXHAUSTED; n++) {
             assert_true(n < 1000);
             mem_fail_at(n, 0);
-            rc = read_all(f, row.key, which);
+            rc = read_all(f, key, which);
             mem_fail_at(0, 0);
         }
         assert_int_equal(rc, 0);
     }
-    bytes_unref(row.input);
-    bytes_unref(c.output);
 }
 
 int store_reading(const char *name)

@@ -99,81 +99,161 @@ static void duplicates_are_refused_alone(void **state)
 
 /* ---- guards ---------------------------------------------------------------------------------- */
 
+/* Everything that a unit can be made of, but for what one guard or one operation has against it. */
 static void a_refused_unit_leaves_nothing(void **state)
 {
+    static const struct {
+        const char *what;
+        int32_t result;
+    } faults[] = {
+        {"a newer term", ORCH_E_ABORTED},
+        {"an older term", ORCH_E_ABORTED},
+        {"a shard that is none", ORCH_E_ABORTED},
+        {"it has ended", ORCH_E_FAILED_PRECONDITION},
+        {"must be open, and is not there", ORCH_E_FAILED_PRECONDITION},
+        {"it is not there", ORCH_E_NOT_FOUND},
+        {"another inbox", ORCH_E_ABORTED},
+        {"the inbox of what is not there", ORCH_E_FAILED_PRECONDITION},
+        {"it has not ended", ORCH_E_FAILED_PRECONDITION},
+        {"must have ended, and is not there", ORCH_E_NOT_FOUND},
+        {"it ended in another run", ORCH_E_FAILED_PRECONDITION},
+        {"no such checkpoint before it", ORCH_E_OUT_OF_RANGE},
+        {"a full inbox", ORCH_E_RESOURCE_EXHAUSTED},
+        {"its key is there", ORCH_E_ALREADY_EXISTS},
+        {"its id is there", ORCH_E_ALREADY_EXISTS},
+        {"its definition is there", ORCH_E_ALREADY_EXISTS},
+        {"its start key is taken", ORCH_E_ALREADY_EXISTS},
+        {"attributes that are none", ORCH_E_INVALID_ARGUMENT},
+        {"a purge of what has not ended", ORCH_E_FAILED_PRECONDITION},
+    };
     store_fixture *f = *state;
-    uint64_t key = case_accept(f, 1), ended = case_accept(f, 2);
-    char workflow[] = "full", version[] = "1.0.0";
+    uint64_t key = case_accept(f, 1), ended = case_accept(f, 2), full_inbox = case_accept(f, 3);
+    char workflow[] = "full", version[] = "1.0.0", other[] = "other", id[] = "taken";
+    execution_row named = fixture_row(SHARD, 4);
     full_unit full;
 
+    named.id = id;
+    assert_int_equal(fixture_accept(f, &named), 0);
+    assert_int_equal(case_define(f, 17, other, version), 0);
     assert_int_equal(case_set_state(f, ended, EXECUTION_SUCCEEDED, 0), 0);
-    case_make_full(f, &full, key);
-    full.u.term = f->term + 1;
-    case_assert_refused(f, &full.u, ORCH_E_ABORTED);
-    full.u.term = f->term - 1;
-    case_assert_refused(f, &full.u, ORCH_E_ABORTED);
-    full.u.term = f->term;
-    full.u.shard = STORE_SHARDS;
-    case_assert_refused(f, &full.u, ORCH_E_ABORTED);
-    case_make_full(f, &full, ended);
-    full.u.must_be_open = true;
-    case_assert_refused(f, &full.u, ORCH_E_FAILED_PRECONDITION);
-    case_make_full(f, &full, 4711);
-    full.u.must_be_open = true;
-    case_assert_refused(f, &full.u, ORCH_E_FAILED_PRECONDITION);
-    case_make_full(f, &full, 4711);
-    case_assert_refused(f, &full.u, ORCH_E_NOT_FOUND);
-    case_make_full(f, &full, key);
-    full.u.check_inbox = true;
-    full.u.inbox_seen = 3;
-    case_assert_refused(f, &full.u, ORCH_E_ABORTED);
-    case_make_full(f, &full, key);
-    full.child.key = key; /* a duplicate, after the definition */
-    case_assert_refused(f, &full.u, ORCH_E_ALREADY_EXISTS);
+    assert_int_equal(case_put_signal(f, full_inbox, NULL), 0);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
+        store_unit *u = &full.u;
+        start_key holder = {.workflow = workflow, .key = other, .now_ms = 1};
+        bytes *wrong = case_json("{\"a\":[]}");
+
+        case_make_full(f, &full, key);
+        u->must_be_open = i == 3 || i == 4;
+        u->check_inbox = i == 6 || i == 7;
+        u->must_have_ended = i >= 8 && i <= 10;
+        switch (i) {
+        case 0: u->term++; break;
+        case 1: u->term--; break;
+        case 2: u->shard = STORE_SHARDS; break;
+        case 3: full.u.key = full.control.execution = ended; break;
+        case 4:
+        case 5:
+        case 7:
+        case 9: full.u.key = full.control.execution = 4711; break;
+        case 6: u->inbox_seen = 3; break;
+        case 8: u->run = 2; break;
+        case 10:
+            full.u.key = full.control.execution = ended;
+            u->run = 3;
+            break;
+        case 11: u->after_seq = 1; break;
+        case 12:
+            full.u.key = full.control.execution = full_inbox;
+            u->inbox_limit = 1;
+            break;
+        case 13: full.child.key = key; break;
+        case 14: full.child.id = id; break;
+        case 15: full.definition.key = 17; break;
+        case 16: {
+            execution_row row = fixture_row(SHARD, 5);
+            store_unit start = fixture_unit(f, row.key);
+
+            start.accept = &row;
+            start.start_key = &holder;
+            assert_int_equal(fixture_run(f, &start), 0);
+            full.key.key = other;
+            break;
+        }
+        case 17:
+            bytes_unref(full.child.attributes);
+            full.child.attributes = bytes_ref(wrong);
+            break;
+        default: u->purge = true;
+        }
+        case_assert_refused(f, u, faults[i].result);
+        assert_int_equal(full.key.existing != 0, i == 16);
+        case_free_full(&full);
+        bytes_unref(wrong);
+    }
     case_make_full(f, &full, key); /* and now all of it */
     full.u.must_be_open = full.u.check_inbox = true;
+    full.u.inbox_limit = 1;
     assert_int_equal(fixture_run(f, &full.u), 0);
     assert_int_equal(full.item.seq, 1);
+    assert_int_equal(full.notice.seq, 1);
+    assert_int_equal(full.control.seq, 1);
+    assert_int_equal(full.key.existing, 0);
     assert_int_equal(case_count_checkpoints(f, key, 1), 1);
     assert_int_equal(case_define(f, 91, workflow, version), ORCH_E_ALREADY_EXISTS);
+    case_free_full(&full);
 }
 
 /* The same for each operation alone: the ways through an adapter differ. */
 static void guards_hold_for_each_operation(void **state)
 {
+    enum { UPDATE, PUT, APPEND, CONSUME, ACCEPT, SET, NOTIFY, CONTROL, SETTING, SUCCEED, COUNT };
     store_fixture *f = *state;
-    uint64_t ended = case_accept(f, 1), called = case_accept(f, 2);
+    uint64_t ended = case_accept(f, 1), told = case_accept(f, 2);
 
     assert_int_equal(case_set_state(f, ended, EXECUTION_FAILED, 0), 0);
-    assert_int_equal(case_put_signal(f, called, NULL), 0);
-    for (int operation = 0; operation < 5; operation++) {
+    for (uint32_t operation = 0; operation < COUNT; operation++) {
+        uint64_t key = case_accept(f, 10 + operation);
         full_unit full;
         store_unit u;
 
+        assert_int_equal(case_put_signal(f, key, NULL), 0);
         case_make_full(f, &full, ended);
+        full.child.key += operation;
+        full.u.notify_key = told;
+        if (operation == SUCCEED)
+            full.update = (execution_update){.state = EXECUTION_SUCCEEDED};
         u = fixture_unit(f, ended);
-        u.update = operation == 0 ? &full.update : NULL;
-        u.inbox_put = operation == 1 ? &full.item : NULL;
-        u.checkpoints = operation == 2 ? &full.checkpoint : NULL;
-        u.checkpoint_count = operation == 2;
-        u.inbox_consumed = operation == 3 ? 10 : 0;
-        u.accept = operation == 4 ? &full.child : NULL;
+        u.update = operation == UPDATE || operation == SUCCEED ? &full.update : NULL;
+        u.inbox_put = operation == PUT ? &full.item : NULL;
+        u.checkpoints = operation == APPEND || operation == SUCCEED ? &full.checkpoint : NULL;
+        u.checkpoint_count = u.checkpoints != NULL;
+        u.inbox_consumed = operation == CONSUME ? 10 : 0;
+        u.accept = operation == ACCEPT ? &full.child : NULL;
+        u.setting = operation == SET ? &full.setting : NULL;
+        u.notify = operation == NOTIFY ? &full.notice : NULL;
+        u.notify_key = told;
+        u.notify_run = 1;
+        u.control = operation == CONTROL ? &full.control : NULL;
+        u.put_setting = operation == SETTING ? &full.put : NULL;
         u.must_be_open = true;
         case_assert_refused(f, &u, ORCH_E_FAILED_PRECONDITION);
-        u.key = called;
+        u.key = full.control.execution = key;
         u.check_inbox = true;
         u.inbox_seen = 0;
         case_assert_refused(f, &u, ORCH_E_ABORTED);
-        u.inbox_seen = operation >= 2 ? 1 : operation == 0 ? 1 : 2;
+        u.after_seq = 1;
+        u.inbox_seen = 1;
+        case_assert_refused(f, &u, ORCH_E_OUT_OF_RANGE);
+        u.after_seq = 0;
+        u.must_be_open = false;
+        u.must_have_ended = true;
+        u.run = 2;
+        case_assert_refused(f, &u, ORCH_E_FAILED_PRECONDITION);
+        u.must_have_ended = false;
+        u.must_be_open = true;
+        u.run = 1;
         assert_int_equal(fixture_run(f, &u), 0);
-        if (operation == 0) /* it goes on as 2 for the put */
-            assert_int_equal(case_put_signal(f, called, NULL), 0);
-        if (operation == 1) {
-            uint64_t next = case_accept(f, 3);
-
-            called = next;
-            assert_int_equal(case_put_signal(f, called, NULL), 0);
-        }
+        case_free_full(&full);
     }
 }
 
@@ -449,43 +529,6 @@ static void a_suspension_that_missed_a_signal_is_refused(void **state)
     assert_int_equal(fixture_run(f, &u), 0);
 }
 
-static void assert_due(store_fixture *f, int64_t wake_by_ms, const uint64_t *keys, size_t n)
-{
-    execution_page page;
-    size_t found = 0;
-
-    assert_int_equal(f->s.ops->load_due(f->s.self, wake_by_ms, 100, &page, NULL), 0);
-    assert_int_equal(page.count, n);
-    for (size_t i = 0; i < n; i++)
-        for (size_t j = 0; j < page.count; j++)
-            found += page.rows[j].key == keys[i];
-    assert_int_equal(found, n);
-    execution_page_clear(&page);
-    assert_int_equal(f->s.ops->load_due(f->s.self, wake_by_ms, 1, &page, NULL), 0);
-    assert_int_equal(page.count, n ? 1 : 0);
-    execution_page_clear(&page);
-}
-
-static void assert_runnable(store_fixture *f, const uint64_t *keys, size_t n)
-{
-    execution_page page;
-    uint64_t after = 0;
-    size_t seen = 0;
-
-    do {
-        assert_int_equal(f->s.ops->load_runnable(f->s.self, 5, NULL, after, 3, &page, NULL), 0);
-        assert_true(page.count <= 3);
-        for (size_t i = 0; i < page.count; i++) {
-            assert_true(seen < n);
-            assert_int_equal(page.rows[i].key, keys[seen++]);
-        }
-        assert_true(page.next_after == 0 || page.next_after > after);
-        after = page.next_after;
-        execution_page_clear(&page);
-    } while (after);
-    assert_int_equal(seen, n);
-}
-
 static void what_can_run_is_found(void **state)
 {
     store_fixture *f = *state;
@@ -508,10 +551,11 @@ static void what_can_run_is_found(void **state)
     assert_int_equal(case_put_signal(f, keys[6], NULL), 0); /* ended: it will never run */
     assert_int_equal(f->s.ops->next_wake(f->s.self, &wake, NULL), 0);
     assert_int_equal(wake, 5000); /* keys[9] is awake */
-    assert_runnable(f, (uint64_t[]){keys[0], keys[5], keys[7], keys[8], keys[9]}, 5);
-    assert_due(f, 4999, NULL, 0);
-    assert_due(f, 5000, (uint64_t[]){keys[2]}, 1);
-    assert_due(f, INT64_MAX, (uint64_t[]){keys[2], keys[3]}, 2);
+    case_assert_runnable(f, PRIORITY_DEFAULT, NULL,
+                         (uint64_t[]){keys[0], keys[5], keys[7], keys[8], keys[9]}, 5);
+    case_assert_due(f, 4999, NULL, 0);
+    case_assert_due(f, 5000, (uint64_t[]){keys[2]}, 1);
+    case_assert_due(f, INT64_MAX, (uint64_t[]){keys[2], keys[3]}, 2);
     assert_int_equal(case_set_state(f, keys[2], EXECUTION_OPEN, 0), 0);
     assert_int_equal(case_set_state(f, keys[9], EXECUTION_TIMED_OUT, 0), 0);
     assert_int_equal(f->s.ops->next_wake(f->s.self, &wake, NULL), 0);

@@ -244,7 +244,7 @@ static void change_all(memory_store *s, store_unit *u, plan *p)
     if (u->put_setting)
         put_setting(s, u->put_setting, p);
     s->stats.rows += (u->definition != NULL) + (u->accept != NULL) + (u->control != NULL);
-    if (u->purge)
+    if (u->purge && p->target)
         purge(s, p->target);
 }
 

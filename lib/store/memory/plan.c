@@ -307,7 +307,7 @@ static int32_t plan_all(memory_store *s, const store_unit *u, plan *p)
 
     if (rc == 0 && u->accept)
         rc = plan_accept(s, u, p);
-    if (p->accepted && u->key == u->accept->key)
+    if (p->accepted && u->key == p->accepted->row.key)
         p->target = p->accepted;
     if (rc == 0 && needs_execution(u))
         rc = plan_target(u, p);
