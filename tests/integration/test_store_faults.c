@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "support/fault_vfs.h"
 #include "support/store_conformance.h"
+#include "support/store_tables.h"
 
 #define DB  "store.db"
 #define WAL "store.db-wal"
@@ -57,81 +58,154 @@ static size_t history(store_fixture *f, uint64_t key)
 
 /* ---- an error at each call of a kind --------------------------------------------------------- */
 
+enum { JOB_UNITS = 7, JOBS = 700 };
+
 typedef struct job {
     execution_row row;
-    checkpoint c;
-    inbox_item item;
-    execution_update update;
-    store_unit units[3];
+    start_key key;
+    checkpoint c[2];
+    inbox_item item, notice;
+    execution_update updates[3];
+    control_row control;
+    setting_row setting;
+    store_unit units[JOB_UNITS];
+    char id[16];
 } job;
 
-/* Accept; a checkpoint with a signal; the end. */
-static int32_t run_job(store_fixture *f, job *j, uint32_t n)
-{
-    memset(j, 0, sizeof *j);
-    j->row = fixture_row(1, n);
-    j->c = fixture_checkpoint(1);
-    j->item.kind = INBOX_SIGNAL;
-    j->update.state = EXECUTION_SUCCEEDED;
-    for (int i = 0; i < 3; i++) {
-        j->units[i] = fixture_unit(f, j->row.key);
-        j->units[i].result = 1;
-    }
-    j->units[0].accept = &j->row;
-    j->units[0].key = 0;
-    j->units[1].checkpoints = &j->c;
-    j->units[1].checkpoint_count = 1;
-    j->units[1].inbox_put = &j->item;
-    j->units[1].must_be_open = true;
-    j->units[2].update = &j->update;
-    j->units[2].must_be_open = true;
-    for (int i = 0; i < 3; i++) {
-        int32_t rc = fixture_run(f, &j->units[i]);
+static char workflow[] = "w", limit[] = "limit/a", action[] = "retry";
 
-        if (rc != 0)
-            return rc;
-    }
-    return 0;
+/* Accept, by a start with all that may come with it; a checkpoint and a signal; sleep; a signal that wakes; the end, of which
+ * the parent hears, with a checkpoint that consumes the signal; a new run; and, of every other one, its end and its purge. */
+static void make_job(store_fixture *f, job *j, uint32_t n, uint64_t parent)
+{
+    store_unit *u = j->units;
+
+    memset(j, 0, sizeof *j);
+    snprintf(j->id, sizeof j->id, "job/%u", n);
+    j->row = fixture_row(1, n);
+    j->row.id = j->row.limit_key = j->id;
+    j->row.parent = parent;
+    j->row.attributes = bytes_new("{\"a\":1}", 7);
+    j->row.input = bytes_new(NULL, 40000); /* beside its row, and the same in all */
+    memset(j->row.input->data, 'x', 40000);
+    j->key = (start_key){.workflow = workflow, .key = j->id, .now_ms = 1};
+    j->c[0] = fixture_checkpoint(1);
+    j->c[1] = fixture_checkpoint(2);
+    j->c[1].inbox = 1;
+    j->c[1].output = j->row.input;
+    j->item = (inbox_item){.kind = INBOX_SIGNAL, .name = j->id};
+    j->notice = (inbox_item){.kind = INBOX_CHILD_ENDED, .state = EXECUTION_FAILED};
+    j->updates[0] = (execution_update){.state = EXECUTION_SUSPENDED, .wake_ms = 1700000005000};
+    j->updates[1] = (execution_update){.state = EXECUTION_FAILED, .ended_ms = 1700000001000};
+    j->updates[1].output = j->row.input;
+    j->updates[2] = (execution_update){.state = n % 2 ? EXECUTION_SUCCEEDED : EXECUTION_OPEN};
+    j->control = (control_row){.execution = j->row.key, .action = action};
+    j->setting = (setting_row){.name = limit, .value = j->row.attributes};
+    for (int i = 0; i < JOB_UNITS; i++)
+        u[i] = fixture_unit(f, j->row.key);
+    u[0].key = 0;
+    u[0].accept = &j->row;
+    u[0].start_key = &j->key;
+    u[1].checkpoints = &j->c[0];
+    u[1].checkpoint_count = 1;
+    u[1].inbox_put = &j->item;
+    u[1].inbox_limit = 5;
+    u[1].must_be_open = true;
+    u[2].update = &j->updates[0];
+    u[2].must_be_open = true;
+    u[3].inbox_put = &j->item;
+    u[4].checkpoints = &j->c[1];
+    u[4].checkpoint_count = 1;
+    u[4].update = &j->updates[1];
+    u[4].must_be_open = true;
+    u[4].notify = &j->notice;
+    u[4].notify_key = parent;
+    u[4].notify_run = 1;
+    u[5].run = 2;
+    u[5].must_have_ended = true;
+    u[5].update = &j->updates[2];
+    u[5].control = &j->control;
+    u[5].put_setting = &j->setting;
+    u[6].purge = n % 2;
 }
 
-static void assert_job(store_fixture *f, const job *j)
+static int32_t run_job(store_fixture *f, job *j, uint32_t n, uint64_t parent)
+{
+    int32_t rc = 0;
+
+    make_job(f, j, n, parent);
+    for (int i = 0; i < JOB_UNITS && rc == 0; i++)
+        rc = fixture_run(f, &j->units[i]);
+    bytes_unref(j->row.input);
+    bytes_unref(j->row.attributes);
+    return rc;
+}
+
+static void assert_kept(store_fixture *f, uint64_t key)
 {
     execution_row row;
-    int32_t rc = f->s.ops->load_execution(f->s.self, j->row.key, NULL, &row, NULL);
+    inbox_page inbox;
+    run_page runs;
 
-    if (j->units[0].result != 0) {
-        assert_int_equal(rc, ORCH_E_NOT_FOUND);
-        return;
-    }
-    assert_int_equal(rc, 0);
-    assert_int_equal(row.inbox_seq, j->units[1].result == 0);
-    assert_int_equal(row.state, j->units[2].result == 0 ? EXECUTION_SUCCEEDED : EXECUTION_OPEN);
-    assert_int_equal(history(f, j->row.key), j->units[1].result == 0);
+    assert_int_equal(f->s.ops->load_execution(f->s.self, key, NULL, &row, NULL), 0);
+    assert_int_equal(row.inbox_seq, 2);
+    assert_int_equal(row.state, EXECUTION_OPEN);
+    assert_int_equal(row.run, 2);
+    assert_int_equal(row.input->len, 40000);
+    assert_int_equal(history(f, key), 2);
+    assert_int_equal(f->s.ops->load_inbox(f->s.self, key, &inbox, NULL), 0);
+    assert_int_equal(inbox.count, 1);
+    assert_int_equal(inbox.rows[0].seq, 2);
+    assert_int_equal(f->s.ops->load_runs(f->s.self, key, &runs, NULL), 0);
+    assert_int_equal(runs.count, 1);
+    assert_int_equal(runs.rows[0].output->len, 40000);
     execution_row_clear(&row);
+    inbox_page_clear(&inbox);
+    run_page_clear(&runs);
+}
+
+static void assert_jobs(store_fixture *f, uint64_t parent, uint32_t n)
+{
+    inbox_page told;
+    const char *found = store_contradiction(path);
+
+    if (found)
+        fail_msg("%s", found);
+    for (uint32_t i = 1; i <= n; i++) {
+        uint64_t key = fixture_row(1, i).key;
+
+        if (i % 2)
+            assert_false(is_there(f, key));
+        else
+            assert_kept(f, key);
+    }
+    assert_int_equal(f->s.ops->load_inbox(f->s.self, parent, &told, NULL), 0);
+    assert_int_equal(told.count, n);
+    inbox_page_clear(&told);
 }
 
 /* `times` errors in a row from the n-th call on, for n = 1, 2, … until the job does not come so
  * far. */
 static void each_call(enum vfs_op op, const char *suffix, int code, long times)
 {
+    execution_row parent = fixture_row(2, 1);
     store_fixture f;
-    static job jobs[400];
+    static job j;
     uint32_t n = 0;
 
     fixture_open(&f, url);
+    assert_int_equal(fixture_accept(&f, &parent), 0);
     do {
-        assert_true(++n < 400);
+        assert_true(++n < JOBS);
         fault_set(op, suffix, n, times, code);
-        assert_int_equal(run_job(&f, &jobs[n], n), 0); /* what is accepted is waited for */
+        assert_int_equal(run_job(&f, &j, n, parent.key), 0); /* what is accepted is waited for */
     } while (fault_hits() > 0);
-    assert_true(n > 1);
+    assert_true(n > JOB_UNITS);
     fault_clear();
-    for (uint32_t i = 1; i <= n; i++)
-        assert_job(&f, &jobs[i]);
+    assert_jobs(&f, parent.key, n);
     fixture_close(&f);
     fixture_open(&f, url);
-    for (uint32_t i = 1; i <= n; i++)
-        assert_job(&f, &jobs[i]);
+    assert_jobs(&f, parent.key, n);
     fixture_close(&f);
 }
 

@@ -22,8 +22,9 @@
 #include "base/mem.h"
 #include "store/store.h"
 #include "support/power_vfs.h"
+#include "support/store_tables.h"
 
-#define EXECUTIONS 48
+#define EXECUTIONS 48 /* and one more, the hub, which hears of ends */
 #define UNITS_MOST 60 /* of one execution */
 #define LANES      12
 #define LIVES      12 /* rounds until a new file */
@@ -31,8 +32,8 @@
 
 /* What the child tells the parent, as it goes. */
 typedef struct diary {
-    uint32_t acked[EXECUTIONS]; /* units that came back with 0: accept, then a checkpoint each */
-    uint32_t tried[EXECUTIONS];
+    uint32_t acked[EXECUTIONS + 1]; /* units that came back with 0 */
+    uint32_t tried[EXECUTIONS + 1];
     uint32_t opened; /* times that the store was opened */
     char trouble[256];
 } diary;
@@ -61,11 +62,11 @@ static uint64_t key_of(uint32_t execution)
     return execution_key_make(FIRST_MS + execution, execution % STORE_SHARDS, 0);
 }
 
-/* Of any size, and known again. */
+/* Of any size, and known again; some are stored beside their rows, and the same for several executions. */
 static bytes *payload_of(uint32_t execution, uint32_t n)
 {
-    uint32_t mix = execution * 7919 + n * 104729;
-    uint32_t len = 2 + mix % (mix % 5 == 0 ? 9000 : 200);
+    uint32_t mix = (n % 3 ? execution * 7919 : 0) + n * 104729;
+    uint32_t len = n % 3 ? 2 + mix % (mix % 5 == 0 ? 9000 : 200) : 33000 + n;
     bytes *b = bytes_new(NULL, len);
 
     for (uint32_t i = 0; b && i < len; i++)
@@ -82,14 +83,56 @@ static bool is_payload(const bytes *b, uint32_t execution, uint32_t n)
     return same;
 }
 
+/* ---- what units do ----------------------------------------------------------------------------------------- */
+
+/* An execution's first unit accepts it. Those after it go round: */
+enum { TOLD, ASLEEP, AWAKE, ENDED, AGAIN, ROUND };
+/* and of every fourth one: accepted, ended, purged, accepted, … Each unit says in a setting which one it was. */
+static bool is_short(uint32_t execution)
+{
+    return execution % 4 == 3;
+}
+
+/* What an execution must look like after n units. */
+typedef struct look {
+    bool there;
+    uint8_t state;
+    uint32_t run, inbox_seq, items, history, controls, told;
+} look;
+
+static look look_after(uint32_t execution, uint32_t n)
+{
+    uint32_t rounds = n ? (n - 1) / ROUND : 0, last = n ? (n - 1) % ROUND : 0;
+    look l = {.there = n > 0, .state = EXECUTION_OPEN, .run = rounds + 1};
+
+    if (is_short(execution)) {
+        l = (look){.there = n % 3 != 0, .state = EXECUTION_OPEN, .run = 1};
+        l.state = n % 3 == 2 ? EXECUTION_SUCCEEDED : EXECUTION_OPEN;
+        l.history = n % 3 == 2;
+        return l;
+    }
+    l.state = last == ASLEEP + 1 ? EXECUTION_SUSPENDED : l.state;
+    l.state = last == ENDED + 1 ? EXECUTION_FAILED : l.state;
+    l.inbox_seq = 2 * rounds + (last > TOLD) + (last > AWAKE);
+    l.items = rounds + (last > TOLD) + (last > AWAKE) - (last > ENDED);
+    l.history = (last > TOLD) + (last > ENDED);
+    l.controls = rounds;
+    l.told = rounds + (last > ENDED);
+    return l;
+}
+
 /* ---- the child: works until power fails ------------------------------------------------------ */
 
 typedef struct lane {
     store_unit u;
     execution_row row;
+    start_key key;
     checkpoint c;
-    inbox_item item;
+    inbox_item item, notice;
     execution_update update;
+    control_row control;
+    setting_row setting;
+    char id[24], name[24];
     uint32_t execution;
     bool busy;
 } lane;
@@ -98,8 +141,8 @@ typedef struct worker {
     store s;
     uint64_t term;
     int event_fd;
-    uint32_t have[EXECUTIONS]; /* units that are there */
-    bool busy[EXECUTIONS];
+    uint32_t have[EXECUTIONS + 1]; /* units that are there */
+    bool busy[EXECUTIONS + 1];
     lane lanes[LANES];
 } worker;
 
@@ -111,19 +154,27 @@ static void on_wake(void *ctx)
         abort();
 }
 
-/* What is in the store: after a restart it is what counts. */
-static bool look(worker *w)
+/* Which unit of an execution was its last; 0 = none. False if that cannot be read. */
+static bool read_units(store *s, uint32_t execution, uint32_t *out)
 {
-    for (uint32_t i = 0; i < EXECUTIONS; i++) {
-        execution_row row;
-        int32_t rc = w->s.ops->load_execution(w->s.self, key_of(i), NULL, &row, NULL);
+    char name[24];
+    setting_page page;
 
-        if (rc != 0 && rc != ORCH_E_NOT_FOUND)
+    snprintf(name, sizeof name, "unit/%u/", execution);
+    if (s->ops->load_settings(s->self, name, &page, NULL) != 0)
+        return false;
+    *out = page.count ? (uint32_t)strtoul(page.rows[0].value->data, NULL, 10) : 0;
+    setting_page_clear(&page);
+    return true;
+}
+
+/* What is in the store: after a restart it is what counts. */
+static bool look_around(worker *w)
+{
+    for (uint32_t i = 0; i <= EXECUTIONS; i++) {
+        if (!read_units(&w->s, i, &w->have[i]))
             return false;
-        w->have[i] = rc == 0 ? (uint32_t)row.inbox_seq + 1 : 0;
         w->busy[i] = false;
-        if (rc == 0)
-            execution_row_clear(&row);
     }
     return true;
 }
@@ -144,47 +195,133 @@ static bool open_worker(worker *w, const plan *p)
         return false;
     }
     shared->opened++;
-    if (w->s.ops->lease(w->s.self, "power", FIRST_MS, &w->term, NULL) == 0 && look(w))
+    if (w->s.ops->lease(w->s.self, "power", FIRST_MS, &w->term, NULL) == 0 && look_around(w))
         return true;
     w->s.ops->free(w->s.self);
     return false;
 }
 
-static void make_unit(worker *w, lane *l)
+static void make_accept(lane *l, uint32_t n)
 {
-    uint32_t n = w->have[l->execution];
+    static char workflow[] = "w";
 
-    l->u = (store_unit){.shard = l->execution % STORE_SHARDS, .term = w->term, .owner = l};
-    if (n == 0) {
-        l->row = (execution_row){.key = key_of(l->execution),
-                                 .definition = 1,
-                                 .run = 1,
-                                 .state = EXECUTION_OPEN,
-                                 .priority = PRIORITY_DEFAULT,
-                                 .accepted_ms = FIRST_MS,
-                                 .input = payload_of(l->execution, 0)};
-        l->u.accept = &l->row;
-        return;
-    }
-    l->c = (checkpoint){.seq = n,
+    snprintf(l->id, sizeof l->id, "execution/%u", l->execution);
+    l->row = (execution_row){.key = key_of(l->execution),
+                             .id = l->id,
+                             .definition = 1,
+                             .run = 1,
+                             .state = EXECUTION_OPEN,
+                             .priority = PRIORITY_DEFAULT,
+                             .limit_key = l->execution % 2 ? l->id : NULL,
+                             .accepted_ms = FIRST_MS,
+                             .attributes = bytes_new("{\"a\":1}", 7),
+                             .input = payload_of(l->execution, n)};
+    l->key = (start_key){.workflow = workflow, .key = l->id, .now_ms = 1};
+    l->u.key = 0;
+    l->u.accept = &l->row;
+    l->u.start_key = &l->key;
+}
+
+static void add_checkpoint(lane *l, uint64_t seq, uint64_t inbox, uint32_t n)
+{
+    l->c = (checkpoint){.seq = seq,
                         .index = INDEX_NONE,
                         .kind = CHECKPOINT_SUCCEEDED,
-                        .output = payload_of(l->execution, n)};
-    l->item = (inbox_item){.kind = INBOX_SIGNAL, .at_ms = n};
-    l->update = (execution_update){.state = EXECUTION_OPEN, .wake_ms = n};
-    l->u.key = key_of(l->execution);
-    l->u.run = 1;
-    l->u.must_be_open = true;
+                        .output = payload_of(l->execution, n),
+                        .inbox = inbox};
     l->u.checkpoints = &l->c;
     l->u.checkpoint_count = 1;
-    l->u.inbox_put = &l->item;
+}
+
+static void add_update(lane *l, uint8_t state, uint32_t n)
+{
+    l->update = (execution_update){.state = state};
+    if (state == EXECUTION_SUSPENDED)
+        l->update.wake_ms = FIRST_MS + n;
+    if (EXECUTION_STATE_IS_END(state)) {
+        l->update.ended_ms = FIRST_MS + n;
+        l->update.output = payload_of(l->execution, n);
+    }
     l->u.update = &l->update;
+    l->u.must_be_open = state != EXECUTION_OPEN;
+}
+
+static void add_item(lane *l, uint8_t urgency)
+{
+    l->item = (inbox_item){.kind = INBOX_SIGNAL, .name = l->id};
+    l->u.inbox_put = &l->item;
+    l->u.inbox_urgency = urgency;
+    l->u.must_be_open = true;
+}
+
+/* The n-th unit of a long one, n > 1. */
+static void make_step(lane *l, uint32_t n)
+{
+    static char action[] = "retry";
+    look before = look_after(l->execution, n - 1);
+
+    l->u.run = before.run;
+    switch ((n - 2) % ROUND) {
+    case TOLD:
+        add_checkpoint(l, 1, 0, n);
+        add_item(l, INBOX_COUNTED);
+        break;
+    case ASLEEP: add_update(l, EXECUTION_SUSPENDED, n); break;
+    case AWAKE: add_item(l, INBOX_FORCED); break;
+    case ENDED:
+        add_checkpoint(l, 2, before.inbox_seq - 1, n);
+        add_update(l, EXECUTION_FAILED, n);
+        l->notice = (inbox_item){.kind = INBOX_CHILD_ENDED, .step = l->execution};
+        l->u.notify = &l->notice;
+        l->u.notify_key = key_of(EXECUTIONS);
+        l->u.notify_run = 1;
+        break;
+    default:
+        l->u.run++;
+        l->u.must_have_ended = true;
+        add_update(l, EXECUTION_OPEN, n);
+        l->control = (control_row){.execution = l->u.key, .action = action};
+        l->u.control = &l->control;
+    }
+}
+
+static void make_short_step(lane *l, uint32_t n)
+{
+    if (n % 3 == 0) {
+        l->u.purge = true;
+        return;
+    }
+    add_checkpoint(l, 1, 0, n);
+    add_update(l, EXECUTION_SUCCEEDED, n);
+}
+
+static void make_unit(worker *w, lane *l)
+{
+    uint32_t n = w->have[l->execution] + 1;
+    char number[12];
+
+    l->u = (store_unit){.shard = l->execution % STORE_SHARDS,
+                        .term = w->term,
+                        .owner = l,
+                        .key = key_of(l->execution),
+                        .run = 1};
+    snprintf(l->name, sizeof l->name, "unit/%u/", l->execution);
+    snprintf(number, sizeof number, "%u", n);
+    l->setting = (setting_row){.name = l->name, .value = bytes_new(number, strlen(number))};
+    l->u.put_setting = &l->setting;
+    if (n == 1 || (is_short(l->execution) && n % 3 == 1))
+        make_accept(l, n);
+    else if (is_short(l->execution))
+        make_short_step(l, n);
+    else
+        make_step(l, n);
 }
 
 static bool start(worker *w, lane *l)
 {
     for (int tries = 0; tries < 20; tries++) {
-        uint32_t i = random_below(EXECUTIONS);
+        uint32_t i = w->have[EXECUTIONS] ? random_below(EXECUTIONS)
+                                         : EXECUTIONS; /* the hub first */
 
         if (w->busy[i] || w->have[i] > UNITS_MOST)
             continue;
@@ -198,18 +335,27 @@ static bool start(worker *w, lane *l)
     return false;
 }
 
+static void drop(bytes **b)
+{
+    bytes_unref(*b);
+    *b = NULL;
+}
+
 static void finish(worker *w, store_unit *u)
 {
     lane *l = u->owner;
 
     if (u->result != 0)
-        snprintf(shared->trouble, sizeof shared->trouble, "a unit came back with %d", u->result);
+        snprintf(shared->trouble, sizeof shared->trouble, "unit %u of %u came back with %d",
+                 w->have[l->execution] + 1, l->execution, u->result);
     else
         shared->acked[l->execution] = ++w->have[l->execution];
     l->busy = w->busy[l->execution] = false;
-    bytes_unref(l->row.input);
-    bytes_unref(l->c.output);
-    l->row.input = l->c.output = NULL;
+    drop(&l->row.input);
+    drop(&l->row.attributes);
+    drop(&l->c.output);
+    drop(&l->update.output);
+    drop(&l->setting.value);
 }
 
 /* Until `units` came back. */
@@ -301,36 +447,115 @@ static void check_integrity(const char *path, verdict *v)
     sqlite3_close(db);
 }
 
-/* How many units of an execution are there; each of their parts must agree. */
-static uint32_t count_units(store *s, uint32_t i, verdict *v)
+static void check_tables(const char *path, verdict *v)
 {
+    const char *found = store_contradiction(path);
+
+    if (!found)
+        return;
+    v->broken++;
+    snprintf(v->what, sizeof v->what, "tables: %.230s", found);
+}
+
+static uint32_t count_items(store *s, uint64_t key)
+{
+    inbox_page page;
+    uint32_t count;
+
+    if (s->ops->load_inbox(s->self, key, &page, NULL) != 0)
+        return UINT32_MAX;
+    count = (uint32_t)page.count;
+    inbox_page_clear(&page);
+    return count;
+}
+
+static uint32_t count_controls(store *s, uint64_t key)
+{
+    control_page page;
+    uint32_t count;
+
+    if (s->ops->load_controls(s->self, key, 0, 0, &page, NULL) != 0)
+        return UINT32_MAX;
+    count = (uint32_t)page.count;
+    control_page_clear(&page);
+    return count;
+}
+
+static uint32_t count_history(store *s, uint64_t key, uint32_t run)
+{
+    checkpoint_page page;
+    uint32_t count;
+
+    if (s->ops->load_checkpoints(s->self, key, run, 0, 0, &page, NULL) != 0)
+        return UINT32_MAX;
+    count = (uint32_t)page.count;
+    checkpoint_page_clear(&page);
+    return count;
+}
+
+/* The ends of all runs but the last are there, with what they gave. */
+static bool has_runs(store *s, uint32_t execution, uint32_t run)
+{
+    run_page page;
+    bool whole = s->ops->load_runs(s->self, key_of(execution), &page, NULL) == 0;
+
+    if (!whole)
+        return false;
+    whole = page.count == run - 1;
+    for (uint32_t i = 0; whole && i < page.count; i++)
+        whole = page.rows[i].run == i + 1 &&
+                is_payload(page.rows[i].output, execution, (i + 1) * ROUND) &&
+                count_history(s, key_of(execution), i + 1) == 2;
+    run_page_clear(&page);
+    return whole;
+}
+
+static bool is_whole(store *s, uint32_t execution, uint32_t n, const look *l)
+{
+    uint64_t key = key_of(execution);
     execution_row row;
-    checkpoint_page page = {0};
-    inbox_page inbox = {0};
-    uint64_t key = key_of(i);
-    uint32_t n = 0;
+    int32_t rc = s->ops->load_execution(s->self, key, NULL, &row, NULL);
     bool whole;
 
-    if (s->ops->load_execution(s->self, key, NULL, &row, NULL) != 0)
-        return 0;
-    whole = s->ops->load_checkpoints(s->self, key, 1, 0, 0, &page, NULL) == 0 &&
-            s->ops->load_inbox(s->self, key, &inbox, NULL) == 0 && page.count == inbox.count &&
-            row.inbox_seq == page.count && row.wake_ms == (int64_t)page.count &&
-            is_payload(row.input, i, 0);
-    for (; whole && n < page.count; n++)
-        whole = page.rows[n].seq == n + 1 && inbox.rows[n].seq == n + 1 &&
-                is_payload(page.rows[n].output, i, n + 1);
-    if (!whole) {
-        v->broken++;
-        snprintf(v->what, sizeof v->what,
-                 "execution %u: %zu checkpoints, %zu items, inbox_seq %llu, wake %lld", i,
-                 page.count, inbox.count, (unsigned long long)row.inbox_seq,
-                 (long long)row.wake_ms);
-    }
+    if (rc != 0)
+        return !l->there && rc == ORCH_E_NOT_FOUND && count_history(s, key, 1) == 0;
+    whole = l->there && row.run == l->run && row.state == l->state &&
+            row.inbox_seq == l->inbox_seq && row.attributes != NULL &&
+            is_payload(row.input, execution, is_short(execution) ? n - (n - 1) % 3 : 1) &&
+            (!EXECUTION_STATE_IS_END(l->state) || is_payload(row.output, execution, n)) &&
+            row.wake_ms == (l->state == EXECUTION_SUSPENDED ? FIRST_MS + n : 0);
     execution_row_clear(&row);
-    checkpoint_page_clear(&page);
-    inbox_page_clear(&inbox);
-    return n + 1;
+    return whole && count_items(s, key) == l->items && count_controls(s, key) == l->controls &&
+           count_history(s, key, l->run) == l->history && has_runs(s, execution, l->run);
+}
+
+/* How many units of an execution are there; all that they did must be. *told grows by the ends that the hub has heard of. */
+static uint32_t count_units(store *s, uint32_t i, verdict *v, uint32_t *told)
+{
+    uint32_t n = 0;
+    bool whole = read_units(s, i, &n);
+    look l = look_after(i, n);
+
+    *told += l.told;
+    if (whole && !is_whole(s, i, n, &l)) {
+        v->broken++;
+        snprintf(v->what, sizeof v->what, "execution %u is not what it must be after %u units", i,
+                 n);
+    }
+    return n;
+}
+
+/* It hears of each end in the unit that is the end. */
+static uint32_t check_hub(store *s, verdict *v, uint32_t told)
+{
+    uint32_t n = 0, heard = count_items(s, key_of(EXECUTIONS));
+
+    if (!read_units(s, EXECUTIONS, &n) || heard != told) {
+        v->broken++;
+        snprintf(v->what, sizeof v->what, "the hub has heard of %u ends, and there were %u", heard,
+                 told);
+    }
+    return n;
 }
 
 static verdict examine(void)
@@ -339,6 +564,7 @@ static verdict examine(void)
     char path[100], url[120];
     store_options o = {.url = url};
     orch_error *err = NULL;
+    uint32_t told = 0;
     store s;
 
     copy_folder("survivors", "look");
@@ -351,8 +577,9 @@ static verdict examine(void)
         orch_error_free(err);
         return v;
     }
-    for (uint32_t i = 0; i < EXECUTIONS; i++) {
-        uint32_t units = count_units(&s, i, &v);
+    check_tables(path, &v);
+    for (uint32_t i = 0; i <= EXECUTIONS; i++) {
+        uint32_t units = i < EXECUTIONS ? count_units(&s, i, &v, &told) : check_hub(&s, &v, told);
 
         if (units < shared->acked[i])
             v.lost += (int)(shared->acked[i] - units);

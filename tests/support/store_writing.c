@@ -280,6 +280,7 @@ static void a_unit_that_goes_after_a_refused_one_is_refused(void **state)
         u.accept = operation == 4 ? &full.child : NULL;
         u.after_seq = 1;
         case_assert_refused(f, &u, ORCH_E_OUT_OF_RANGE);
+        case_free_full(&full);
     }
     for (int i = 0; i < 3; i++) {
         units[i] = fixture_unit(f, key);
@@ -302,6 +303,7 @@ static void a_unit_that_goes_after_a_refused_one_is_refused(void **state)
         assert_int_equal(case_count_checkpoints(f, key, 1), again ? 2 : 0);
         units[0].term = f->term;
     }
+    case_free_full(&full);
 }
 
 static void a_fenced_unit_spares_its_neighbours(void **state)
