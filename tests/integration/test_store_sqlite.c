@@ -307,6 +307,82 @@ static void people_read_it_while_it_is_used(void **state)
     bytes_unref(d.text);
 }
 
+/* A child, how its first run ended, what its parent was told, and who did it. */
+static void people_see_where_things_came_from(void **state)
+{
+    store_fixture f;
+    char workflow[] = "order", version[] = "1.2.0", id[] = "order/17",
+         child_id[] = "order/17/1/pack";
+    char limit[] = "tenant/7", name[] = "approved", action[] = "retry", who[] = "ann", why[] = "?";
+    char out[2000];
+    definition_row d = {.key = 1, .workflow = workflow, .version = version};
+    execution_row parent = fixture_row(1, 0), child = fixture_row(2, 1);
+    execution_update failed = {.state = EXECUTION_FAILED, .ended_ms = 1700000000250};
+    execution_update open = {.state = EXECUTION_OPEN};
+    inbox_item told = {.kind = INBOX_CHILD_ENDED,
+                       .state = EXECUTION_FAILED,
+                       .index = INDEX_NONE,
+                       .attempt = 1,
+                       .at_ms = 1700000000250};
+    inbox_item signal = {.kind = INBOX_SIGNAL, .name = name, .at_ms = 1700000000300};
+    checkpoint c = fixture_checkpoint(1);
+    control_row control = {.action = action, .who = who, .why = why, .at_ms = 1700000000400};
+    store_unit u;
+
+    (void)state;
+    fixture_open(&f, url);
+    d.text = bytes_new("{\"steps\":[{\"id\":\"pack\"}]}", 25);
+    u = fixture_unit(&f, 0);
+    u.definition = &d;
+    assert_int_equal(fixture_run(&f, &u), 0);
+    parent.id = id;
+    child.id = child_id;
+    child.parent = parent.key;
+    child.priority = 7;
+    child.limit_key = limit;
+    child.attributes = bytes_new("{\"region\":\"eu\"}", 15);
+    assert_int_equal(fixture_accept(&f, &parent), 0);
+    assert_int_equal(fixture_accept(&f, &child), 0);
+    u = fixture_unit(&f, parent.key);
+    c.kind = CHECKPOINT_CHILD;
+    u.checkpoints = &c;
+    u.checkpoint_count = 1;
+    u.inbox_put = &signal;
+    assert_int_equal(fixture_run(&f, &u), 0);
+    u = fixture_unit(&f, child.key);
+    u.update = &failed;
+    u.notify = &told;
+    u.notify_key = parent.key;
+    u.notify_run = 1;
+    assert_int_equal(fixture_run(&f, &u), 0);
+    u = fixture_unit(&f, child.key);
+    u.run = 2;
+    u.update = &open;
+    u.control = &control;
+    control.execution = child.key;
+    assert_int_equal(fixture_run(&f, &u), 0);
+
+    query(path,
+          "SELECT id, state, run, priority, parent, limit_key, attributes FROM executions"
+          " ORDER BY key",
+          out, sizeof out);
+    assert_string_equal(out, "order/17|open|1|5|||{}\n"
+                             "order/17/1/pack|open|2|7|order/17|tenant/7|{\"region\":\"eu\"}\n");
+    query(path, "SELECT id, step, kind FROM history", out, sizeof out);
+    assert_string_equal(out, "order/17|pack|child\n");
+    query(path, "SELECT id, run, state, ended, output, error FROM runs", out, sizeof out);
+    assert_string_equal(out, "order/17/1/pack|1|failed|2023-11-14T22:13:20.250Z|null|\n");
+    query(path, "SELECT id, seq, kind, name, step, item, attempt, state FROM messages", out,
+          sizeof out);
+    assert_string_equal(out, "order/17|1|signal|approved||||\n"
+                             "order/17|2|child_ended||pack||1|failed\n");
+    query(path, "SELECT id, seq, at, action, who, why, detail FROM controls", out, sizeof out);
+    assert_string_equal(out, "order/17/1/pack|1|2023-11-14T22:13:20.400Z|retry|ann|?|\n");
+    fixture_close(&f);
+    bytes_unref(d.text);
+    bytes_unref(child.attributes);
+}
+
 /* A person who writes, or holds the file: units wait, none is lost. */
 static void a_foreign_writer_is_waited_out(void **state)
 {
@@ -536,6 +612,7 @@ int main(void)
         cmocka_unit_test_setup(foreign_files_are_left_alone, fresh),
         cmocka_unit_test_setup(a_damaged_file_is_data_loss, fresh),
         cmocka_unit_test_setup(people_read_it_while_it_is_used, fresh),
+        cmocka_unit_test_setup(people_see_where_things_came_from, fresh),
         cmocka_unit_test_setup(a_foreign_writer_is_waited_out, fresh),
         cmocka_unit_test_setup(a_backup_is_whole, fresh),
         cmocka_unit_test_setup(the_wal_stays_small, fresh),
