@@ -263,6 +263,8 @@ void reads_definitions_again(orchestrator *o)
     list due;
     list *node;
 
+    if (list_empty(&o->unread))
+        return;
     list_init(&due);
     for (list *it = o->unread.next, *next; it != &o->unread; it = next) {
         next = it->next;

@@ -98,7 +98,7 @@ void units_reap(orchestrator *o)
         unit_job *j = job_of(u);
 
         o->stats.units_in_store--;
-        if (!keep_refused(j))
+        if (!j->unit.result || !keep_refused(j))
             j->done(j);
         u = next;
     }
