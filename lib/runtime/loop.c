@@ -95,11 +95,7 @@ static bool flush(runtime *rt)
 /* True if something was delivered: to a core that may have had its turn in this round already. */
 static bool deliver(const transport *t)
 {
-    bool any = t->ops->pump(t->self, 0);
-
-    if (any)
-        t->ops->pump(t->self, BUDGET);
-    return any;
+    return t->ops->pump(t->self, BUDGET);
 }
 
 /* True if there is more to do now. */

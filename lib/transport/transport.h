@@ -57,7 +57,8 @@ typedef struct transport_ops {
     int32_t (*listen)(void *self, const char *endpoint, void (*accepted)(void *ctx, channel *c),
                       void *ctx, orch_error **err);
     void (*unlisten)(void *self, const char *endpoint);
-    /* Deliver at most `budget` of what has arrived; true if there is more. */
+    /* Deliver at most `budget` of what has arrived; true if there was anything to deliver, which may have brought more,
+     * or, with a budget of 0, if there is. */
     bool (*pump)(void *self, uint32_t budget);
     void (*free)(void *self); /* all channels are closed before */
 } transport_ops;

@@ -257,10 +257,11 @@ static void deliver_ready(inproc *t, uint32_t budget)
 static bool inproc_pump(void *self, uint32_t budget)
 {
     inproc *t = self;
+    bool any = !list_empty(&t->ready);
 
-    if (budget)
+    if (any && budget)
         deliver_ready(t, budget);
-    return !list_empty(&t->ready);
+    return any;
 }
 
 static void inproc_free(void *self)
