@@ -1,6 +1,6 @@
 /**
  * @file execution.h
- * @brief Executions: their states, handles to wait on, results, lists and histories.
+ * @brief Executions: their states, handles to wait on, and what is known of one.
  */
 #ifndef ORCH_EXECUTION_H
 #define ORCH_EXECUTION_H
@@ -27,37 +27,10 @@ extern "C" {
 /** Its time ran out. */
 #define ORCH_EXECUTION_TIMED_OUT 6
 
-/** Runs now; not recorded. */
-#define ORCH_STEP_RUNNING   1
-/** Its `when` was true. */
-#define ORCH_STEP_DECIDED   2
-/** Its for_each has that many items. */
-#define ORCH_STEP_EXPANDED  3
-/** Waits until a time. */
-#define ORCH_STEP_WAITING   4
-/** An attempt failed; the next one comes. */
-#define ORCH_STEP_RETRYING  5
-/** Ended well. */
-#define ORCH_STEP_SUCCEEDED 6
-/** Failed for good. */
-#define ORCH_STEP_FAILED    7
-/** Not run, by its own `when`. */
-#define ORCH_STEP_SKIPPED   8
-/** Stopped by a cancel. */
-#define ORCH_STEP_CANCELLED 9
-
 /** A handle to one execution: wait for it, look at it. Freeing it does not touch the execution. */
 typedef struct orch_execution orch_execution;
 /** What is known of an execution: state, output, error, times. */
 typedef struct orch_response orch_response;
-/** How to start an execution. */
-typedef struct orch_start_options orch_start_options;
-/** Which executions to list. */
-typedef struct orch_filter orch_filter;
-/** A page of executions. */
-typedef struct orch_execution_list orch_execution_list;
-/** A page of the history of an execution. */
-typedef struct orch_history orch_history;
 
 /**
  * @brief Get the name of an execution's state, such as "succeeded".
@@ -67,52 +40,20 @@ typedef struct orch_history orch_history;
 ORCH_API const char *orch_execution_state_name(int32_t state);
 
 /**
- * @brief Get the name of a history entry's kind, such as "retrying".
- * @param kind an ORCH_STEP_ number
- * @return a static string; "unknown" for other numbers
- */
-ORCH_API const char *orch_step_kind_name(int32_t kind);
-
-/**
- * @brief Make start options: an id of the library's making, the newest version, no deadline but the definition's.
- * @return the options, freed by orch_start_options_free; NULL if there is no memory
- */
-ORCH_API orch_start_options *orch_start_options_new(void);
-/**
- * @brief Free start options.
- * @param options the options; NULL is harmless
- */
-ORCH_API void orch_start_options_free(orch_start_options *options);
-/**
- * @brief Choose the execution's id.
- * @param options the options; not NULL
- * @param id 1 to 128 of [A-Za-z0-9_.:/-], not in the form of the library's own ids (13 characters of
- *        Crockford's base 32 in lower case); NULL = let the library make one
- * @return ORCH_OK; ORCH_E_INVALID_ARGUMENT; ORCH_E_RESOURCE_EXHAUSTED
- */
-ORCH_API int32_t orch_start_options_set_id(orch_start_options *options, const char *id);
-/**
- * @brief Choose the version.
- * @param options the options; not NULL
- * @param version an exact version or a range (^1.2, ~1.2.3, >=1 <2); the newest that fits is taken; NULL = the newest
- * @return ORCH_OK; ORCH_E_INVALID_ARGUMENT; ORCH_E_RESOURCE_EXHAUSTED
- */
-ORCH_API int32_t orch_start_options_set_version(orch_start_options *options, const char *version);
-/**
- * @brief Limit the execution's whole time, from its acceptance.
- * @param options the options; not NULL
- * @param timeout_ms 1 ms to 100 years; 0 = the definition's timeout. The earlier of the two holds
- * @return ORCH_OK; ORCH_E_INVALID_ARGUMENT
- */
-ORCH_API int32_t orch_start_options_set_timeout(orch_start_options *options, int64_t timeout_ms);
-
-/**
  * @brief Get the execution's id.
  * @param execution the handle; NULL reads as ""
  * @return text owned by the handle
  * Any thread.
  */
 ORCH_API const char *orch_execution_id(const orch_execution *execution);
+
+/**
+ * @brief Tell whether the start that gave the handle started nothing, since the execution was there already (orch_start_options_set_start_key).
+ * @param execution the handle; NULL reads as 0
+ * @return 1 if the start key gave an existing execution, else 0
+ * Any thread.
+ */
+ORCH_API int32_t orch_execution_existed(const orch_execution *execution);
 
 /**
  * @brief Wait for the end.
@@ -215,135 +156,59 @@ ORCH_API int64_t orch_response_accepted_ms(const orch_response *response);
  */
 ORCH_API int64_t orch_response_ended_ms(const orch_response *response);
 /**
+ * @brief Get the number of the run.
+ * @param response the response
+ * @return 1, 2, … (a retry or rerun starts the next one); 0 for NULL, and in the response of a wait
+ */
+ORCH_API int32_t orch_response_run(const orch_response *response);
+/**
+ * @brief Get the priority.
+ * @param response the response
+ * @return 0 to 9; -1 for NULL, and in the response of a wait
+ */
+ORCH_API int32_t orch_response_priority(const orch_response *response);
+/**
+ * @brief Tell whether it is paused by orch_v2_pause. A pause of its workflow, or of everything, does not show here.
+ * @param response the response
+ * @return 1 if it is, else 0; 0 for NULL
+ */
+ORCH_API int32_t orch_response_paused(const orch_response *response);
+/**
+ * @brief Get the id of the execution whose step started it.
+ * @param response the response; NULL reads as ""
+ * @return text owned by the response; "" if there is none, and in the response of a wait
+ */
+ORCH_API const char *orch_response_parent(const orch_response *response);
+/**
+ * @brief Get the attributes that it was started with.
+ * @param response the response; NULL reads as "{}"
+ * @param out_len length in bytes; may be NULL
+ * @return JSON text owned by the response; "{}" also in the response of a wait
+ */
+ORCH_API const char *orch_response_attributes(const orch_response *response, size_t *out_len);
+/**
+ * @brief Get the key of the limit that it is under.
+ * @param response the response; NULL reads as ""
+ * @return text owned by the response; "" if there is none, and in the response of a wait
+ */
+ORCH_API const char *orch_response_limit_key(const orch_response *response);
+/**
+ * @brief Get when it will be woken, while it is suspended.
+ * @param response the response
+ * @return UTC in milliseconds since 1970; 0 if only a signal, the end of a child or a control can wake it, if it is not suspended, and for NULL
+ */
+ORCH_API int64_t orch_response_wake_ms(const orch_response *response);
+/**
+ * @brief Get by when it must have ended.
+ * @param response the response
+ * @return UTC in milliseconds since 1970; 0 if there is no such time, for NULL, and in the response of a wait
+ */
+ORCH_API int64_t orch_response_deadline_ms(const orch_response *response);
+/**
  * @brief Free a response.
  * @param response the response; NULL is harmless
  */
 ORCH_API void orch_response_free(orch_response *response);
-
-/**
- * @brief Make a filter that lets everything pass, newest first, 100 a page.
- * @return the filter, freed by orch_filter_free; NULL if there is no memory
- */
-ORCH_API orch_filter *orch_filter_new(void);
-/**
- * @brief Free a filter.
- * @param filter the filter; NULL is harmless
- */
-ORCH_API void orch_filter_free(orch_filter *filter);
-/**
- * @brief Narrow a filter. Several calls with "state" add up; other keys replace.
- * @param filter the filter; not NULL
- * @param key "state" (a name such as "failed"), "workflow", "version", "accepted_from_ms", "accepted_to_ms" (UTC, half open), "order"
- *        ("newest" or "oldest"), "limit" (1 to 10,000), "payloads" ("true" or "false"), "page" (what orch_execution_list_next gave)
- * @param value the value as text
- * @param err where to put an error; may be NULL
- * @return ORCH_OK; ORCH_E_INVALID_ARGUMENT with what is allowed
- */
-ORCH_API int32_t orch_filter_set(orch_filter *filter, const char *key, const char *value,
-                                 orch_error **err);
-
-/**
- * @brief Get the number of executions on a page.
- * @param list the page; NULL reads as 0
- * @return how many
- */
-ORCH_API size_t orch_execution_list_count(const orch_execution_list *list);
-/**
- * @brief Get one of them.
- * @param list the page
- * @param i 0 to count - 1
- * @return the execution, owned by the page; NULL beyond its end
- */
-ORCH_API const orch_response *orch_execution_list_get(const orch_execution_list *list, size_t i);
-/**
- * @brief Get where the next page begins: the value for the filter's key "page".
- * @param list the page
- * @return text owned by the page; NULL if there is no further page. A page may hold fewer than the limit, even none, and have a next one:
- *         the search for a rare match is done in bounded parts
- */
-ORCH_API const char *orch_execution_list_next(const orch_execution_list *list);
-/**
- * @brief Free a page.
- * @param list the page; NULL is harmless
- */
-ORCH_API void orch_execution_list_free(orch_execution_list *list);
-
-/**
- * @brief Get the number of entries.
- * @param history the page; NULL reads as 0
- * @return how many
- */
-ORCH_API size_t orch_history_count(const orch_history *history);
-/**
- * @brief Get an entry's sequence number.
- * @param history the page
- * @param i 0 to count - 1
- * @return 1, 2, … within the run; 0 beyond the end
- */
-ORCH_API uint64_t orch_history_seq(const orch_history *history, size_t i);
-/**
- * @brief Get the step that an entry is about.
- * @param history the page
- * @param i 0 to count - 1
- * @return the step's id, owned by the page; "" beyond the end
- */
-ORCH_API const char *orch_history_step(const orch_history *history, size_t i);
-/**
- * @brief Get the item of the step's for_each.
- * @param history the page
- * @param i 0 to count - 1
- * @return 0, 1, …; -1 for the step itself
- */
-ORCH_API int64_t orch_history_index(const orch_history *history, size_t i);
-/**
- * @brief Get what an entry says.
- * @param history the page
- * @param i 0 to count - 1
- * @return an ORCH_STEP_ number; 0 beyond the end
- */
-ORCH_API int32_t orch_history_kind(const orch_history *history, size_t i);
-/**
- * @brief Get the attempt's number.
- * @param history the page
- * @param i 0 to count - 1
- * @return 1, 2, …; 0 where none was started
- */
-ORCH_API int32_t orch_history_attempt(const orch_history *history, size_t i);
-/**
- * @brief Get when the attempt started.
- * @param history the page
- * @param i 0 to count - 1
- * @return UTC in milliseconds since 1970; 0 where none was started
- */
-ORCH_API int64_t orch_history_started_ms(const orch_history *history, size_t i);
-/**
- * @brief Get when the entry was made.
- * @param history the page
- * @param i 0 to count - 1
- * @return UTC in milliseconds since 1970
- */
-ORCH_API int64_t orch_history_ended_ms(const orch_history *history, size_t i);
-/**
- * @brief Get an entry's output.
- * @param history the page
- * @param i 0 to count - 1
- * @param out_len length in bytes; may be NULL
- * @return JSON text owned by the page; "null" if there is none
- */
-ORCH_API const char *orch_history_output(const orch_history *history, size_t i, size_t *out_len);
-/**
- * @brief Get an entry's error.
- * @param history the page
- * @param i 0 to count - 1
- * @param out_len length in bytes; may be NULL
- * @return JSON text owned by the page; NULL if there is none
- */
-ORCH_API const char *orch_history_error(const orch_history *history, size_t i, size_t *out_len);
-/**
- * @brief Free a page of history.
- * @param history the page; NULL is harmless
- */
-ORCH_API void orch_history_free(orch_history *history);
 
 #ifdef __cplusplus
 }

@@ -7,6 +7,7 @@
 
 #include <orch/error.h>
 #include <orch/execution.h>
+#include <orch/start.h>
 #include <orch/types.h>
 
 #ifdef __cplusplus
@@ -22,7 +23,7 @@ typedef struct orch_launcher orch_launcher;
  * @param workflow the workflow's id
  * @param inputs_json the input, a JSON object; NULL = {}
  * @param len its length in bytes
- * @param options version, id, timeout; NULL = defaults
+ * @param options how to start it; NULL = defaults
  * @param out_execution a handle, freed by orch_execution_free; NULL if none is wanted; unchanged on failure
  * @param err where to put an error; may be NULL
  * @return as orch_v2_start_workflow

@@ -5,13 +5,18 @@
 #ifndef ORCH_ORCH_H
 #define ORCH_ORCH_H
 
+#include <orch/audit.h>
 #include <orch/codec.h>
 #include <orch/config.h>
+#include <orch/control.h>
 #include <orch/engine.h>
 #include <orch/error.h>
 #include <orch/execution.h>
+#include <orch/history.h>
 #include <orch/launcher.h>
+#include <orch/list.h>
 #include <orch/log.h>
+#include <orch/start.h>
 #include <orch/types.h>
 #include <orch/v2.h>
 #include <orch/version.h>

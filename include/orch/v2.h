@@ -9,13 +9,17 @@
 #ifndef ORCH_V2_H
 #define ORCH_V2_H
 
+#include <orch/audit.h>
 #include <orch/config.h>
 #include <orch/control.h>
 #include <orch/engine.h>
 #include <orch/error.h>
 #include <orch/execution.h>
+#include <orch/history.h>
 #include <orch/launcher.h>
+#include <orch/list.h>
 #include <orch/log.h>
+#include <orch/start.h>
 #include <orch/types.h>
 #include <orch/workflow.h>
 
@@ -90,10 +94,10 @@ ORCH_API int32_t orch_v2_validate_definition(const char *text, size_t len, orch_
  * @param id the workflow's id
  * @param inputs_json the input, a JSON object; NULL = {}
  * @param len its length in bytes
- * @param options version, id, timeout; NULL = defaults
+ * @param options how to start it: version, id, key, … (start.h); NULL = defaults
  * @param out_response the end, freed by orch_response_free; unchanged on failure
  * @param err where to put an error; may be NULL
- * @return ORCH_OK once it has ended, whichever the end; ORCH_E_NOT_FOUND (workflow, version); ORCH_E_ALREADY_EXISTS (the chosen id);
+ * @return ORCH_OK once it has ended, whichever the end; ORCH_E_NOT_FOUND (workflow, version); ORCH_E_ALREADY_EXISTS (the chosen id, or the start key);
  *         ORCH_E_INVALID_ARGUMENT; ORCH_E_RESOURCE_EXHAUSTED (backlog, store full); ORCH_E_CANCELLED if the orchestrator stops before
  *         the end (an accepted execution goes on after the next start); ORCH_E_FAILED_PRECONDITION after stop, in a forked child, or inside a
  *         callback of orch_v2_dispatch
@@ -110,7 +114,7 @@ ORCH_API int32_t orch_v2_execute_workflow(orch_v2 *orch, const char *id, const c
  * @param id the workflow's id
  * @param inputs_json the input, a JSON object; NULL = {}
  * @param len its length in bytes
- * @param options version, id, timeout; NULL = defaults
+ * @param options how to start it: version, id, key, … (start.h); NULL = defaults
  * @param out_execution a handle, freed by orch_execution_free; unchanged on failure; NULL if none is wanted
  * @param err where to put an error; may be NULL
  * @return as orch_v2_execute_workflow
@@ -135,7 +139,7 @@ typedef void (*orch_start_fn)(void *user_data, orch_execution *execution, orch_e
  * @param id the workflow's id
  * @param inputs_json the input, a JSON object; NULL = {}
  * @param len its length in bytes
- * @param options version, id, timeout; NULL = defaults
+ * @param options how to start it: version, id, key, … (start.h); NULL = defaults
  * @param accepted told of acceptance or refusal; NULL = not wanted
  * @param ended told of the end, after `accepted`, unless refused; NULL = not wanted
  * @param user_data handed to both; may be NULL
@@ -175,32 +179,6 @@ ORCH_API int32_t orch_v2_get_execution(orch_v2 *orch, const char *execution_id,
  */
 ORCH_API int32_t orch_v2_find_execution(orch_v2 *orch, const char *execution_id,
                                         orch_execution **out_execution, orch_error **err);
-
-/**
- * @brief List executions by filter, a page at a time.
- * @param orch the orchestrator; not NULL
- * @param filter which; NULL = all, newest first
- * @param out_list the page, freed by orch_execution_list_free; unchanged on failure
- * @param err where to put an error; may be NULL
- * @return ORCH_OK; ORCH_E_FAILED_PRECONDITION in a forked child; ORCH_E_RESOURCE_EXHAUSTED
- * As orch_v2_get_execution; writers do not wait for it.
- */
-ORCH_API int32_t orch_v2_list_executions(orch_v2 *orch, const orch_filter *filter,
-                                         orch_execution_list **out_list, orch_error **err);
-
-/**
- * @brief Get the recorded history of an execution, a page at a time.
- * @param orch the orchestrator; not NULL
- * @param execution_id its id
- * @param after_seq entries after this sequence number; 0 = from the first
- * @param limit how many at most, 1 to 100,000; 0 = 10,000
- * @param out_history the page, freed by orch_history_free; unchanged on failure
- * @param err where to put an error; may be NULL
- * @return ORCH_OK; ORCH_E_NOT_FOUND; ORCH_E_INVALID_ARGUMENT; ORCH_E_FAILED_PRECONDITION in a forked child
- * As orch_v2_get_execution.
- */
-ORCH_API int32_t orch_v2_get_history(orch_v2 *orch, const char *execution_id, uint64_t after_seq,
-                                     uint32_t limit, orch_history **out_history, orch_error **err);
 
 /**
  * @brief How far an execution is, as orch_v2_get_progress gives it.

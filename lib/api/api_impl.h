@@ -71,6 +71,13 @@ int32_t check_may_block(const orch_v2 *o, orch_error **err);
 int32_t check_may_ask(const orch_v2 *o, orch_error **err);
 int32_t check_name(const char *text, const char *name, orch_error **err);
 int32_t check_execution_id(const char *id, orch_error **err); /* a caller's or a made one */
+/* What a start key, a limit key or an affinity may be: 1 to 256 bytes of UTF-8 without control characters. */
+bool is_key_text(const char *text);
+int32_t check_key(const char *text, const char *name, orch_error **err);
+/* Not NULL, an orchestrator and an id to look for, and somewhere to put what is found; where reads may be made. */
+int32_t check_query(const orch_v2 *o, const char *id, const void *out, const char *out_name,
+                    orch_error **err);
+int32_t check_limit(uint32_t limit, uint32_t max, orch_error **err); /* of a page */
 /* JSON of at most max bytes. `object`: nothing else. *out is a copy; NULL where text is NULL, or is {} and object. */
 int32_t check_json(const char *text, size_t len, const char *name, size_t max, bool object,
                    bytes **out, orch_error **err);
@@ -83,13 +90,31 @@ struct orch_start_options {
     char *id;
     char *version;
     int64_t timeout_ms;
+    int64_t start_at_ms, delay_ms; /* one of them at most */
+    int8_t priority;               /* -1 = not said */
+    uint8_t start_key_policy;
+    int64_t start_key_ttl_ms;
+    char *start_key, *affinity, *limit_key;
+    bytes *attributes; /* canonical */
 };
 
+/* Put a copy in the place of *field; NULL clears it. RESOURCE_EXHAUSTED: *field is as it was. */
+int32_t replace_text(char **field, const char *text);
+
+/* ---- filter.c ---------------------------------------------------------------------------------------------- */
+
 struct orch_filter {
-    execution_filter filter; /* its texts are owned by the filter here */
+    execution_filter filter; /* its texts are owned by the filter here; its parent is not set */
     char *workflow, *version;
+    char *parent, *start_key, *limit_key;
+    char *attribute, *attribute_value;
     uint32_t states; /* bit n: ORCH_EXECUTION_ n; 0 = all */
+    bool everything; /* it may be used to control all that there is */
 };
+
+/* What the store is to be asked; f NULL = all. INVALID_ARGUMENT, NOT_FOUND (the parent). */
+int32_t filter_resolve(orch_v2 *o, const orch_filter *f, execution_filter *out, orch_error **err);
+bool filter_narrows(const orch_filter *f); /* something may not pass it */
 
 /* ---- response.c -------------------------------------------------------------------------------------------- */
 
@@ -101,14 +126,31 @@ struct orch_response {
     version_names *names;
     int64_t accepted_ms, ended_ms;
     bytes *input, *output, *error;
+    /* Of a row only. */
+    bool of_row;
+    bool paused;
+    uint8_t priority;
+    uint32_t run;
+    int64_t wake_ms, deadline_ms;
+    char *parent, *limit_key;
+    bytes *attributes;
 };
+
+/* The parent whose id was asked for last: what is listed together often has the same. */
+typedef struct parent_name {
+    uint64_t key;
+    char id[EXECUTION_ID_MAX + 1];
+} parent_name;
 
 orch_response *response_new(void);                       /* NULL if there is no memory */
 void response_set_outcome(orch_response *r, outcome *o); /* takes a reference */
-/* Takes what it needs out of the row. `running`: what an open one is. */
+/* Takes what it needs out of the row. `running`: what an open one is. `parent`: begins as zeros. */
 int32_t response_set_row(orch_response *r, orch_v2 *o, execution_row *row, bool running,
-                         orch_error **err);
+                         parent_name *parent, orch_error **err);
 void response_clear(orch_response *r);
+int32_t response_state(const execution_row *row, bool running); /* an ORCH_EXECUTION_ number */
+/* What accessors of JSON give; out_len may be NULL, and otherwise too. */
+const char *text_or(const bytes *b, const char *otherwise, size_t *out_len);
 
 /* ---- versions.c -------------------------------------------------------------------------------------------- */
 
@@ -138,6 +180,8 @@ struct orch_execution {
     uint64_t key;
     char *id; /* the caller's; NULL = made[] */
     char made[EXECUTION_ID_LEN + 1];
+    char *existing; /* its id, where the start key gave another execution; behind `id` then */
+    bool existed;
     pthread_mutex_t lock; /* guards the rest */
     pthread_cond_t changed;
     uint32_t wants; /* the host's handle, and watches: without any the loop is told to forget it */
@@ -153,6 +197,8 @@ struct orch_execution {
 orch_execution *handle_new(orch_v2 *o,
                            const char *id); /* id NULL: set key later. NULL if there is no memory */
 void handle_set_key(orch_execution *e, uint64_t key);
+/* It is one that was there before the start: read its id, or, failing that, name it by its key. Before the host has it. */
+void handle_set_existing(orch_execution *e);
 void handle_unref(orch_execution *e);
 /* Call when the end comes, or soon if it has come. FAILED_PRECONDITION if nobody will call: the watch is as before then. */
 int32_t handle_watch(orch_execution *e, end_watch *w, orch_error **err);
@@ -175,5 +221,21 @@ int32_t start_blocking(orch_v2 *o, const start_arguments *a, orch_execution **ou
 /* ---- query.c ----------------------------------------------------------------------------------------------- */
 
 int32_t query_row(orch_v2 *o, const char *id, execution_row *out, orch_error **err);
+/* Which of the open ones are with an engine. None once the loop has ended. */
+int32_t query_running(orch_v2 *o, const execution_row *rows, size_t count, bool *running,
+                      orch_error **err);
+/* The key of an execution: of a made id without a look into the store. NOT_FOUND. */
+int32_t query_key(orch_v2 *o, const char *id, uint64_t *out, orch_error **err);
+/* The id of an execution that may be gone: then its key's text, which finds it as well. */
+int32_t query_id(orch_v2 *o, uint64_t key, char out[EXECUTION_ID_MAX + 1], orch_error **err);
+
+/* ---- history.c --------------------------------------------------------------------------------------------- */
+
+/* A page of a run's history, every step of which `d` has (or STEP_NONE): else DATA_LOSS. */
+int32_t record_read(orch_v2 *o, const execution_row *row, uint32_t run, uint64_t after_seq,
+                    uint32_t limit, const definition *d, checkpoint_page *out, orch_error **err);
+/* *run 0 becomes the newest. NOT_FOUND if there is none of that number. */
+int32_t record_find_run(const execution_row *row, const char *id, uint32_t *run, orch_error **err);
+int32_t record_kind(uint8_t stored); /* an ORCH_STEP_ number */
 
 #endif

@@ -6,6 +6,8 @@
 #include "base/json.h"
 #include "base/text.h"
 
+#define KEY_MAX_BYTES 256
+
 int32_t check_given(bool given, const char *name, orch_error **err)
 {
     return given ? 0 : error_set(err, ORCH_E_INVALID_ARGUMENT, name, "%s must not be NULL", name);
@@ -73,6 +75,48 @@ int32_t check_execution_id(const char *id, orch_error **err)
     if (!id)
         return check_not_null(id, "execution_id", err);
     return execution_id_parse(id, &key) ? 0 : execution_id_check(id, err);
+}
+
+bool is_key_text(const char *text)
+{
+    size_t len = strlen(text);
+
+    if (!len || len > KEY_MAX_BYTES || !text_is_utf8(text, len))
+        return false;
+    for (const char *p = text; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            return false;
+    return true;
+}
+
+int32_t check_key(const char *text, const char *name, orch_error **err)
+{
+    if (!text)
+        return check_not_null(text, name, err);
+    if (!is_key_text(text))
+        return error_set(err, ORCH_E_INVALID_ARGUMENT, name,
+                         "%s must be 1 to %d bytes of UTF-8 without control characters", name,
+                         KEY_MAX_BYTES);
+    return 0;
+}
+
+int32_t check_query(const orch_v2 *o, const char *id, const void *out, const char *out_name,
+                    orch_error **err)
+{
+    int32_t rc = check_orch(o, err);
+
+    if (!rc)
+        rc = check_execution_id(id, err);
+    if (!rc)
+        rc = check_not_null(out, out_name, err);
+    return rc ? rc : check_may_ask(o, err);
+}
+
+int32_t check_limit(uint32_t limit, uint32_t max, orch_error **err)
+{
+    return limit <= max ? 0
+                        : error_set(err, ORCH_E_INVALID_ARGUMENT, "limit",
+                                    "limit is %u; it must be 0 to %u", limit, max);
 }
 
 static int32_t parse(const char *text, size_t len, const char *name, bool object, orch_error **err)

@@ -83,6 +83,15 @@ void handle_set_key(orch_execution *e, uint64_t key)
     execution_id_format(key, e->made);
 }
 
+void handle_set_existing(orch_execution *e)
+{
+    char id[EXECUTION_ID_MAX + 1];
+
+    e->existed = true;
+    e->existing = query_id(e->orch, e->key, id, NULL) ? NULL : mem_strdup(id);
+    e->id = e->existing;
+}
+
 void handle_unref(orch_execution *e)
 {
     if (atomic_fetch_sub(&e->refs, 1) != 1)
@@ -94,6 +103,7 @@ void handle_unref(orch_execution *e)
         pthread_mutex_destroy(&e->lock);
     }
     orch_unref(e->orch);
+    mem_free(e->existing);
     mem_free(e);
 }
 
@@ -135,6 +145,11 @@ const char *orch_execution_id(const orch_execution *execution)
     if (!execution)
         return "";
     return execution->id ? execution->id : execution->made;
+}
+
+int32_t orch_execution_existed(const orch_execution *execution)
+{
+    return execution && execution->existed;
 }
 
 /* ---- waiting --------------------------------------------------------------------------------------------- */

@@ -11,52 +11,82 @@ struct orch_history {
     checkpoint_page page;
 };
 
-static int32_t read_history(orch_v2 *o, const char *id, uint64_t after_seq, uint32_t limit,
-                            orch_history *h, orch_error **err)
+/* Of what the definition does not have; what is the execution's own says no step. */
+static bool names_no_step(const definition *d, const checkpoint *c)
+{
+    return c->step >= d->step_count && !(c->step == STEP_NONE && c->kind >= CHECKPOINT_CLOSING);
+}
+
+int32_t record_read(orch_v2 *o, const execution_row *row, uint32_t run, uint64_t after_seq,
+                    uint32_t limit, const definition *d, checkpoint_page *out, orch_error **err)
 {
     store *s = runtime_store(o->rt);
+    int32_t rc = s->ops->load_checkpoints(s->self, row->key, run, after_seq, limit, out, err);
+    char made[EXECUTION_ID_LEN + 1];
+
+    for (size_t i = 0; !rc && i < out->count; i++) {
+        if (!names_no_step(d, &out->rows[i]))
+            continue;
+        execution_id_format(row->key, made);
+        rc = error_set(err, ORCH_E_DATA_LOSS, row->id ? row->id : made,
+                       "execution '%s': its history names step %u, but its workflow has %u",
+                       row->id ? row->id : made, out->rows[i].step, d->step_count);
+    }
+    return rc;
+}
+
+int32_t record_find_run(const execution_row *row, const char *id, uint32_t *run, orch_error **err)
+{
+    if (!*run)
+        *run = row->run;
+    return *run <= row->run ? 0
+                            : error_set(err, ORCH_E_NOT_FOUND, id,
+                                        "execution '%s' has %u run%s; there is no run %u", id,
+                                        row->run, row->run == 1 ? "" : "s", *run);
+}
+
+static int32_t read_page(orch_v2 *o, const char *id, uint32_t run, uint64_t after_seq,
+                         uint32_t limit, orch_history *h, orch_error **err)
+{
     execution_row row = {0};
     int32_t rc = query_row(o, id, &row, err);
 
     if (!rc)
+        rc = record_find_run(&row, id, &run, err);
+    if (!rc)
         rc = versions_definition(o, row.definition, &h->definition, err);
     if (!rc)
-        rc = s->ops->load_checkpoints(s->self, row.key, row.run, after_seq, limit, &h->page, err);
+        rc = record_read(o, &row, run, after_seq, limit, h->definition, &h->page, err);
     execution_row_clear(&row);
-    for (size_t i = 0; !rc && i < h->page.count; i++)
-        if (h->page.rows[i].step >= h->definition->step_count)
-            rc = error_set(err, ORCH_E_DATA_LOSS, id,
-                           "execution '%s': its history names step %u, but its workflow has %u", id,
-                           h->page.rows[i].step, h->definition->step_count);
+    return rc;
+}
+
+int32_t orch_v2_get_run_history(orch_v2 *orch, const char *execution_id, uint32_t run,
+                                uint64_t after_seq, uint32_t limit, orch_history **out_history,
+                                orch_error **err)
+{
+    orch_history *h;
+    int32_t rc = check_query(orch, execution_id, out_history, "out_history", err);
+
+    if (!rc)
+        rc = check_limit(limit, PAGE_MAX, err);
+    if (rc)
+        return rc;
+    h = mem_zalloc(sizeof *h);
+    if (!h)
+        return error_no_memory(err);
+    rc = read_page(orch, execution_id, run, after_seq, limit ? limit : PAGE_DEFAULT, h, err);
+    if (rc)
+        orch_history_free(h);
+    else
+        *out_history = h;
     return rc;
 }
 
 int32_t orch_v2_get_history(orch_v2 *orch, const char *execution_id, uint64_t after_seq,
                             uint32_t limit, orch_history **out_history, orch_error **err)
 {
-    orch_history *h;
-    int32_t rc = check_orch(orch, err);
-
-    if (!rc)
-        rc = check_execution_id(execution_id, err);
-    if (!rc)
-        rc = check_not_null(out_history, "out_history", err);
-    if (!rc)
-        rc = check_may_ask(orch, err);
-    if (!rc && limit > PAGE_MAX)
-        rc = error_set(err, ORCH_E_INVALID_ARGUMENT, "limit", "limit is %u; it must be 0 to %d",
-                       limit, PAGE_MAX);
-    if (rc)
-        return rc;
-    h = mem_zalloc(sizeof *h);
-    if (!h)
-        return error_no_memory(err);
-    rc = read_history(orch, execution_id, after_seq, limit ? limit : PAGE_DEFAULT, h, err);
-    if (rc)
-        orch_history_free(h);
-    else
-        *out_history = h;
-    return rc;
+    return orch_v2_get_run_history(orch, execution_id, 0, after_seq, limit, out_history, err);
 }
 
 void orch_history_free(orch_history *history)
@@ -90,7 +120,7 @@ const char *orch_history_step(const orch_history *history, size_t i)
 {
     const checkpoint *c = entry(history, i);
 
-    return c ? history->definition->steps[c->step].id : "";
+    return c && c->step != STEP_NONE ? history->definition->steps[c->step].id : "";
 }
 
 int64_t orch_history_index(const orch_history *history, size_t i)
@@ -101,18 +131,24 @@ int64_t orch_history_index(const orch_history *history, size_t i)
 }
 
 /* The stored kinds and those of the API are the same list; the API's begins with one that is not stored. */
+int32_t record_kind(uint8_t stored)
+{
+    return stored - CHECKPOINT_DECIDED + ORCH_STEP_DECIDED;
+}
+
 int32_t orch_history_kind(const orch_history *history, size_t i)
 {
     const checkpoint *c = entry(history, i);
 
-    return c ? c->kind - CHECKPOINT_DECIDED + ORCH_STEP_DECIDED : 0;
+    return c ? record_kind(c->kind) : 0;
 }
 
 int32_t orch_history_attempt(const orch_history *history, size_t i)
 {
     const checkpoint *c = entry(history, i);
 
-    return c ? (int32_t)c->attempt : 0;
+    /* of what ends an execution it is the state of that end */
+    return c && c->kind != CHECKPOINT_CLOSING ? (int32_t)c->attempt : 0;
 }
 
 int64_t orch_history_started_ms(const orch_history *history, size_t i)
@@ -127,6 +163,13 @@ int64_t orch_history_ended_ms(const orch_history *history, size_t i)
     const checkpoint *c = entry(history, i);
 
     return c ? c->ended_ms : 0;
+}
+
+int64_t orch_history_due_ms(const orch_history *history, size_t i)
+{
+    const checkpoint *c = entry(history, i);
+
+    return c ? c->due_ms : 0;
 }
 
 const char *orch_history_output(const orch_history *history, size_t i, size_t *out_len)
@@ -147,4 +190,15 @@ const char *orch_history_error(const orch_history *history, size_t i, size_t *ou
     if (out_len)
         *out_len = error ? error->len : 0;
     return error ? error->data : NULL;
+}
+
+const char *orch_step_kind_name(int32_t kind)
+{
+    static const char *const names[] = {
+        "unknown",     "running",          "decided", "expanded",      "waiting",
+        "retrying",    "succeeded",        "failed",  "skipped",       "cancelled",
+        "child",       "heartbeat",        "closing", "undo_retrying", "undone",
+        "undo_failed", "handler_retrying", "handled", "handler_failed"};
+
+    return kind > 0 && kind <= ORCH_STEP_HANDLER_FAILED ? names[kind] : "unknown";
 }

@@ -1,15 +1,17 @@
-/* Options of a start, and filters of a list. */
-#include <errno.h>
-#include <stdlib.h>
+/* Options of a start. */
 #include <string.h>
 
 #include "api/api_impl.h"
+#include "base/text.h"
+#include "workflow/definition.h"
 
-#define TIMEOUT_MAX_MS (100LL * 366 * 24 * 3600 * 1000)
-#define PAGE_MAX       10000
+#define YEAR_MS              (366LL * 24 * 3600 * 1000)
+#define TIMEOUT_MAX_MS       (100 * YEAR_MS)
+#define START_AT_MAX_MS      (200 * YEAR_MS)
+#define ATTRIBUTES_MAX       64
+#define ATTRIBUTES_MAX_BYTES (16 * 1024)
 
-/* NULL clears it. */
-static int32_t replace_text(char **field, const char *text)
+int32_t replace_text(char **field, const char *text)
 {
     char *copy = text ? mem_strdup(text) : NULL;
 
@@ -22,7 +24,11 @@ static int32_t replace_text(char **field, const char *text)
 
 orch_start_options *orch_start_options_new(void)
 {
-    return mem_zalloc(sizeof(orch_start_options));
+    orch_start_options *o = mem_zalloc(sizeof *o);
+
+    if (o)
+        o->priority = -1;
+    return o;
 }
 
 void orch_start_options_free(orch_start_options *options)
@@ -31,6 +37,10 @@ void orch_start_options_free(orch_start_options *options)
         return;
     mem_free(options->id);
     mem_free(options->version);
+    mem_free(options->start_key);
+    mem_free(options->affinity);
+    mem_free(options->limit_key);
+    bytes_unref(options->attributes);
     mem_free(options);
 }
 
@@ -63,163 +73,139 @@ int32_t orch_start_options_set_timeout(orch_start_options *options, int64_t time
     return 0;
 }
 
-/* ---- filters --------------------------------------------------------------------------------------------- */
+/* ---- keys ------------------------------------------------------------------------------------------------ */
 
-orch_filter *orch_filter_new(void)
+static int32_t replace_key(char **field, const char *text)
 {
-    return mem_zalloc(sizeof(orch_filter));
+    return text && !is_key_text(text) ? ORCH_E_INVALID_ARGUMENT : replace_text(field, text);
 }
 
-void orch_filter_free(orch_filter *filter)
+int32_t orch_start_options_set_start_key(orch_start_options *options, const char *key,
+                                         int32_t policy, int64_t ttl_ms)
 {
-    if (!filter)
-        return;
-    mem_free(filter->workflow);
-    mem_free(filter->version);
-    mem_free(filter);
-}
+    int32_t rc;
 
-static int32_t refuse(const char *key, const char *value, const char *allowed, orch_error **err)
-{
-    return error_set(err, ORCH_E_INVALID_ARGUMENT, key, "filter %s is '%.100s'; allowed is %s", key,
-                     value, allowed);
-}
-
-static int32_t set_state(orch_filter *f, const char *value, orch_error **err)
-{
-    for (int32_t i = 0; i <= ORCH_EXECUTION_TIMED_OUT; i++) {
-        if (strcmp(value, orch_execution_state_name(i)) != 0)
-            continue;
-        f->states |= 1U << i;
-        f->filter.states |= 1U << (i <= ORCH_EXECUTION_RUNNING ? EXECUTION_OPEN : i);
-        return 0;
-    }
-    return refuse("state", value,
-                  "pending, running, suspended, succeeded, failed, cancelled or timed_out", err);
-}
-
-static int32_t set_workflow(orch_filter *f, const char *value, orch_error **err)
-{
-    int32_t rc = check_name(value, "workflow", err);
-
-    if (rc || replace_text(&f->workflow, value))
-        return rc ? rc : error_no_memory(err);
-    f->filter.workflow = f->workflow;
-    return 0;
-}
-
-static int32_t set_version(orch_filter *f, const char *value, orch_error **err)
-{
-    semver version;
-    int32_t rc = semver_parse(value, &version, err);
-
-    if (rc || replace_text(&f->version, value))
-        return rc ? rc : error_no_memory(err);
-    f->filter.version = f->version;
-    return 0;
-}
-
-static int32_t set_number(const char *key, const char *value, uint64_t min, uint64_t max,
-                          uint64_t *out, orch_error **err)
-{
-    char allowed[80];
-    uint64_t n;
-    char *end;
-
-    errno = 0;
-    n = strtoull(value, &end, 10);
-    if (*value < '0' || *value > '9' || *end || errno || n < min || n > max) {
-        snprintf(allowed, sizeof allowed, "a whole number from %llu to %llu",
-                 (unsigned long long)min, (unsigned long long)max);
-        return refuse(key, value, allowed, err);
-    }
-    *out = n;
-    return 0;
-}
-
-static int32_t set_from(orch_filter *f, const char *value, orch_error **err)
-{
-    uint64_t n;
-    int32_t rc = set_number("accepted_from_ms", value, 0, INT64_MAX, &n, err);
-
-    if (!rc)
-        f->filter.accepted_from_ms = (int64_t)n;
-    return rc;
-}
-
-static int32_t set_to(orch_filter *f, const char *value, orch_error **err)
-{
-    uint64_t n;
-    int32_t rc = set_number("accepted_to_ms", value, 0, INT64_MAX, &n, err);
-
-    if (!rc)
-        f->filter.accepted_to_ms = (int64_t)n;
-    return rc;
-}
-
-static int32_t set_order(orch_filter *f, const char *value, orch_error **err)
-{
-    bool oldest = !strcmp(value, "oldest");
-
-    if (!oldest && strcmp(value, "newest") != 0)
-        return refuse("order", value, "newest or oldest", err);
-    f->filter.ascending = oldest;
-    return 0;
-}
-
-static int32_t set_limit(orch_filter *f, const char *value, orch_error **err)
-{
-    uint64_t n;
-    int32_t rc = set_number("limit", value, 1, PAGE_MAX, &n, err);
-
-    if (!rc)
-        f->filter.limit = (uint32_t)n;
-    return rc;
-}
-
-static int32_t set_payloads(orch_filter *f, const char *value, orch_error **err)
-{
-    bool with = !strcmp(value, "true");
-
-    if (!with && strcmp(value, "false") != 0)
-        return refuse("payloads", value, "true or false", err);
-    f->filter.payloads = with;
-    return 0;
-}
-
-static int32_t set_page(orch_filter *f, const char *value, orch_error **err)
-{
-    uint64_t key;
-
-    if (!execution_id_parse(value, &key))
-        return refuse("page", value, "what orch_execution_list_next gave", err);
-    f->filter.after_key = key;
-    return 0;
-}
-
-int32_t orch_filter_set(orch_filter *filter, const char *key, const char *value, orch_error **err)
-{
-    static const struct {
-        const char *key;
-        int32_t (*set)(orch_filter *f, const char *value, orch_error **err);
-    } keys[] = {
-        {"state", set_state}, {"workflow", set_workflow},     {"version", set_version},
-        {"order", set_order}, {"accepted_from_ms", set_from}, {"accepted_to_ms", set_to},
-        {"limit", set_limit}, {"payloads", set_payloads},     {"page", set_page},
-    };
-    int32_t rc = check_not_null(filter, "filter", err);
-
-    if (!rc)
-        rc = check_not_null(key, "key", err);
-    if (!rc)
-        rc = check_not_null(value, "value", err);
+    if (!options || policy < ORCH_START_KEY_RETURN || policy > ORCH_START_KEY_ANEW || ttl_ms < 0 ||
+        ttl_ms > TIMEOUT_MAX_MS)
+        return ORCH_E_INVALID_ARGUMENT;
+    rc = replace_key(&options->start_key, key);
     if (rc)
         return rc;
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        if (!strcmp(key, keys[i].key))
-            return keys[i].set(filter, value, err);
-    return error_set(err, ORCH_E_INVALID_ARGUMENT, key,
-                     "filter '%.60s' is not known; allowed are state, workflow, version, order, "
-                     "accepted_from_ms, accepted_to_ms, limit, payloads and page",
-                     key);
+    options->start_key_policy = (uint8_t)policy;
+    options->start_key_ttl_ms = ttl_ms;
+    return 0;
+}
+
+int32_t orch_start_options_set_affinity(orch_start_options *options, const char *affinity)
+{
+    return options ? replace_key(&options->affinity, affinity) : ORCH_E_INVALID_ARGUMENT;
+}
+
+int32_t orch_start_options_set_limit_key(orch_start_options *options, const char *limit_key)
+{
+    return options ? replace_key(&options->limit_key, limit_key) : ORCH_E_INVALID_ARGUMENT;
+}
+
+/* ---- when and in what order ------------------------------------------------------------------------------ */
+
+int32_t orch_start_options_set_start_at(orch_start_options *options, int64_t start_at_ms)
+{
+    if (!options || start_at_ms < 0 || start_at_ms > START_AT_MAX_MS)
+        return ORCH_E_INVALID_ARGUMENT;
+    options->start_at_ms = start_at_ms;
+    options->delay_ms = 0;
+    return 0;
+}
+
+int32_t orch_start_options_set_delay(orch_start_options *options, int64_t delay_ms)
+{
+    if (!options || delay_ms < 0 || delay_ms > TIMEOUT_MAX_MS)
+        return ORCH_E_INVALID_ARGUMENT;
+    options->delay_ms = delay_ms;
+    options->start_at_ms = 0;
+    return 0;
+}
+
+int32_t orch_start_options_set_priority(orch_start_options *options, int32_t priority)
+{
+    if (!options || priority < 0 || priority >= PRIORITIES)
+        return ORCH_E_INVALID_ARGUMENT;
+    options->priority = (int8_t)priority;
+    return 0;
+}
+
+/* ---- attributes ------------------------------------------------------------------------------------------ */
+
+static int32_t check_attribute(const char *name, const json_t *value, orch_error **err)
+{
+    if (!text_is_name(name, NAME_MAX_LEN))
+        return error_set(err, ORCH_E_INVALID_ARGUMENT, name,
+                         "attributes_json: the name of an attribute is '%.150s'; it must be 1 to "
+                         "%d of A-Z a-z 0-9 _ . - and not begin with . or -",
+                         name, NAME_MAX_LEN);
+    if (json_is_object(value) || json_is_array(value) || json_is_null(value))
+        return error_set(err, ORCH_E_INVALID_ARGUMENT, name,
+                         "attributes_json: attribute '%s' is %s; it must be a string, a number or "
+                         "a boolean",
+                         name,
+                         json_is_null(value)    ? "null"
+                         : json_is_array(value) ? "a list"
+                                                : "an object");
+    return 0;
+}
+
+static int32_t check_attributes(json_t *all, orch_error **err)
+{
+    size_t count = json_object_size(all);
+    const char *name;
+    json_t *value;
+    int32_t rc = 0;
+
+    if (count > ATTRIBUTES_MAX)
+        return error_set(err, ORCH_E_INVALID_ARGUMENT, "attributes_json",
+                         "attributes_json has %zu members; %d are allowed", count, ATTRIBUTES_MAX);
+    json_object_foreach(all, name, value)
+    {
+        rc = check_attribute(name, value, err);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+/* Canonical, so that what is looked for can be compared as text. */
+static int32_t read_attributes(const char *text, size_t len, bytes **out, orch_error **err)
+{
+    bytes *given = NULL;
+    json_t *tree;
+    int32_t rc = check_json(text, len, "attributes_json", ATTRIBUTES_MAX_BYTES, true, &given, err);
+
+    if (rc || !given)
+        return rc;
+    tree = json_loadb(given->data, given->len, 0, NULL);
+    bytes_unref(given);
+    if (!tree)
+        return error_no_memory(err); /* it was read a moment ago */
+    rc = check_attributes(tree, err);
+    if (!rc) {
+        *out = canonical_json(tree);
+        rc = *out ? 0 : error_no_memory(err);
+    }
+    json_decref(tree);
+    return rc;
+}
+
+int32_t orch_start_options_set_attributes(orch_start_options *options, const char *attributes_json,
+                                          size_t len, orch_error **err)
+{
+    bytes *attributes = NULL;
+    int32_t rc = check_not_null(options, "options", err);
+
+    if (!rc)
+        rc = read_attributes(attributes_json, len, &attributes, err);
+    if (rc)
+        return rc;
+    bytes_unref(options->attributes);
+    options->attributes = attributes;
+    return 0;
 }

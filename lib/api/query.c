@@ -1,4 +1,5 @@
 /* Reads: of the store, on the calling thread; what only the loop knows is asked of it. */
+#include <stdio.h>
 #include <string.h>
 
 #include "api/api_impl.h"
@@ -24,9 +25,8 @@ static void look(command *c, runtime *rt)
     sem_post(&l->done);
 }
 
-/* Which of the open ones are with an engine. None once the loop has ended. */
-static int32_t find_running(orch_v2 *o, const execution_row *rows, size_t count, bool *running,
-                            orch_error **err)
+int32_t query_running(orch_v2 *o, const execution_row *rows, size_t count, bool *running,
+                      orch_error **err)
 {
     live_command l = {.base.run = look, .rows = rows, .count = count, .running = running};
     size_t open = 0;
@@ -57,18 +57,34 @@ int32_t query_row(orch_v2 *o, const char *id, execution_row *out, orch_error **e
     return rc;
 }
 
-static int32_t check_query(const orch_v2 *o, const char *id, const void *out, const char *out_name,
-                           orch_error **err)
+int32_t query_key(orch_v2 *o, const char *id, uint64_t *out, orch_error **err)
 {
-    int32_t rc = check_orch(o, err);
+    execution_row row = {0};
+    int32_t rc;
 
-    if (!rc)
-        rc = check_execution_id(id, err);
-    if (!rc)
-        rc = check_not_null(out, out_name, err);
-    if (!rc)
-        rc = check_may_ask(o, err);
+    if (execution_id_parse(id, out))
+        return 0;
+    rc = query_row(o, id, &row, err);
+    *out = row.key;
+    execution_row_clear(&row);
     return rc;
+}
+
+/* A list of one brings its row without payloads. */
+int32_t query_id(orch_v2 *o, uint64_t key, char out[EXECUTION_ID_MAX + 1], orch_error **err)
+{
+    const execution_filter one = {.after_key = key - 1, .ascending = true, .limit = 1};
+    store *s = runtime_store(o->rt);
+    execution_page page = {0};
+    int32_t rc = s->ops->list_executions(s->self, &one, &page, err);
+
+    if (rc)
+        return rc;
+    execution_id_format(key, out);
+    if (page.count && page.rows[0].key == key && page.rows[0].id)
+        snprintf(out, EXECUTION_ID_MAX + 1, "%s", page.rows[0].id);
+    execution_page_clear(&page);
+    return 0;
 }
 
 /* ---- one execution --------------------------------------------------------------------------------------- */
@@ -77,6 +93,7 @@ int32_t orch_v2_get_execution(orch_v2 *orch, const char *execution_id, orch_resp
                               orch_error **err)
 {
     execution_row row = {0};
+    parent_name parent = {0};
     orch_response *r = NULL;
     bool running = false;
     int32_t rc = check_query(orch, execution_id, out_response, "out_response", err);
@@ -84,10 +101,10 @@ int32_t orch_v2_get_execution(orch_v2 *orch, const char *execution_id, orch_resp
     if (!rc)
         rc = query_row(orch, execution_id, &row, err);
     if (!rc)
-        rc = find_running(orch, &row, 1, &running, err);
+        rc = query_running(orch, &row, 1, &running, err);
     if (!rc) {
         r = response_new();
-        rc = r ? response_set_row(r, orch, &row, running, err) : error_no_memory(err);
+        rc = r ? response_set_row(r, orch, &row, running, &parent, err) : error_no_memory(err);
     }
     execution_row_clear(&row);
     if (rc)
@@ -187,12 +204,14 @@ static bool passes(const orch_filter *f, const execution_row *row, bool running)
 static int32_t fill_list(orch_v2 *o, const orch_filter *f, execution_page *page,
                          const bool *running, orch_execution_list *l, orch_error **err)
 {
+    parent_name parent = {0};
+
     for (size_t i = 0; i < page->count; i++) {
         int32_t rc;
 
         if (!passes(f, &page->rows[i], running[i]))
             continue;
-        rc = response_set_row(&l->items[l->count], o, &page->rows[i], running[i], err);
+        rc = response_set_row(&l->items[l->count], o, &page->rows[i], running[i], &parent, err);
         if (rc)
             return rc;
         l->count++;
@@ -207,7 +226,7 @@ static int32_t list_page(orch_v2 *o, const orch_filter *f, execution_page *page,
 {
     bool *running = mem_calloc(page->count + 1, sizeof *running);
     orch_execution_list *l = mem_zalloc(sizeof *l + page->count * sizeof *l->items);
-    int32_t rc = running && l ? find_running(o, page->rows, page->count, running, err)
+    int32_t rc = running && l ? query_running(o, page->rows, page->count, running, err)
                               : error_no_memory(err);
 
     if (!rc)
@@ -223,7 +242,7 @@ static int32_t list_page(orch_v2 *o, const orch_filter *f, execution_page *page,
 int32_t orch_v2_list_executions(orch_v2 *orch, const orch_filter *filter,
                                 orch_execution_list **out_list, orch_error **err)
 {
-    static const execution_filter all = {0};
+    execution_filter resolved;
     execution_page page = {0};
     store *s;
     int32_t rc = check_orch(orch, err);
@@ -235,7 +254,9 @@ int32_t orch_v2_list_executions(orch_v2 *orch, const orch_filter *filter,
     if (rc)
         return rc;
     s = runtime_store(orch->rt);
-    rc = s->ops->list_executions(s->self, filter ? &filter->filter : &all, &page, err);
+    rc = filter_resolve(orch, filter, &resolved, err);
+    if (!rc)
+        rc = s->ops->list_executions(s->self, &resolved, &page, err);
     if (!rc)
         rc = list_page(orch, filter, &page, out_list, err);
     execution_page_clear(&page);
@@ -288,20 +309,6 @@ static void measure(command *c, runtime *rt)
     sem_post(&p->done);
 }
 
-/* A caller's id has its key in the store. */
-static int32_t find_key(orch_v2 *o, const char *id, uint64_t *out, orch_error **err)
-{
-    execution_row row = {0};
-    int32_t rc;
-
-    if (execution_id_parse(id, out))
-        return 0;
-    rc = query_row(o, id, &row, err);
-    *out = row.key;
-    execution_row_clear(&row);
-    return rc;
-}
-
 int32_t orch_v2_get_progress(orch_v2 *orch, const char *execution_id, orch_progress **out_progress,
                              orch_error **err)
 {
@@ -312,7 +319,7 @@ int32_t orch_v2_get_progress(orch_v2 *orch, const char *execution_id, orch_progr
     if (!rc)
         rc = check_running(orch, err);
     if (!rc)
-        rc = find_key(orch, execution_id, &p.key, err);
+        rc = query_key(orch, execution_id, &p.key, err);
     if (rc)
         return rc;
     sem_init(&p.done, 0, 0);

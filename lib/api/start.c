@@ -8,6 +8,7 @@ typedef struct start {
     start_request request;
     orch_v2 *orch;             /* a reference */
     orch_execution *execution; /* told of the end; NULL = nobody asked for a handle */
+    int64_t delay_ms;          /* from when the loop takes it up */
     /* A caller that blocks. */
     sem_t done;
     bool wants_end; /* it waits for the end, not only for the acceptance */
@@ -30,7 +31,11 @@ static void start_free(start *s)
     orch_error_free(s->request.error);
     semver_range_free(s->request.range);
     bytes_unref(s->request.input);
+    bytes_unref(s->request.attributes);
     mem_free(s->request.id);
+    mem_free(s->request.start_key);
+    mem_free(s->request.affinity);
+    mem_free(s->request.limit_key);
     outcome_unref(s->outcome);
     orch_unref(s->orch);
     mem_free(s);
@@ -38,30 +43,49 @@ static void start_free(start *s)
 
 /* ---- checks ---------------------------------------------------------------------------------------------- */
 
+static int32_t copy(char **field, const char *text, orch_error **err)
+{
+    return replace_text(field, text) ? error_no_memory(err) : 0;
+}
+
+static int32_t fill_options(start *s, const orch_start_options *options, orch_error **err)
+{
+    start_request *r = &s->request;
+    int32_t rc = options->version ? semver_range_parse(options->version, &r->range, err) : 0;
+
+    if (!rc)
+        rc = copy(&r->id, options->id, err);
+    if (!rc)
+        rc = copy(&r->start_key, options->start_key, err);
+    if (!rc)
+        rc = copy(&r->affinity, options->affinity, err);
+    if (!rc)
+        rc = copy(&r->limit_key, options->limit_key, err);
+    r->timeout_ms = options->timeout_ms;
+    r->start_at_ms = options->start_at_ms;
+    s->delay_ms = options->delay_ms;
+    r->priority = options->priority;
+    r->attributes = bytes_ref(options->attributes);
+    r->start_key_policy = options->start_key_policy;
+    r->start_key_ttl_ms = options->start_key_ttl_ms;
+    return rc;
+}
+
 static int32_t fill_request(start *s, const start_arguments *a, orch_error **err)
 {
-    const orch_start_options *options = a->options;
-    start_request *r = &s->request;
     int32_t rc = check_json(a->inputs_json, a->len, "inputs_json", s->orch->max_input_bytes, true,
-                            &r->input, err);
+                            &s->request.input, err);
 
-    if (rc || !options)
-        return rc;
-    r->timeout_ms = options->timeout_ms;
-    if (options->version)
-        rc = semver_range_parse(options->version, &r->range, err);
-    if (!rc && options->id) {
-        r->id = mem_strdup(options->id);
-        if (!r->id)
-            rc = error_no_memory(err);
-    }
-    return rc;
+    s->request.priority = -1;
+    return rc || !a->options ? rc : fill_options(s, a->options, err);
 }
 
 static void run_command(command *c, runtime *rt)
 {
     start *s = (start *)c;
 
+    if (s->delay_ms)
+        s->request.start_at_ms = runtime_now_ms(rt) + s->delay_ms;
     orchestrator_start(runtime_orchestrator(rt), &s->request);
 }
 
@@ -179,6 +203,8 @@ int32_t start_blocking(orch_v2 *o, const start_arguments *a, orch_execution **ou
         rc = add_handle(s, a, err);
     if (!rc)
         rc = ask(s, err);
+    if (!rc && out && s->request.existed)
+        handle_set_existing(s->execution);
     if (rc)
         drop_handle(s);
     else if (out)
@@ -307,6 +333,8 @@ static void call_accepted(callback *c)
         end_callbacks(s);
         return;
     }
+    if (s->request.existed)
+        handle_set_existing(e);
     handle_want(e); /* the host's own want may end inside its callback */
     if (s->accepted_fn)
         s->accepted_fn(s->user_data, e, NULL);

@@ -108,6 +108,11 @@ bool runtime_is_stopping(const runtime *rt)
     return rt->stopping;
 }
 
+int64_t runtime_now_ms(const runtime *rt)
+{
+    return rt->now_ms;
+}
+
 store *runtime_store(runtime *rt)
 {
     return &rt->store;

@@ -61,6 +61,7 @@ bool runtime_post_always(runtime *rt, command *c);
 orchestrator *runtime_orchestrator(runtime *rt);
 engine *runtime_engine(runtime *rt);
 bool runtime_is_stopping(const runtime *rt);
+int64_t runtime_now_ms(const runtime *rt); /* UTC, as of this turn */
 
 /* ---- for threads of the host ----------------------------------------------------------------------------- */
 

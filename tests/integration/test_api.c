@@ -863,8 +863,9 @@ static void names_are_told(void **state)
     assert_string_equal(orch_execution_state_name(7), "unknown");
     assert_string_equal(orch_execution_state_name(-1), "unknown");
     assert_string_equal(orch_step_kind_name(ORCH_STEP_CANCELLED), "cancelled");
+    assert_string_equal(orch_step_kind_name(ORCH_STEP_HANDLER_FAILED), "handler_failed");
     assert_string_equal(orch_step_kind_name(0), "unknown");
-    assert_string_equal(orch_step_kind_name(10), "unknown");
+    assert_string_equal(orch_step_kind_name(19), "unknown");
 }
 
 static char yes; /* a state that is not NULL */

@@ -75,6 +75,25 @@ static void bad_filter(void)
         {"accepted_from_ms", "-1"},
         {"accepted_to_ms", "soon"},
         {"accepted_to_ms", "99999999999999999999"},
+        {"ended_from_ms", "-1"},
+        {"ended_to_ms", ""},
+        {"parent", ""},
+        {"parent", "a b"},
+        {"start_key", ""},
+        {"start_key", "a\nb"},
+        {"limit_key", ""},
+        {"limit_key", "\xff"},
+        {"attribute", ""},
+        {"attribute", "a"},
+        {"attribute", "=1"},
+        {"attribute", "a="},
+        {"attribute", "a=b"},
+        {"attribute", "a b=1"},
+        {"attribute", "a=null"},
+        {"attribute", "a=[1]"},
+        {"attribute", "a=1 2"},
+        {"paused", "maybe"},
+        {"everything", "yes"},
         {"order", "random"},
         {"limit", "0"},
         {"limit", "10001"},
@@ -136,6 +155,89 @@ static int32_t good_history(void)
     return rc;
 }
 
+static void bad_run_history(void)
+{
+    BAD_OUT(orch_history, "orch must not be NULL",
+            orch_v2_get_run_history(NULL, "x", 1, 0, 0, &out, &err));
+    BAD_OUT(orch_history, "execution_id must not be NULL",
+            orch_v2_get_run_history(orch, NULL, 1, 0, 0, &out, &err));
+    BAD_OUT(orch_history, "execution id", orch_v2_get_run_history(orch, huge, 1, 0, 0, &out, &err));
+    BAD_OUT(orch_history, "limit is 100001",
+            orch_v2_get_run_history(orch, "x", 1, 0, 100001, &out, &err));
+    BAD("out_history must not be NULL", orch_v2_get_run_history(orch, "x", 1, 0, 0, NULL, &err));
+    assert_int_equal(orch_history_due_ms(NULL, 0), 0);
+}
+
+static int32_t good_run_history(void)
+{
+    orch_history *h = NULL;
+    int32_t rc = orch_v2_get_run_history(orch, orch_execution_id(execution), 1, 0, 0, &h, NULL);
+
+    orch_history_free(h);
+    return rc;
+}
+
+static void bad_runs(void)
+{
+    size_t len = 77;
+
+    BAD_OUT(orch_runs, "orch must not be NULL", orch_v2_get_runs(NULL, "x", &out, &err));
+    BAD_OUT(orch_runs, "execution_id must not be NULL", orch_v2_get_runs(orch, NULL, &out, &err));
+    BAD_OUT(orch_runs, "execution id", orch_v2_get_runs(orch, "", &out, &err));
+    BAD("out_runs must not be NULL", orch_v2_get_runs(orch, "x", NULL, &err));
+    assert_int_equal(orch_runs_count(NULL), 0);
+    assert_int_equal(orch_runs_run(NULL, 0), 0);
+    assert_int_equal(orch_runs_state(NULL, 0), -1);
+    assert_int_equal(orch_runs_ended_ms(NULL, 0), 0);
+    assert_string_equal(orch_runs_output(NULL, 0, &len), "null");
+    assert_int_equal(len, 4);
+    assert_null(orch_runs_error(NULL, 0, &len));
+    assert_int_equal(len, 0);
+    orch_runs_free(NULL);
+}
+
+static int32_t good_runs(void)
+{
+    orch_runs *r = NULL;
+    int32_t rc = orch_v2_get_runs(orch, orch_execution_id(execution), &r, NULL);
+
+    if (!rc) {
+        assert_int_equal(orch_runs_count(r), 1);
+        assert_int_equal(orch_runs_run(r, SIZE_MAX), 0);
+    }
+    orch_runs_free(r);
+    return rc;
+}
+
+static void bad_controls(void)
+{
+    BAD_OUT(orch_controls, "orch must not be NULL",
+            orch_v2_get_controls(NULL, NULL, 0, 0, &out, &err));
+    BAD_OUT(orch_controls, "execution id", orch_v2_get_controls(orch, "", 0, 0, &out, &err));
+    BAD_OUT(orch_controls, "limit is 100001",
+            orch_v2_get_controls(orch, NULL, 0, 100001, &out, &err));
+    BAD("out_controls must not be NULL", orch_v2_get_controls(orch, NULL, 0, 0, NULL, &err));
+    assert_int_equal(orch_controls_count(NULL), 0);
+    assert_int_equal(orch_controls_seq(NULL, 0), 0);
+    assert_int_equal(orch_controls_at_ms(NULL, 0), 0);
+    assert_string_equal(orch_controls_action(NULL, 0), "");
+    assert_string_equal(orch_controls_who(NULL, 0), "");
+    assert_string_equal(orch_controls_why(NULL, 0), "");
+    assert_string_equal(orch_controls_detail(NULL, 0), "");
+    orch_controls_free(NULL);
+}
+
+static int32_t good_controls(void)
+{
+    orch_controls *c = NULL;
+    int32_t rc = orch_v2_get_controls(orch, orch_execution_id(execution), 0, 0, &c, NULL);
+
+    if (!rc)
+        assert_string_equal(orch_controls_action(c, SIZE_MAX), "");
+    orch_controls_free(c);
+    return rc;
+}
+
 static void bad_progress(void)
 {
     BAD_OUT(orch_progress, "orch must not be NULL", orch_v2_get_progress(NULL, "x", &out, &err));
@@ -175,6 +277,15 @@ static void bad_response(void)
     assert_int_equal(len, 0);
     assert_int_equal(orch_response_accepted_ms(NULL), 0);
     assert_int_equal(orch_response_ended_ms(NULL), 0);
+    assert_int_equal(orch_response_run(NULL), 0);
+    assert_int_equal(orch_response_priority(NULL), -1);
+    assert_int_equal(orch_response_paused(NULL), 0);
+    assert_string_equal(orch_response_parent(NULL), "");
+    assert_string_equal(orch_response_attributes(NULL, &len), "{}");
+    assert_int_equal(len, 2);
+    assert_string_equal(orch_response_limit_key(NULL), "");
+    assert_int_equal(orch_response_wake_ms(NULL), 0);
+    assert_int_equal(orch_response_deadline_ms(NULL), 0);
     orch_response_free(NULL);
 }
 
@@ -199,11 +310,22 @@ const misuse_row misuse_look_rows[] = {
      "orch_history_kind orch_history_attempt orch_history_started_ms orch_history_ended_ms "
      "orch_history_output orch_history_error orch_history_free",
      bad_history, good_history, 0, FP, 0, FP},
+    {"orch_v2_get_run_history orch_history_due_ms", bad_run_history, good_run_history, 0, FP, 0,
+     FP},
+    {"orch_v2_get_runs orch_runs_count orch_runs_run orch_runs_state orch_runs_ended_ms "
+     "orch_runs_output orch_runs_error orch_runs_free",
+     bad_runs, good_runs, 0, FP, 0, FP},
+    {"orch_v2_get_controls orch_controls_count orch_controls_seq orch_controls_at_ms "
+     "orch_controls_action orch_controls_who orch_controls_why orch_controls_detail "
+     "orch_controls_free",
+     bad_controls, good_controls, 0, FP, 0, FP},
     {"orch_v2_get_progress orch_progress_get orch_progress_free", bad_progress, good_progress, FP,
      FP, 0, FP},
     {"orch_response_id orch_response_workflow orch_response_version orch_response_state "
      "orch_response_output orch_response_error orch_response_input orch_response_accepted_ms "
-     "orch_response_ended_ms orch_response_free",
+     "orch_response_ended_ms orch_response_run orch_response_priority orch_response_paused "
+     "orch_response_parent orch_response_attributes orch_response_limit_key orch_response_wake_ms "
+     "orch_response_deadline_ms orch_response_free",
      bad_response, NULL, 0, 0, 0, 0},
     {"orch_execution_state_name orch_step_kind_name", bad_names, NULL, 0, 0, 0, 0},
     {0},

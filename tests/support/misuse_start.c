@@ -1,6 +1,7 @@
 /* Starts, and the handles that they give. */
 #include "support/misuse.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static void on_end(void *user_data, orch_response *response)
@@ -27,10 +28,66 @@ static void bad_options(void)
     REFUSES(orch_start_options_set_timeout(NULL, 1));
     REFUSES(orch_start_options_set_timeout(o, -1));
     REFUSES(orch_start_options_set_timeout(o, INT64_MAX));
+    REFUSES(orch_start_options_set_start_key(NULL, "k", 0, 0));
+    REFUSES(orch_start_options_set_start_key(o, "", 0, 0));
+    REFUSES(orch_start_options_set_start_key(o, huge, 0, 0));
+    REFUSES(orch_start_options_set_start_key(o, "a\nb", 0, 0));
+    REFUSES(orch_start_options_set_start_key(o, "\xc3", 0, 0));
+    REFUSES(orch_start_options_set_start_key(o, "k", -1, 0));
+    REFUSES(orch_start_options_set_start_key(o, "k", 3, 0));
+    REFUSES(orch_start_options_set_start_key(o, "k", 0, -1));
+    REFUSES(orch_start_options_set_start_key(o, "k", 0, INT64_MAX));
+    REFUSES(orch_start_options_set_start_at(NULL, 1));
+    REFUSES(orch_start_options_set_start_at(o, -1));
+    REFUSES(orch_start_options_set_start_at(o, INT64_MAX));
+    REFUSES(orch_start_options_set_delay(NULL, 1));
+    REFUSES(orch_start_options_set_delay(o, -1));
+    REFUSES(orch_start_options_set_delay(o, INT64_MAX));
+    REFUSES(orch_start_options_set_priority(NULL, 1));
+    REFUSES(orch_start_options_set_priority(o, -1));
+    REFUSES(orch_start_options_set_priority(o, 10));
+    REFUSES(orch_start_options_set_affinity(NULL, "a"));
+    REFUSES(orch_start_options_set_affinity(o, ""));
+    REFUSES(orch_start_options_set_affinity(o, huge));
+    REFUSES(orch_start_options_set_limit_key(NULL, "a"));
+    REFUSES(orch_start_options_set_limit_key(o, "\x7f"));
+    REFUSES(orch_start_options_set_limit_key(o, huge));
     assert_int_equal(orch_start_options_set_id(o, NULL), 0);
     assert_int_equal(orch_start_options_set_version(o, NULL), 0);
+    assert_int_equal(orch_start_options_set_start_key(o, NULL, 0, 0), 0);
+    assert_int_equal(orch_start_options_set_affinity(o, NULL), 0);
+    assert_int_equal(orch_start_options_set_limit_key(o, NULL), 0);
     orch_start_options_free(o);
     orch_start_options_free(NULL);
+}
+
+static void bad_attributes(void)
+{
+    static const char *const bad[][2] = {
+        {"not JSON", ""},
+        {"not JSON", "{"},
+        {"not JSON", "{\"a\":1,\"a\":2}"},
+        {"must be a JSON object", "[]"},
+        {"name of an attribute is ''", "{\"\":1}"},
+        {"name of an attribute is 'a b'", "{\"a b\":1}"},
+        {"attribute 'a' is null", "{\"a\":null}"},
+        {"attribute 'a' is a list", "{\"b\":true,\"a\":[]}"},
+        {"attribute 'a' is an object", "{\"a\":{}}"},
+    };
+    orch_start_options *o = orch_start_options_new();
+    char many[2000] = "{", *end = many + 1;
+
+    BAD("options must not be NULL", orch_start_options_set_attributes(NULL, "{}", 2, &err));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        BAD(bad[i][0], orch_start_options_set_attributes(o, bad[i][1], strlen(bad[i][1]), &err));
+    BAD("attributes_json has", orch_start_options_set_attributes(o, huge, sizeof huge, &err));
+    for (int i = 0; i < 65; i++)
+        end += sprintf(end, "%s\"a%d\":%d", i ? "," : "", i, i);
+    strcpy(end, "}");
+    BAD("attributes_json has 65 members; 64 are allowed",
+        orch_start_options_set_attributes(o, many, strlen(many), &err));
+    HOST_OK(orch_start_options_set_attributes(o, NULL, 0, &err));
+    orch_start_options_free(o);
 }
 
 static void bad_execute(void)
@@ -127,6 +184,7 @@ static void bad_wait(void)
     BAD("out_response must not be NULL", orch_execution_wait(execution, 0, NULL, &err));
     BAD_OUT(orch_response, "timeout_ms is -2", orch_execution_wait(execution, -2, &out, &err));
     assert_string_equal(orch_execution_id(NULL), "");
+    assert_int_equal(orch_execution_existed(NULL), 0);
     orch_execution_free(NULL);
 }
 
@@ -156,14 +214,18 @@ static int32_t good_on_end(void)
 
 const misuse_row misuse_start_rows[] = {
     {"orch_start_options_new orch_start_options_free orch_start_options_set_id "
-     "orch_start_options_set_version orch_start_options_set_timeout",
+     "orch_start_options_set_version orch_start_options_set_timeout "
+     "orch_start_options_set_start_key orch_start_options_set_start_at "
+     "orch_start_options_set_delay orch_start_options_set_priority "
+     "orch_start_options_set_affinity orch_start_options_set_limit_key",
      bad_options, NULL, 0, 0, 0, 0},
+    {"orch_start_options_set_attributes", bad_attributes, NULL, 0, 0, 0, 0},
     {"orch_v2_execute_workflow", bad_execute, good_execute, FP, FP, FP, FP},
     {"orch_v2_start_workflow", bad_start, good_start, FP, FP, FP, FP},
     {"orch_v2_start_workflow_async", bad_start_async, good_start_async, FP, FP, 0, 0},
     {"orch_v2_launcher orch_launcher_start", bad_launcher, good_launcher, FP, FP, FP, FP},
-    {"orch_execution_wait orch_execution_id orch_execution_free", bad_wait, good_wait,
-     ORCH_E_CANCELLED, FP, ORCH_E_DEADLINE_EXCEEDED, ORCH_E_DEADLINE_EXCEEDED},
+    {"orch_execution_wait orch_execution_id orch_execution_existed orch_execution_free", bad_wait,
+     good_wait, ORCH_E_CANCELLED, FP, ORCH_E_DEADLINE_EXCEEDED, ORCH_E_DEADLINE_EXCEEDED},
     {"orch_execution_on_end", bad_on_end, good_on_end, 0, FP, 0, 0},
     {0},
 };
