@@ -17,6 +17,7 @@
 #include <orch/list.h>
 #include <orch/log.h>
 #include <orch/start.h>
+#include <orch/steps.h>
 #include <orch/types.h>
 #include <orch/v2.h>
 #include <orch/version.h>

@@ -20,6 +20,7 @@
 #include <orch/list.h>
 #include <orch/log.h>
 #include <orch/start.h>
+#include <orch/steps.h>
 #include <orch/types.h>
 #include <orch/workflow.h>
 

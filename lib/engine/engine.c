@@ -274,12 +274,27 @@ const char *engine_first_running(const engine *e, char *buffer, size_t size)
     return buffer;
 }
 
-bool engine_get_progress(const engine *e, uint64_t execution_key, engine_progress *out)
+/* The execution's slot with a run in it, or NULL. */
+static const slot *find_run(const engine *e, uint64_t execution_key)
 {
-    slot *s;
+    const slot *s;
 
     HASH_FIND(hh, e->slots, &execution_key, sizeof execution_key, s);
-    if (!s || !s->run)
+    return s && s->run ? s : NULL;
+}
+
+bool engine_is_running(const engine *e, uint64_t execution_key, uint32_t step, uint32_t index)
+{
+    const slot *s = find_run(e, execution_key);
+
+    return s && run_is_running(s->run, step, index);
+}
+
+bool engine_get_progress(const engine *e, uint64_t execution_key, engine_progress *out)
+{
+    const slot *s = find_run(e, execution_key);
+
+    if (!s)
         return false;
     out->counts = run_get_counts(s->run);
     out->items = s->items_total;

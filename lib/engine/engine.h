@@ -74,6 +74,8 @@ typedef struct engine_progress {
     run_counts counts;
     uint64_t items, items_ended; /* of for_each steps that have begun */
 } engine_progress;
+/* Whether an attempt or child of a step, or of an item of it, is out now; INDEX_NONE: the step. */
+bool engine_is_running(const engine *e, uint64_t execution_key, uint32_t step, uint32_t index);
 bool engine_get_progress(const engine *e, uint64_t execution_key, engine_progress *out);
 
 #endif

@@ -378,6 +378,22 @@ bytes *run_item_output(const run *r, uint32_t number, uint32_t index)
     return run_get_item(r, number, index, &v) ? v.output : NULL;
 }
 
+bool run_is_running(const run *r, uint32_t number, uint32_t index)
+{
+    const node *n;
+    const each *e;
+
+    if (number >= r->counts.steps)
+        return false;
+    n = &r->nodes[number];
+    if (index != INDEX_NONE) {
+        e = run_has_items(run_step(r, number)) ? n->each : NULL;
+        n = e && index < e->count ? &e->items[index] : NULL;
+    }
+    return n && (n->phase == PHASE_RUNNING || n->phase == PHASE_OVERDUE ||
+                 n->phase == PHASE_STOPPING || n->phase == PHASE_ITEMS);
+}
+
 run_counts run_get_counts(const run *r)
 {
     return r->counts;

@@ -177,6 +177,9 @@ bytes *run_item_output(const run *r, uint32_t number, uint32_t index); /* borrow
 const bytes *run_closing_error(const run *r);
 enum run_state run_closing_state(const run *r); /* RUN_RUNNING before */
 
+/* Whether an attempt or a child of it is out, or items of it are under way. */
+bool run_is_running(const run *r, uint32_t number, uint32_t index);
+
 typedef struct run_counts { /* for progress; kept up to date, O(1) */
     uint32_t steps, ended, running, failed, skipped;
 } run_counts;

@@ -238,6 +238,52 @@ static int32_t good_controls(void)
     return rc;
 }
 
+static void bad_steps(void)
+{
+    size_t len = 77;
+
+    BAD_OUT(orch_steps, "orch must not be NULL",
+            orch_v2_get_steps(NULL, "x", 0, NULL, 0, 0, &out, &err));
+    BAD_OUT(orch_steps, "execution_id must not be NULL",
+            orch_v2_get_steps(orch, NULL, 0, NULL, 0, 0, &out, &err));
+    BAD_OUT(orch_steps, "execution id", orch_v2_get_steps(orch, huge, 0, NULL, 0, 0, &out, &err));
+    BAD_OUT(orch_steps, "step is ''", orch_v2_get_steps(orch, "x", 0, "", 0, 0, &out, &err));
+    BAD_OUT(orch_steps, "step is", orch_v2_get_steps(orch, "x", 0, huge, 0, 0, &out, &err));
+    BAD_OUT(orch_steps, "limit is 10001",
+            orch_v2_get_steps(orch, "x", 0, NULL, 0, 10001, &out, &err));
+    BAD("out_steps must not be NULL", orch_v2_get_steps(orch, "x", 0, NULL, 0, 0, NULL, &err));
+    assert_int_equal(orch_steps_count(NULL), 0);
+    assert_int_equal(orch_steps_total(NULL), 0);
+    assert_string_equal(orch_steps_id(NULL, 0), "");
+    assert_int_equal(orch_steps_index(NULL, 0), -1);
+    assert_string_equal(orch_steps_executor(NULL, 0), "");
+    assert_int_equal(orch_steps_state(NULL, 0), ORCH_STEP_NONE);
+    assert_int_equal(orch_steps_attempts(NULL, 0), 0);
+    assert_int_equal(orch_steps_started_ms(NULL, 0), 0);
+    assert_int_equal(orch_steps_ended_ms(NULL, 0), 0);
+    assert_int_equal(orch_steps_due_ms(NULL, 0), 0);
+    assert_int_equal(orch_steps_items(NULL, 0), 0);
+    assert_int_equal(orch_steps_items_ended(NULL, 0), 0);
+    assert_string_equal(orch_steps_output(NULL, 0, &len), "null");
+    assert_int_equal(len, 4);
+    assert_null(orch_steps_error(NULL, 0, &len));
+    assert_int_equal(len, 0);
+    orch_steps_free(NULL);
+}
+
+static int32_t good_steps(void)
+{
+    orch_steps *s = NULL;
+    int32_t rc = orch_v2_get_steps(orch, orch_execution_id(execution), 0, NULL, 0, 0, &s, NULL);
+
+    if (!rc) {
+        assert_string_equal(orch_steps_id(s, SIZE_MAX), "");
+        assert_string_equal(orch_steps_executor(s, SIZE_MAX), "");
+    }
+    orch_steps_free(s);
+    return rc;
+}
+
 static void bad_progress(void)
 {
     BAD_OUT(orch_progress, "orch must not be NULL", orch_v2_get_progress(NULL, "x", &out, &err));
@@ -319,6 +365,11 @@ const misuse_row misuse_look_rows[] = {
      "orch_controls_action orch_controls_who orch_controls_why orch_controls_detail "
      "orch_controls_free",
      bad_controls, good_controls, 0, FP, 0, FP},
+    {"orch_v2_get_steps orch_steps_count orch_steps_total orch_steps_id orch_steps_index "
+     "orch_steps_executor orch_steps_state orch_steps_attempts orch_steps_started_ms "
+     "orch_steps_ended_ms orch_steps_due_ms orch_steps_items orch_steps_items_ended "
+     "orch_steps_output orch_steps_error orch_steps_free",
+     bad_steps, good_steps, 0, FP, 0, FP},
     {"orch_v2_get_progress orch_progress_get orch_progress_free", bad_progress, good_progress, FP,
      FP, 0, FP},
     {"orch_response_id orch_response_workflow orch_response_version orch_response_state "
