@@ -6,6 +6,7 @@
 #define ORCH_ORCH_H
 
 #include <orch/audit.h>
+#include <orch/bulk.h>
 #include <orch/codec.h>
 #include <orch/config.h>
 #include <orch/control.h>

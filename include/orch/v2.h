@@ -10,6 +10,7 @@
 #define ORCH_V2_H
 
 #include <orch/audit.h>
+#include <orch/bulk.h>
 #include <orch/config.h>
 #include <orch/control.h>
 #include <orch/engine.h>

@@ -229,6 +229,10 @@ int32_t query_key(orch_v2 *o, const char *id, uint64_t *out, orch_error **err);
 /* The id of an execution that may be gone: then its key's text, which finds it as well. */
 int32_t query_id(orch_v2 *o, uint64_t key, char out[EXECUTION_ID_MAX + 1], orch_error **err);
 
+/* ---- control.c --------------------------------------------------------------------------------------------- */
+
+void control_borrow(const orch_control *control, control_request *r); /* who and why */
+
 /* ---- history.c --------------------------------------------------------------------------------------------- */
 
 /* A page of a run's history, every step of which `d` has (or STEP_NONE): else DATA_LOSS. */

@@ -52,6 +52,12 @@ int32_t orch_control_set_why(orch_control *control, const char *why)
     return control ? set_text(&control->why, why, WHY_MAX_BYTES) : ORCH_E_INVALID_ARGUMENT;
 }
 
+void control_borrow(const orch_control *control, control_request *r)
+{
+    r->who = control ? control->who : NULL;
+    r->why = control ? control->why : NULL;
+}
+
 /* ---- the way to the loop and back ------------------------------------------------------------------------ */
 
 typedef struct control_call {

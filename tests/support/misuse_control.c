@@ -119,6 +119,50 @@ static int32_t good_fork(void)
     return orch_v2_fork(orch, "never-was", NULL, NULL, NULL, NULL, NULL, NULL);
 }
 
+/* ---- bulk.h ---------------------------------------------------------------------------------------------- */
+
+static void bad_matching(void)
+{
+    orch_filter *f = orch_filter_new();
+    uint64_t n = 77;
+
+    BAD("orch must not be NULL",
+        orch_v2_control_matching(NULL, f, "cancel", NULL, NULL, &n, &n, &err));
+    BAD("lets every execution pass",
+        orch_v2_control_matching(orch, NULL, "cancel", NULL, NULL, &n, &n, &err));
+    BAD("lets every execution pass",
+        orch_v2_control_matching(orch, f, "cancel", NULL, NULL, &n, &n, &err));
+    HOST_OK(orch_filter_set(f, "workflow", "never-was", &err));
+    BAD("action must not be NULL",
+        orch_v2_control_matching(orch, f, NULL, NULL, NULL, &n, &n, &err));
+    BAD("action is ''", orch_v2_control_matching(orch, f, "", NULL, NULL, &n, &n, &err));
+    BAD("action is 'signal'", orch_v2_control_matching(orch, f, "signal", "s", NULL, &n, &n, &err));
+    BAD("argument is 'x'", orch_v2_control_matching(orch, f, "pause", "x", NULL, &n, &n, &err));
+    BAD("argument must not be NULL",
+        orch_v2_control_matching(orch, f, "rerun", NULL, NULL, &n, &n, &err));
+    BAD("argument is 'a/b'", orch_v2_control_matching(orch, f, "rerun", "a/b", NULL, &n, &n, &err));
+    BAD("argument must not be NULL",
+        orch_v2_control_matching(orch, f, "set_priority", NULL, NULL, &n, &n, &err));
+    BAD("argument is ''",
+        orch_v2_control_matching(orch, f, "set_priority", "", NULL, &n, &n, &err));
+    BAD("argument is '10'",
+        orch_v2_control_matching(orch, f, "set_priority", "10", NULL, &n, &n, &err));
+    BAD("argument is", orch_v2_control_matching(orch, f, "set_priority", huge, NULL, &n, &n, &err));
+    assert_int_equal(n, 77);
+    orch_filter_free(f);
+}
+
+static int32_t good_matching(void)
+{
+    orch_filter *f = orch_filter_new();
+    int32_t rc = orch_filter_set(f, "workflow", "never-was", NULL);
+
+    if (!rc)
+        rc = orch_v2_control_matching(orch, f, "cancel", NULL, NULL, NULL, NULL, NULL);
+    orch_filter_free(f);
+    return rc;
+}
+
 /* ---- the rows -------------------------------------------------------------------------------------------- */
 
 const misuse_row misuse_control_rows[] = {
@@ -133,5 +177,6 @@ const misuse_row misuse_control_rows[] = {
     {"orch_v2_signal", bad_signal, good_signal, FP, FP, ORCH_E_NOT_FOUND, FP},
     {"orch_v2_rerun", bad_rerun, good_rerun, FP, FP, ORCH_E_NOT_FOUND, FP},
     {"orch_v2_fork", bad_fork, good_fork, FP, FP, ORCH_E_NOT_FOUND, FP},
+    {"orch_v2_control_matching", bad_matching, good_matching, FP, FP, FP, FP},
     {0},
 };
