@@ -15,6 +15,7 @@
 
 struct orch_engine {
     orch_v2 *orch;
+    local_engine *core;
 };
 
 struct orch_launcher {

@@ -3,42 +3,6 @@
 
 #include "api/api_impl.h"
 
-typedef struct add_call {
-    command command; /* first */
-    const char *name;
-    executor executor;
-    int32_t code;
-    orch_error *error;
-    sem_t done;
-} add_call;
-
-static void run_command(command *c, runtime *rt)
-{
-    add_call *a = (add_call *)c;
-
-    a->code = engine_add_executor(runtime_engine(rt), a->name, a->executor, &a->error);
-    sem_post(&a->done);
-}
-
-/* Takes the executor over. */
-static int32_t add_executor(orch_v2 *o, const char *name, executor x, orch_error **err)
-{
-    add_call a = {.command.run = run_command, .name = name, .executor = x};
-    int32_t rc;
-
-    sem_init(&a.done, 0, 0);
-    rc = runtime_post(o->rt, &a.command, err);
-    if (rc) {
-        x.ops->free(x.self);
-    } else {
-        while (sem_wait(&a.done))
-            ;
-        rc = pass_error(a.code, a.error, err);
-    }
-    sem_destroy(&a.done);
-    return rc;
-}
-
 static int32_t check_executor_name(const char *name, orch_error **err)
 {
     static const char *const built_in[] = {"lua", "exec", "http", "wait", "workflow", "noop"};
@@ -79,9 +43,9 @@ int32_t orch_engine_register_executor(orch_engine *engine, const char *name, orc
             free_fn(user_data);
         return rc;
     }
-    rc = executor_host_new(runtime_executor_env(engine->orch->rt), name, fn, user_data, free_fn, &x,
+    rc = executor_host_new(runtime_executor_env(engine->core), name, fn, user_data, free_fn, &x,
                            err);
-    return rc ? rc : add_executor(engine->orch, name, x, err);
+    return rc ? rc : runtime_add_executor(engine->core, name, x, err);
 }
 
 int32_t orch_engine_next_task(orch_engine *engine, const char *name, int32_t timeout_ms,
@@ -103,7 +67,7 @@ int32_t orch_engine_next_task(orch_engine *engine, const char *name, int32_t tim
     if (rc)
         return rc;
     o = orch_ref(engine->orch); /* it may be freed as soon as this thread is told that it stops */
-    rc = runtime_next_task(o->rt, name, timeout_ms, out_task, err);
+    rc = runtime_next_task(engine->core, name, timeout_ms, out_task, err);
     if (timeout_ms)
         runtime_end_wait(o->rt);
     orch_unref(o);
@@ -118,7 +82,7 @@ int32_t orch_engine_set_secrets(orch_engine *engine, orch_secret_fn fn, void *us
     if (!rc)
         rc = check_running(engine->orch, err);
     if (!rc)
-        return runtime_set_secrets(engine->orch->rt, fn, user_data, free_fn, err);
+        return runtime_set_secrets(engine->core, fn, user_data, free_fn, err);
     if (free_fn)
         free_fn(user_data);
     return rc;

@@ -305,7 +305,7 @@ static void measure(command *c, runtime *rt)
 {
     progress_command *p = (progress_command *)c;
 
-    p->found = engine_get_progress(runtime_engine(rt), p->key, &p->numbers);
+    p->found = runtime_get_progress(rt, p->key, &p->numbers);
     sem_post(&p->done);
 }
 

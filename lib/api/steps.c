@@ -199,7 +199,7 @@ static void look(command *c, runtime *rt)
         uint32_t step = s->step == STEP_NONE ? s->first + i : s->step;
         uint32_t index = s->step == STEP_NONE ? INDEX_NONE : s->first + i;
 
-        s->entries[i].running = engine_is_running(runtime_engine(rt), l->key, step, index);
+        s->entries[i].running = runtime_is_running(rt, l->key, step, index);
     }
     sem_post(&l->done);
 }

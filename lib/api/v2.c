@@ -77,6 +77,17 @@ static engine_options engine_options_of(const orch_config *c)
     };
 }
 
+static local_engine_options local_engine_options_of(const orch_config *c)
+{
+    return (local_engine_options){
+        .engine = engine_options_of(c),
+        .secrets_dir = config_is_set(c, KEY_SECRETS_DIR) ? config_text(c, KEY_SECRETS_DIR) : NULL,
+        .max_output_bytes = (uint32_t)config_number(c, KEY_MAX_OUTPUT_BYTES),
+        .max_processes = (uint32_t)config_number(c, KEY_EXEC_MAX_PROCESSES),
+        .exec_enabled = config_number(c, KEY_EXEC_ENABLED) != 0,
+    };
+}
+
 static runtime_options options_of(const orch_config *c, logger *log)
 {
     return (runtime_options){
@@ -84,20 +95,17 @@ static runtime_options options_of(const orch_config *c, logger *log)
         .synchronous = config_is_set(c, KEY_STORE_SYNCHRONOUS)
                            ? config_text(c, KEY_STORE_SYNCHRONOUS)
                            : NULL,
-        .secrets_dir = config_is_set(c, KEY_SECRETS_DIR) ? config_text(c, KEY_SECRETS_DIR) : NULL,
         .task_threads = (uint32_t)config_number(c, KEY_TASK_THREADS),
         .max_commands = (uint32_t)config_number(c, KEY_MAX_QUEUED_COMMANDS),
-        .max_processes = (uint32_t)config_number(c, KEY_EXEC_MAX_PROCESSES),
         .orchestrator = orchestrator_options_of(c),
-        .engine = engine_options_of(c),
-        .max_output_bytes = (uint32_t)config_number(c, KEY_MAX_OUTPUT_BYTES),
-        .exec_enabled = config_number(c, KEY_EXEC_ENABLED) != 0,
+        .owner = config_text(c, KEY_ENGINE_ID),
         .log = log,
     };
 }
 
 orch_v2 *orch_v2_new(const orch_config *config, orch_error **err)
 {
+    local_engine_options engine;
     runtime_options options;
     orch_v2 *o;
 
@@ -117,12 +125,15 @@ orch_v2 *orch_v2_new(const orch_config *config, orch_error **err)
     o->launcher.orch = o;
     o->max_input_bytes = (size_t)config_number(config, KEY_MAX_INPUT_BYTES);
     o->limits.max_bytes = (size_t)config_number(config, KEY_MAX_DEFINITION_BYTES);
+    engine = local_engine_options_of(config);
     options = options_of(config, o->log);
+    options.engine = &engine;
     if (runtime_new(&options, &o->rt, err)) {
         logger_free(o->log);
         mem_free(o);
         return NULL;
     }
+    o->engine.core = runtime_first_engine(o->rt);
     versions_init(&o->versions);
     return o;
 }

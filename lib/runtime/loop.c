@@ -68,7 +68,7 @@ bool runtime_post_always(runtime *rt, command *c)
 /* What the stopper waits for: nothing runs any more, and nothing is on its way. */
 static void tell_quiet(runtime *rt)
 {
-    bool quiet = engine_is_idle(rt->engine) && orchestrator_is_idle(rt->orchestrator) &&
+    bool quiet = locals_are_idle(rt) && orchestrator_is_idle(rt->orchestrator) &&
                  pool_is_quiet(&rt->tasks) && pool_is_quiet(&rt->io) &&
                  callbacks_are_quiet(&rt->callbacks);
 
@@ -104,7 +104,7 @@ static bool round_of_cores(runtime *rt)
     bool more = orchestrator_pump(rt->orchestrator, BUDGET);
 
     more |= deliver(&rt->transport);
-    more |= engine_pump(rt->engine, BUDGET);
+    more |= locals_pump(rt, BUDGET);
     more |= deliver(&rt->transport);
     more |= flush(rt);
     return more;
@@ -146,7 +146,8 @@ static void on_timer(uv_timer_t *timer)
 
 static void set_timer(runtime *rt)
 {
-    int64_t at = rt->engine_ms < rt->orchestrator_ms ? rt->engine_ms : rt->orchestrator_ms;
+    int64_t engines_ms = locals_deadline(rt);
+    int64_t at = engines_ms < rt->orchestrator_ms ? engines_ms : rt->orchestrator_ms;
     int64_t delay;
 
     if (at == rt->timer_ms)
@@ -238,7 +239,7 @@ int32_t loop_init(runtime *rt, orch_error **err)
         return error_set(err, ORCH_E_RESOURCE_EXHAUSTED, NULL, "no event loop: %s",
                          uv_strerror(rc));
     rt->loop.data = rt;
-    rt->timer_ms = rt->engine_ms = rt->orchestrator_ms = INT64_MAX;
+    rt->timer_ms = rt->orchestrator_ms = INT64_MAX;
     uv_timer_init(&rt->loop, &rt->timer);
     rt->timer.data = rt;
     rc = uv_poll_init(&rt->loop, &rt->waker, rt->wake.fd);

@@ -15,14 +15,9 @@
 
 static void set_plain(runtime *rt, const runtime_options *o)
 {
-    uint32_t capacity = o->engine.capacity;
-    uint32_t most = o->task_threads < capacity ? o->task_threads : capacity;
-
     rt->wake.fd = -1;
     rt->log = o->log;
     rt->max_commands = o->max_commands;
-    /* One thread, and one slot of the engine, stay free for what the others wait for. */
-    rt->max_waiting = most - 1;
     rt->tasks.name = "task";
     rt->tasks.role_owner = rt;
     rt->tasks.max_threads = o->task_threads;
@@ -44,7 +39,6 @@ static int32_t init_shell(runtime *rt, const runtime_options *o, orch_error **er
         return error_no_memory(err);
     }
     pthread_mutex_init(&rt->lock, NULL);
-    pthread_mutex_init(&rt->pulled_lock, NULL);
     return 0;
 }
 
@@ -52,8 +46,6 @@ static int32_t init_parts(runtime *rt, const runtime_options *o, orch_error **er
 {
     int32_t rc = wake_init(&rt->wake, err);
 
-    if (!rc)
-        rc = secrets_init(&rt->secrets, o->secrets_dir, err);
     if (!rc)
         rc = pool_init(&rt->tasks, err);
     if (!rc)
@@ -98,11 +90,6 @@ orchestrator *runtime_orchestrator(runtime *rt)
     return rt->orchestrator;
 }
 
-engine *runtime_engine(runtime *rt)
-{
-    return rt->engine;
-}
-
 bool runtime_is_stopping(const runtime *rt)
 {
     return rt->stopping;
@@ -118,15 +105,13 @@ store *runtime_store(runtime *rt)
     return &rt->store;
 }
 
-const executor_env *runtime_executor_env(const runtime *rt)
+/* One thread, and one slot of an engine, stay free for what the others wait for. */
+static unsigned max_waiting(runtime *rt)
 {
-    return &rt->env;
-}
+    unsigned capacity = atomic_load(&rt->capacity), threads = rt->tasks.max_threads;
+    unsigned least = capacity < threads ? capacity : threads;
 
-int32_t runtime_set_secrets(runtime *rt, orch_secret_fn fn, void *user_data, orch_free_fn free_fn,
-                            orch_error **err)
-{
-    return secrets_set(&rt->secrets, fn, user_data, free_fn, err);
+    return least ? least - 1 : 0;
 }
 
 int32_t runtime_begin_wait(runtime *rt, orch_error **err)
@@ -136,7 +121,7 @@ int32_t runtime_begin_wait(runtime *rt, orch_error **err)
     if (!role_is(ROLE_POOL, rt))
         return 0;
     do
-        if (waiting >= rt->max_waiting)
+        if (waiting >= max_waiting(rt))
             return error_set(
                 err, ORCH_E_FAILED_PRECONDITION, "TASK_THREADS",
                 "%u threads of the task pool wait for executions already; the last one "
@@ -201,7 +186,7 @@ static void name_running(command *c, runtime *rt)
 {
     stop_command *s = (stop_command *)c;
 
-    engine_first_running(rt->engine, s->running, sizeof s->running);
+    locals_first_running(rt, s->running, sizeof s->running);
     sem_post(&s->done);
 }
 
@@ -317,7 +302,8 @@ static int32_t stop_claimed(runtime *rt, const struct timespec *until, orch_erro
         return 0;
     if (atomic_exchange(&rt->phase, PHASE_STOPPING) == PHASE_RUNNING) {
         on_loop(rt, &s, begin);
-        pulled_close_all(rt);
+        for (local_engine *e = rt->engines; e; e = e->next) /* none is added any more */
+            pulled_close_all(e);
     }
     quiet = wait_until_quiet(rt, until);
     rc = finish_store(rt, until, err);
@@ -362,8 +348,7 @@ void runtime_close(runtime *rt)
     if (rt->store.ops)
         rt->store.ops->free(rt->store.self);
     rt->store.ops = NULL;
-    pulled_free_all(rt);
-    secrets_destroy(&rt->secrets);
+    locals_close(rt);
     pool_destroy(&rt->tasks);
     pool_destroy(&rt->io);
     atomic_fetch_or(&rt->gate, GATE_CLOSED);
@@ -377,7 +362,7 @@ void runtime_free(runtime *rt)
     callbacks_destroy(&rt->callbacks);
     wake_close(&rt->wake);
     pthread_cond_destroy(&rt->changed);
-    pthread_mutex_destroy(&rt->pulled_lock);
+    locals_free(rt);
     pthread_mutex_destroy(&rt->lock);
     mem_free(rt);
 }

@@ -15,19 +15,26 @@
 #include "store/store.h"
 
 typedef struct runtime runtime;
+typedef struct local_engine
+    local_engine; /* one in this process; lives as long as its runtime's shell */
+
+typedef struct local_engine_options { /* texts are borrowed for the call */
+    engine_options engine;            /* without its instance */
+    const char *secrets_dir;          /* NULL = none */
+    uint32_t max_output_bytes;
+    uint32_t max_processes; /* of exec */
+    bool exec_enabled;
+} local_engine_options;
 
 typedef struct runtime_options { /* texts are borrowed for the call of runtime_new */
     const char *store_url;
     const char *synchronous; /* NULL = as the URL says */
-    const char *secrets_dir; /* NULL = none */
     uint32_t task_threads;
     uint32_t max_commands;
-    uint32_t max_processes; /* of exec */
-    uint32_t max_output_bytes;
-    bool exec_enabled;
     orchestrator_options orchestrator;
-    engine_options engine; /* the in-process one; its instance is made here */
-    logger *log;           /* outlives the runtime */
+    const local_engine_options *engine; /* the first one; NULL = there is none yet */
+    const char *owner;                  /* who has the store, for others who want it */
+    logger *log;                        /* outlives the runtime */
 } runtime_options;
 
 /* Open the store, make the cores, start the loop. Blocks while the store opens. */
@@ -59,26 +66,38 @@ bool runtime_post_always(runtime *rt, command *c);
 
 /* For commands, on the loop thread. */
 orchestrator *runtime_orchestrator(runtime *rt);
-engine *runtime_engine(runtime *rt);
 bool runtime_is_stopping(const runtime *rt);
 int64_t runtime_now_ms(const runtime *rt); /* UTC, as of this turn */
+
+/* ---- engines in this process ----------------------------------------------------------------------------- */
+
+local_engine *runtime_first_engine(const runtime *rt); /* of the options */
+/* Make a further one: it has executors, but gets no executions before it is admitted. Threads of the host. ALREADY_EXISTS: the
+ * name. FAILED_PRECONDITION: stopping. */
+int32_t runtime_new_engine(runtime *rt, const local_engine_options *o, local_engine **out,
+                           orch_error **err);
+int32_t runtime_admit_engine(local_engine *e, orch_error **err);
+/* Takes the executor over, also on failure. ALREADY_EXISTS. Threads of the host. */
+int32_t runtime_add_executor(local_engine *e, const char *name, executor x, orch_error **err);
+const executor_env *runtime_executor_env(const local_engine *e);
+/* Take a task of the pulled executor `name`, registering it if need be. */
+int32_t runtime_next_task(local_engine *e, const char *name, int32_t timeout_ms, orch_task **out,
+                          orch_error **err);
+/* Replaces what was set; takes user_data over. fn NULL = none. */
+int32_t runtime_set_secrets(local_engine *e, orch_secret_fn fn, void *user_data,
+                            orch_free_fn free_fn, orch_error **err);
+/* Loop thread: whichever engine has the execution. */
+bool runtime_get_progress(const runtime *rt, uint64_t execution_key, engine_progress *out);
+bool runtime_is_running(const runtime *rt, uint64_t execution_key, uint32_t step, uint32_t index);
 
 /* ---- for threads of the host ----------------------------------------------------------------------------- */
 
 store *runtime_store(runtime *rt); /* for reads, and backup before the stop */
-const executor_env *runtime_executor_env(const runtime *rt);
 
 /* Whether this thread may wait for an execution: INVALID roles get FAILED_PRECONDITION, and so does the pool's last free thread, since
  * what it would wait for may need one. Each success is undone by runtime_end_wait. */
 int32_t runtime_begin_wait(runtime *rt, orch_error **err);
 void runtime_end_wait(runtime *rt);
-
-/* Take a task of the pulled executor `name`, registering it if need be. */
-int32_t runtime_next_task(runtime *rt, const char *name, int32_t timeout_ms, orch_task **out,
-                          orch_error **err);
-/* Replaces what was set; takes user_data over. fn NULL = none. */
-int32_t runtime_set_secrets(runtime *rt, orch_secret_fn fn, void *user_data, orch_free_fn free_fn,
-                            orch_error **err);
 
 /* ---- callbacks to the host ------------------------------------------------------------------------------- */
 

@@ -27,6 +27,22 @@ typedef struct pulled {
     char name[];
 } pulled;
 
+struct local_engine {
+    local_engine *next; /* the runtime's list, which is the loop thread's until it stops */
+    runtime *rt;
+    char *name, *endpoint;
+    engine *engine;   /* the loop thread's, as are the next two; NULL once it has ended */
+    int64_t timer_ms; /* what it asked for */
+    bool admitted;
+    uint32_t capacity;
+    bool exec_enabled;
+    executor_env env;
+    secrets secrets;
+    pthread_mutex_t pulled_lock; /* guards the next two */
+    pulled *pulled;
+    bool pulled_closed;
+};
+
 struct runtime {
     /* Any thread. */
     wake wake;
@@ -35,14 +51,9 @@ struct runtime {
     uint32_t max_commands;
     pool tasks, io;
     callbacks callbacks;
-    secrets secrets;
     logger *log;
-    executor_env env;
-    atomic_uint waiting; /* threads of the pool that wait for executions */
-    uint32_t max_waiting;
-    pthread_mutex_t pulled_lock; /* guards the next two */
-    pulled *pulled;
-    bool pulled_closed;
+    atomic_uint waiting;  /* threads of the pool that wait for executions */
+    atomic_uint capacity; /* of all admitted engines */
 
     /* The loop thread's, once it runs. */
     pthread_t thread;
@@ -51,14 +62,14 @@ struct runtime {
     uv_timer_t timer;
     mpsc_node *taken; /* commands that were drained and have not run, oldest first */
     int64_t now_ms;
-    int64_t engine_ms, orchestrator_ms; /* what the cores asked for */
-    int64_t timer_ms;                   /* what the timer is set for; INT64_MAX = not at all */
-    uint64_t flushed;                   /* units */
-    uint32_t turns;                     /* since the loop was last looked at */
+    int64_t orchestrator_ms; /* what it asked for */
+    int64_t timer_ms;        /* what the timer is set for; INT64_MAX = not at all */
+    uint64_t flushed;        /* units */
+    uint32_t turns;          /* since the loop was last looked at */
     random_state random;
     store store;
     transport transport;
-    engine *engine;
+    local_engine *engines; /* oldest first */
     orchestrator *orchestrator;
     bool stopping; /* the cores were told */
     bool ending;   /* leave the loop */
@@ -73,10 +84,10 @@ struct runtime {
     bool has_thread;
 };
 
-/* cores.c: store, transport, engine with its executors, orchestrator. On failure cores_free ends what was made. */
+/* cores.c: store, transport, orchestrator, the first engine. On failure cores_free ends what was made. */
 int32_t cores_new(runtime *rt, const runtime_options *o, orch_error **err);
 void cores_stop(runtime *rt); /* loop thread */
-/* Loop thread: engine, orchestrator and transport; not the store, which is still read. */
+/* Loop thread: engines, orchestrator and transport; not the store, which is still read. */
 void cores_free(runtime *rt);
 
 /* loop.c */
@@ -84,8 +95,22 @@ int32_t loop_init(runtime *rt, orch_error **err);
 int32_t loop_start(runtime *rt, orch_error **err);
 void loop_destroy(runtime *rt); /* of a loop that was never started */
 
+/* locals.c: on the loop thread, or before there is one; the last two after it */
+int32_t locals_new(runtime *rt, const local_engine_options *o, local_engine **out,
+                   orch_error **err);
+int32_t locals_admit(local_engine *e, orch_error **err);
+bool locals_pump(runtime *rt, uint32_t budget); /* true if there is more to do now */
+bool locals_are_idle(const runtime *rt);
+int64_t locals_deadline(const runtime *rt);
+/* "execution/step" of one that runs; "" if none does. */
+const char *locals_first_running(const runtime *rt, char *buffer, size_t size);
+void locals_stop(runtime *rt);
+void locals_end(runtime *rt);   /* their cores go */
+void locals_close(runtime *rt); /* what the host gave goes */
+void locals_free(runtime *rt);  /* the shells */
+
 /* pulled.c */
-void pulled_close_all(runtime *rt);
-void pulled_free_all(runtime *rt);
+void pulled_close_all(local_engine *e);
+void pulled_free_all(local_engine *e);
 
 #endif

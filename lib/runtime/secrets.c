@@ -32,12 +32,10 @@ static void source_unref(secret_source *s)
 
 int32_t secrets_init(secrets *s, const char *dir, orch_error **err)
 {
+    pthread_mutex_init(&s->lock, NULL);
     s->source = NULL;
     s->dir = dir ? mem_strdup(dir) : NULL;
-    if (dir && !s->dir)
-        return error_no_memory(err);
-    pthread_mutex_init(&s->lock, NULL);
-    return 0;
+    return dir && !s->dir ? error_no_memory(err) : 0;
 }
 
 void secrets_destroy(secrets *s)

@@ -66,11 +66,13 @@ static void test_what_comes_behind_a_long_queue_is_run(void **state)
 {
     static command many[MANY];
     logger *log = logger_new();
+    const local_engine_options local = {.engine = {.name = "test", .capacity = 2},
+                                        .max_processes = 1};
     runtime_options o = {.store_url = "memory:",
                          .task_threads = 2,
-                         .engine = {.name = "test", .capacity = 2},
+                         .engine = &local,
+                         .owner = "test",
                          .max_commands = 65536,
-                         .max_processes = 1,
                          .log = log};
     gated first, second, last;
     runtime *rt;
