@@ -9,6 +9,7 @@
 #ifndef ORCH_CONFIG_H
 #define ORCH_CONFIG_H
 
+#include <orch/codec.h>
 #include <orch/error.h>
 #include <orch/types.h>
 
@@ -60,6 +61,21 @@ ORCH_API int32_t orch_config_set(orch_config *config, const char *key, const cha
  *         that is not set and has no default
  */
 ORCH_API const char *orch_config_get(const orch_config *config, const char *key);
+
+/**
+ * @brief Set the codec of the orchestrators that are made from this configuration, and of their engines: the payloads of what they accept are
+ *        encoded before they are stored, and decoded where they are used and where the host reads them. It is part of the configuration
+ *        since executions go on as soon as an orchestrator is made.
+ * @param config the configuration; not NULL; unchanged on failure
+ * @param codec its functions, copied; NULL = none
+ * @param user_data handed to them; may be NULL
+ * @param free_fn ends user_data once neither this configuration nor an orchestrator that was made from it, or a handle of one, is left, also if
+ *        this call fails; may be NULL
+ * @param err where to put an error; may be NULL
+ * @return ORCH_OK; ORCH_E_INVALID_ARGUMENT; ORCH_E_RESOURCE_EXHAUSTED
+ */
+ORCH_API int32_t orch_config_set_codec(orch_config *config, const orch_codec *codec,
+                                       void *user_data, orch_free_fn free_fn, orch_error **err);
 
 #ifdef __cplusplus
 }

@@ -205,6 +205,13 @@ ORCH_API int64_t orch_response_wake_ms(const orch_response *response);
  */
 ORCH_API int64_t orch_response_deadline_ms(const orch_response *response);
 /**
+ * @brief Tell whether its payloads could be decoded (orch_config_set_codec). What could not is left as it is stored: {"$encoded":…}, and an
+ *        error without its data.
+ * @param response the response
+ * @return ORCH_OK; ORCH_E_UNAVAILABLE: not now, or not without a codec; ORCH_E_DATA_LOSS; ORCH_E_RESOURCE_EXHAUSTED; ORCH_OK for NULL
+ */
+ORCH_API int32_t orch_response_codec_status(const orch_response *response);
+/**
  * @brief Free a response.
  * @param response the response; NULL is harmless
  */

@@ -170,6 +170,13 @@ ORCH_API const char *orch_history_output(const orch_history *history, size_t i, 
  */
 ORCH_API const char *orch_history_error(const orch_history *history, size_t i, size_t *out_len);
 /**
+ * @brief Tell whether its payloads could be decoded (orch_config_set_codec). What could not is left as it is stored: {"$encoded":…}, and an
+ *        error without its data.
+ * @param history the page
+ * @return ORCH_OK; ORCH_E_UNAVAILABLE: not now, or not without a codec; ORCH_E_DATA_LOSS; ORCH_E_RESOURCE_EXHAUSTED; ORCH_OK for NULL
+ */
+ORCH_API int32_t orch_history_codec_status(const orch_history *history);
+/**
  * @brief Free a page of history.
  * @param history the page; NULL is harmless
  */
@@ -228,6 +235,13 @@ ORCH_API const char *orch_runs_output(const orch_runs *runs, size_t i, size_t *o
  * @return JSON text as orch_response_error, owned by the runs; NULL if there is none
  */
 ORCH_API const char *orch_runs_error(const orch_runs *runs, size_t i, size_t *out_len);
+/**
+ * @brief Tell whether its payloads could be decoded (orch_config_set_codec). What could not is left as it is stored: {"$encoded":…}, and an
+ *        error without its data.
+ * @param runs the runs
+ * @return ORCH_OK; ORCH_E_UNAVAILABLE: not now, or not without a codec; ORCH_E_DATA_LOSS; ORCH_E_RESOURCE_EXHAUSTED; ORCH_OK for NULL
+ */
+ORCH_API int32_t orch_runs_codec_status(const orch_runs *runs);
 /**
  * @brief Free the runs.
  * @param runs the runs; NULL is harmless

@@ -20,6 +20,7 @@
 #include <orch/start.h>
 #include <orch/steps.h>
 #include <orch/types.h>
+#include <orch/v1.h>
 #include <orch/v2.h>
 #include <orch/version.h>
 #include <orch/workflow.h>

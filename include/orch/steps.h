@@ -140,6 +140,13 @@ ORCH_API const char *orch_steps_output(const orch_steps *steps, size_t i, size_t
  */
 ORCH_API const char *orch_steps_error(const orch_steps *steps, size_t i, size_t *out_len);
 /**
+ * @brief Tell whether its payloads could be decoded (orch_config_set_codec). What could not is left as it is stored: {"$encoded":…}, and an
+ *        error without its data.
+ * @param steps the page
+ * @return ORCH_OK; ORCH_E_UNAVAILABLE: not now, or not without a codec; ORCH_E_DATA_LOSS; ORCH_E_RESOURCE_EXHAUSTED; ORCH_OK for NULL
+ */
+ORCH_API int32_t orch_steps_codec_status(const orch_steps *steps);
+/**
  * @brief Free a page.
  * @param steps the page; NULL is harmless
  */

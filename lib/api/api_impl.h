@@ -8,14 +8,31 @@
 #include <stdatomic.h>
 #include <sys/types.h>
 
+#include "api/config_impl.h"
+#include "base/codec.h"
 #include "base/error.h"
 #include "base/list.h"
 #include "base/mem.h"
 #include "runtime/runtime.h"
 
+enum engine_state {
+    ENGINE_ALONE,     /* no orchestrator has it: what it is given waits */
+    ENGINE_ATTACHING, /* a thread is at it */
+    ENGINE_ATTACHED,
+    ENGINE_FAILED, /* halfway */
+};
+
 struct orch_engine {
-    orch_v2 *orch;
-    local_engine *core;
+    pid_t pid;
+    orch_config *config;  /* NULL: an orchestrator's own */
+    orch_v2 *orch;        /* once attached: for ever, with a reference unless it is its own */
+    local_engine *core;   /* likewise */
+    pthread_mutex_t lock; /* guards the rest */
+    enum engine_state state;
+    list executors; /* that wait for its registration, as does the next */
+    orch_secret_fn secret_fn;
+    void *secret_data;
+    orch_free_fn secret_free;
 };
 
 struct orch_launcher {
@@ -47,15 +64,34 @@ struct orch_v2 {
     pid_t pid;
     runtime *rt;
     logger *log;
+    bool has_engine; /* of its own: the next one */
     orch_engine engine;
     orch_launcher launcher;
+    shared_codec *shared_codec; /* NULL = none */
+    codec codec;                /* its functions */
     size_t max_input_bytes;
     definition_limits limits;
     version_cache versions;
 };
 
+/* ---- v2.c -------------------------------------------------------------------------------------------------- */
+
 orch_v2 *orch_ref(orch_v2 *o);
 void orch_unref(orch_v2 *o);
+
+typedef struct v2_options {
+    bool no_engine; /* none of its own */
+} v2_options;
+
+orch_v2 *v2_new(const orch_config *config, const v2_options *options, orch_error **err);
+bool v2_free(orch_v2 *o); /* false inside a callback, where nothing was freed */
+local_engine_options config_local_engine(const orch_config *c); /* borrows its texts */
+
+/* ---- engine.c ---------------------------------------------------------------------------------------------- */
+
+void engine_init_own(orch_engine *e, orch_v2 *o); /* of the runtime's first engine */
+void engine_destroy_own(orch_engine *e);
+int32_t engine_attach(orch_engine *e, orch_v2 *o, orch_error **err);
 
 /* ---- check.c: arguments. Each answers INVALID_ARGUMENT with the argument's name ---------------------------- */
 
@@ -117,6 +153,13 @@ struct orch_filter {
 int32_t filter_resolve(orch_v2 *o, const orch_filter *f, execution_filter *out, orch_error **err);
 bool filter_narrows(const orch_filter *f); /* something may not pass it */
 
+/* ---- payload.c --------------------------------------------------------------------------------------------- */
+
+int32_t payload_encode(orch_v2 *o, bytes **payload, orch_error **err);
+/* What cannot be decoded stays as it is, and *status says why, unless it says something already. */
+void payload_decode(orch_v2 *o, bytes **payload, int32_t *status);
+void payload_decode_error(orch_v2 *o, bytes **error, int32_t *status);
+
 /* ---- response.c -------------------------------------------------------------------------------------------- */
 
 /* Either of an outcome, or of a row with texts of its own. */
@@ -127,6 +170,7 @@ struct orch_response {
     version_names *names;
     int64_t accepted_ms, ended_ms;
     bytes *input, *output, *error;
+    int32_t codec_status; /* of what could not be decoded, which is left as it is */
     /* Of a row only. */
     bool of_row;
     bool paused;
@@ -143,8 +187,9 @@ typedef struct parent_name {
     char id[EXECUTION_ID_MAX + 1];
 } parent_name;
 
-orch_response *response_new(void);                       /* NULL if there is no memory */
-void response_set_outcome(orch_response *r, outcome *o); /* takes a reference */
+orch_response *response_new(void); /* NULL if there is no memory */
+/* Takes a reference. */
+void response_set_outcome(orch_response *r, orch_v2 *o, outcome *end);
 /* Takes what it needs out of the row. `running`: what an open one is. `parent`: begins as zeros. */
 int32_t response_set_row(orch_response *r, orch_v2 *o, execution_row *row, bool running,
                          parent_name *parent, orch_error **err);
@@ -236,9 +281,10 @@ void control_borrow(const orch_control *control, control_request *r); /* who and
 
 /* ---- history.c --------------------------------------------------------------------------------------------- */
 
-/* A page of a run's history, every step of which `d` has (or STEP_NONE): else DATA_LOSS. */
+/* A page of a run's history, decoded, every step of which `d` has (or STEP_NONE): else DATA_LOSS. */
 int32_t record_read(orch_v2 *o, const execution_row *row, uint32_t run, uint64_t after_seq,
-                    uint32_t limit, const definition *d, checkpoint_page *out, orch_error **err);
+                    uint32_t limit, const definition *d, checkpoint_page *out,
+                    int32_t *codec_status, orch_error **err);
 /* *run 0 becomes the newest. NOT_FOUND if there is none of that number. */
 int32_t record_find_run(const execution_row *row, const char *id, uint32_t *run, orch_error **err);
 int32_t record_kind(uint8_t stored); /* an ORCH_STEP_ number */

@@ -12,6 +12,7 @@ struct orch_config {
     char *values[KEY_COUNT]; /* what was set; NULL = the default */
     char engine_id[256];     /* defaults that depend on the machine */
     char task_threads[16];
+    shared_codec *codec;
 };
 
 static void make_defaults(orch_config *c)
@@ -42,7 +43,98 @@ void orch_config_free(orch_config *config)
         return;
     for (int i = 0; i < KEY_COUNT; i++)
         mem_free(config->values[i]);
+    shared_codec_unref(config->codec);
     mem_free(config);
+}
+
+orch_config *config_copy(const orch_config *c)
+{
+    orch_config *copy = mem_alloc(sizeof *copy);
+    bool whole = true;
+
+    if (!copy)
+        return NULL;
+    *copy = *c;
+    copy->codec = config_codec(c);
+    for (int i = 0; i < KEY_COUNT; i++) {
+        copy->values[i] = c->values[i] ? mem_strdup(c->values[i]) : NULL;
+        whole = whole && (copy->values[i] || !c->values[i]);
+    }
+    if (whole)
+        return copy;
+    orch_config_free(copy);
+    return NULL;
+}
+
+/* ---- the codec ------------------------------------------------------------------------------------------- */
+
+shared_codec *config_codec(const orch_config *c)
+{
+    if (c->codec)
+        atomic_fetch_add(&c->codec->refs, 1);
+    return c->codec;
+}
+
+void shared_codec_unref(shared_codec *c)
+{
+    if (!c || atomic_fetch_sub(&c->refs, 1) != 1)
+        return;
+    if (c->free_fn)
+        c->free_fn(c->user_data);
+    mem_free(c);
+}
+
+static int32_t check_codec(const orch_codec *codec, orch_error **err)
+{
+    if (codec->size < sizeof *codec)
+        return error_set(err, ORCH_E_INVALID_ARGUMENT, "codec",
+                         "codec.size is %u; it must be sizeof(orch_codec), which is %zu",
+                         codec->size, sizeof *codec);
+    if (!codec->name || !codec->encode || !codec->decode)
+        return error_set(err, ORCH_E_INVALID_ARGUMENT, "codec", "codec.%s must not be NULL",
+                         !codec->name     ? "name"
+                         : !codec->encode ? "encode"
+                                          : "decode");
+    return 0;
+}
+
+static int32_t set_codec(orch_config *config, const orch_codec *codec, void *user_data,
+                         orch_free_fn free_fn, orch_error **err)
+{
+    int32_t rc = check_codec(codec, err);
+    shared_codec *c;
+
+    if (rc)
+        return rc;
+    c = mem_zalloc(sizeof *c);
+    if (!c)
+        return error_no_memory(err);
+    atomic_init(&c->refs, 1);
+    c->ops = *codec;
+    c->ops.size = sizeof c->ops;
+    c->user_data = user_data;
+    c->free_fn = free_fn;
+    shared_codec_unref(config->codec);
+    config->codec = c;
+    return 0;
+}
+
+int32_t orch_config_set_codec(orch_config *config, const orch_codec *codec, void *user_data,
+                              orch_free_fn free_fn, orch_error **err)
+{
+    int32_t rc = 0;
+
+    if (!config)
+        rc = error_set(err, ORCH_E_INVALID_ARGUMENT, "config", "config must not be NULL");
+    else if (codec)
+        rc = set_codec(config, codec, user_data, free_fn, err);
+    if (!rc && !codec) {
+        shared_codec_unref(config->codec);
+        config->codec = NULL;
+    }
+    if ((rc || !codec) && free_fn)
+        free_fn(user_data);
+    return rc;
 }
 
 bool config_is_set(const orch_config *c, int32_t key)

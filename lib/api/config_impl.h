@@ -2,7 +2,9 @@
 #ifndef API_CONFIG_IMPL_H
 #define API_CONFIG_IMPL_H
 
+#include <orch/codec.h>
 #include <orch/config.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -66,6 +68,18 @@ typedef struct config_row {
 } config_row;
 
 extern const config_row config_rows[KEY_COUNT];
+
+/* A host's codec, for as long as a configuration or an orchestrator has it. */
+typedef struct shared_codec {
+    atomic_uint refs;
+    orch_codec ops;
+    void *user_data;
+    orch_free_fn free_fn;
+} shared_codec;
+
+shared_codec *config_codec(const orch_config *c); /* with a reference; NULL = none */
+void shared_codec_unref(shared_codec *c);         /* NULL is harmless */
+orch_config *config_copy(const orch_config *c);   /* NULL if there is no memory */
 
 int32_t config_find(const char *name); /* a key, or -1 */
 /* The name nearest to a mistaken one; NULL if none is near. */

@@ -224,6 +224,8 @@ int32_t orch_v2_signal(orch_v2 *orch, const char *execution_id, const char *name
         rc = check_json(payload_json, len, "payload_json", orch->max_input_bytes, false,
                         &c.request.payload, err);
     if (!rc)
+        rc = payload_encode(orch, &c.request.payload, err);
+    if (!rc)
         rc = check_correlation(correlation_json, &c.request.correlation, err);
     return finish(orch, &c, rc, err);
 }

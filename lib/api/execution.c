@@ -192,7 +192,7 @@ static int32_t answer(const orch_execution *e, orch_response *r, orch_error **er
     const char *id = orch_execution_id(e);
 
     if (!e->code) {
-        response_set_outcome(r, e->outcome);
+        response_set_outcome(r, e->orch, e->outcome);
         return 0;
     }
     if (e->code == ORCH_E_CANCELLED)
@@ -269,7 +269,7 @@ static void call(callback *c)
         orch_response_free(r);
         r = NULL;
     } else {
-        response_set_outcome(r, e->outcome);
+        response_set_outcome(r, e->orch, e->outcome);
     }
     w->fn(w->user_data, r);
     if (w->free_fn)

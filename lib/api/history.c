@@ -9,6 +9,7 @@
 struct orch_history {
     definition *definition; /* names the steps */
     checkpoint_page page;
+    int32_t codec_status;
 };
 
 /* Of what the definition does not have; what is the execution's own says no step. */
@@ -18,13 +19,16 @@ static bool names_no_step(const definition *d, const checkpoint *c)
 }
 
 int32_t record_read(orch_v2 *o, const execution_row *row, uint32_t run, uint64_t after_seq,
-                    uint32_t limit, const definition *d, checkpoint_page *out, orch_error **err)
+                    uint32_t limit, const definition *d, checkpoint_page *out,
+                    int32_t *codec_status, orch_error **err)
 {
     store *s = runtime_store(o->rt);
     int32_t rc = s->ops->load_checkpoints(s->self, row->key, run, after_seq, limit, out, err);
     char made[EXECUTION_ID_LEN + 1];
 
     for (size_t i = 0; !rc && i < out->count; i++) {
+        payload_decode(o, &out->rows[i].output, codec_status);
+        payload_decode_error(o, &out->rows[i].error, codec_status);
         if (!names_no_step(d, &out->rows[i]))
             continue;
         execution_id_format(row->key, made);
@@ -56,7 +60,8 @@ static int32_t read_page(orch_v2 *o, const char *id, uint32_t run, uint64_t afte
     if (!rc)
         rc = versions_definition(o, row.definition, &h->definition, err);
     if (!rc)
-        rc = record_read(o, &row, run, after_seq, limit, h->definition, &h->page, err);
+        rc = record_read(o, &row, run, after_seq, limit, h->definition, &h->page, &h->codec_status,
+                         err);
     execution_row_clear(&row);
     return rc;
 }
@@ -96,6 +101,11 @@ void orch_history_free(orch_history *history)
     checkpoint_page_clear(&history->page);
     definition_unref(history->definition);
     mem_free(history);
+}
+
+int32_t orch_history_codec_status(const orch_history *history)
+{
+    return history ? history->codec_status : 0;
 }
 
 size_t orch_history_count(const orch_history *history)

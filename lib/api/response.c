@@ -8,14 +8,22 @@ orch_response *response_new(void)
     return mem_zalloc(sizeof(orch_response));
 }
 
-void response_set_outcome(orch_response *r, outcome *o)
+static void decode(orch_response *r, orch_v2 *o)
 {
-    r->outcome = outcome_ref(o);
-    r->state = o->state;
-    r->accepted_ms = o->accepted_ms;
-    r->ended_ms = o->ended_ms;
-    r->output = bytes_ref(o->output);
-    r->error = bytes_ref(o->error);
+    payload_decode(o, &r->input, &r->codec_status);
+    payload_decode(o, &r->output, &r->codec_status);
+    payload_decode_error(o, &r->error, &r->codec_status);
+}
+
+void response_set_outcome(orch_response *r, orch_v2 *o, outcome *end)
+{
+    r->outcome = outcome_ref(end);
+    r->state = end->state;
+    r->accepted_ms = end->accepted_ms;
+    r->ended_ms = end->ended_ms;
+    r->output = bytes_ref(end->output);
+    r->error = bytes_ref(end->error);
+    decode(r, o);
 }
 
 int32_t response_state(const execution_row *row, bool running)
@@ -77,6 +85,7 @@ int32_t response_set_row(orch_response *r, orch_v2 *o, execution_row *row, bool 
     r->error = row->error;
     row->id = row->limit_key = NULL;
     row->attributes = row->input = row->output = row->error = NULL;
+    decode(r, o);
     return 0;
 }
 
@@ -157,6 +166,11 @@ int64_t orch_response_accepted_ms(const orch_response *response)
 int64_t orch_response_ended_ms(const orch_response *response)
 {
     return response ? response->ended_ms : 0;
+}
+
+int32_t orch_response_codec_status(const orch_response *response)
+{
+    return response ? response->codec_status : 0;
 }
 
 int32_t orch_response_run(const orch_response *response)

@@ -4,7 +4,14 @@
 struct orch_runs {
     run_page earlier;
     run_row newest;
+    int32_t codec_status;
 };
+
+static void decode(orch_runs *r, orch_v2 *o, run_row *row)
+{
+    payload_decode(o, &row->output, &r->codec_status);
+    payload_decode_error(o, &row->error, &r->codec_status);
+}
 
 static int32_t read_runs(orch_v2 *o, const char *id, orch_runs *r, orch_error **err)
 {
@@ -26,6 +33,9 @@ static int32_t read_runs(orch_v2 *o, const char *id, orch_runs *r, orch_error **
                           .output = bytes_ref(row.output),
                           .error = bytes_ref(row.error)};
     execution_row_clear(&row);
+    for (size_t i = 0; i < r->earlier.count; i++)
+        decode(r, o, &r->earlier.rows[i]);
+    decode(r, o, &r->newest);
     return rc;
 }
 
@@ -55,6 +65,11 @@ void orch_runs_free(orch_runs *runs)
     run_page_clear(&runs->earlier);
     run_row_clear(&runs->newest);
     mem_free(runs);
+}
+
+int32_t orch_runs_codec_status(const orch_runs *runs)
+{
+    return runs ? runs->codec_status : 0;
 }
 
 size_t orch_runs_count(const orch_runs *runs)

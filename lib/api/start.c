@@ -31,6 +31,7 @@ static void start_free(start *s)
     orch_error_free(s->request.error);
     semver_range_free(s->request.range);
     bytes_unref(s->request.input);
+    bytes_unref(s->request.plain_input);
     bytes_unref(s->request.attributes);
     mem_free(s->request.id);
     mem_free(s->request.start_key);
@@ -77,6 +78,10 @@ static int32_t fill_request(start *s, const start_arguments *a, orch_error **err
                             &s->request.input, err);
 
     s->request.priority = -1;
+    if (!rc && s->orch->codec.ops) {
+        s->request.plain_input = bytes_ref(s->request.input);
+        rc = payload_encode(s->orch, &s->request.input, err);
+    }
     return rc || !a->options ? rc : fill_options(s, a->options, err);
 }
 
@@ -218,7 +223,7 @@ static int32_t end_of(const start *s, orch_response *r, orch_error **err)
     char id[EXECUTION_ID_LEN + 1];
 
     if (!s->code) {
-        response_set_outcome(r, s->outcome);
+        response_set_outcome(r, s->orch, s->outcome);
         return 0;
     }
     if (s->code == ORCH_E_RESOURCE_EXHAUSTED)

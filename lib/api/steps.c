@@ -23,6 +23,7 @@ struct orch_steps {
     uint32_t step;  /* STEP_NONE: the entries are steps; else items of it */
     uint32_t first; /* of the page */
     uint32_t total, count;
+    int32_t codec_status;
     entry entries[];
 };
 
@@ -40,13 +41,15 @@ static void replace(bytes **field, bytes *with)
     *field = bytes_ref(with);
 }
 
+/* 0 also of one that cannot be decoded. */
 static int32_t count_of(const checkpoint *c, uint32_t *out, orch_error **err)
 {
     json_error_t where;
     json_t *tree = c->output ? json_loadb(c->output->data, c->output->len, 0, &where) : NULL;
     const json_t *count = json_object_get(tree, "count");
     json_int_t n = json_integer_value(count);
-    bool good = json_is_integer(count) && n >= 0 && n < INDEX_NONE;
+    bool encoded = json_object_get(tree, "$encoded") != NULL;
+    bool good = encoded || (json_is_integer(count) && n >= 0 && n < INDEX_NONE);
     bool no_memory = c->output && !tree && json_lacked_memory(&where);
 
     json_decref(tree);
@@ -124,13 +127,14 @@ typedef struct walk {
     const definition *definition;
     int32_t (*each)(void *ctx, const checkpoint *c, orch_error **err);
     void *ctx;
+    int32_t *codec_status;
 } walk;
 
 static int32_t walk_page(const walk *w, uint64_t *after, bool *more, orch_error **err)
 {
     checkpoint_page page = {0};
     int32_t rc = record_read(w->orch, w->row, w->run, *after, HISTORY_AT_A_TIME, w->definition,
-                             &page, err);
+                             &page, w->codec_status, err);
 
     *more = page.count == HISTORY_AT_A_TIME;
     for (size_t i = 0; !rc && i < page.count; i++) {
@@ -258,7 +262,12 @@ typedef struct steps_query {
 static int32_t read_page(orch_v2 *o, const execution_row *row, const steps_query *q, definition *d,
                          orch_steps **out, orch_error **err)
 {
-    walk w = {.orch = o, .row = row, .run = q->run, .definition = d};
+    int32_t codec_status = 0;
+    walk w = {.orch = o,
+              .row = row,
+              .run = q->run,
+              .definition = d,
+              .codec_status = &codec_status};
     item_count items = {STEP_NONE, d->step_count};
     int32_t rc = record_find_run(row, q->id, &w.run, err);
 
@@ -277,6 +286,7 @@ static int32_t read_page(orch_v2 *o, const execution_row *row, const steps_query
         return error_no_memory(err);
     w.each = take_each;
     w.ctx = *out;
+    w.codec_status = &(*out)->codec_status;
     rc = walk_history(&w, err);
     if (rc)
         return rc;
@@ -327,6 +337,11 @@ void orch_steps_free(orch_steps *steps)
 }
 
 /* ---- what it says ---------------------------------------------------------------------------------------- */
+
+int32_t orch_steps_codec_status(const orch_steps *steps)
+{
+    return steps ? steps->codec_status : 0;
+}
 
 size_t orch_steps_count(const orch_steps *steps)
 {

@@ -21,6 +21,7 @@ void orch_unref(orch_v2 *o)
     if (o->pid ==
         getpid()) /* else the process forked: what other threads had in their hands is not touched */
         runtime_free(o->rt);
+    shared_codec_unref(o->shared_codec);
     mem_free(o);
 }
 
@@ -77,7 +78,7 @@ static engine_options engine_options_of(const orch_config *c)
     };
 }
 
-static local_engine_options local_engine_options_of(const orch_config *c)
+local_engine_options config_local_engine(const orch_config *c)
 {
     return (local_engine_options){
         .engine = engine_options_of(c),
@@ -103,44 +104,71 @@ static runtime_options options_of(const orch_config *c, logger *log)
     };
 }
 
-orch_v2 *orch_v2_new(const orch_config *config, orch_error **err)
+static orch_v2 *shell_new(const orch_config *config)
 {
-    local_engine_options engine;
-    runtime_options options;
-    orch_v2 *o;
+    orch_v2 *o = mem_zalloc(sizeof *o);
 
-    if (check_config(config, err))
-        return NULL;
-    o = mem_zalloc(sizeof *o);
     if (o)
         o->log = logger_new();
     if (!o || !o->log) {
         mem_free(o);
-        error_no_memory(err);
         return NULL;
     }
     atomic_init(&o->refs, 1);
     o->pid = getpid();
-    o->engine.orch = o;
     o->launcher.orch = o;
+    o->shared_codec = config_codec(config);
+    if (o->shared_codec)
+        o->codec = (codec){&o->shared_codec->ops, o->shared_codec->user_data};
     o->max_input_bytes = (size_t)config_number(config, KEY_MAX_INPUT_BYTES);
     o->limits.max_bytes = (size_t)config_number(config, KEY_MAX_DEFINITION_BYTES);
-    engine = local_engine_options_of(config);
-    options = options_of(config, o->log);
-    options.engine = &engine;
-    if (runtime_new(&options, &o->rt, err)) {
+    return o;
+}
+
+static int32_t start_runtime(orch_v2 *o, const orch_config *config, const v2_options *v,
+                             orch_error **err)
+{
+    local_engine_options engine = config_local_engine(config);
+    runtime_options options = options_of(config, o->log);
+
+    engine.engine.codec = o->codec;
+    if (!v->no_engine)
+        options.engine = &engine;
+    return runtime_new(&options, &o->rt, err);
+}
+
+orch_v2 *v2_new(const orch_config *config, const v2_options *options, orch_error **err)
+{
+    orch_v2 *o;
+
+    if (check_config(config, err))
+        return NULL;
+    o = shell_new(config);
+    if (!o) {
+        error_no_memory(err);
+        return NULL;
+    }
+    if (start_runtime(o, config, options, err)) {
         logger_free(o->log);
+        shared_codec_unref(o->shared_codec);
         mem_free(o);
         return NULL;
     }
-    o->engine.core = runtime_first_engine(o->rt);
+    o->has_engine = !options->no_engine;
+    if (o->has_engine)
+        engine_init_own(&o->engine, o);
     versions_init(&o->versions);
     return o;
 }
 
+orch_v2 *orch_v2_new(const orch_config *config, orch_error **err)
+{
+    return v2_new(config, &(v2_options){0}, err);
+}
+
 orch_engine *orch_v2_local_engine(orch_v2 *orch)
 {
-    return orch ? &orch->engine : NULL;
+    return orch && orch->has_engine ? &orch->engine : NULL;
 }
 
 orch_launcher *orch_v2_launcher(orch_v2 *orch)
@@ -262,22 +290,29 @@ static bool is_inside(const orch_v2 *o)
            role_is(ROLE_DISPATCH, o->rt) || role_is(ROLE_LOG, o->rt);
 }
 
+bool v2_free(orch_v2 *o)
+{
+    if (o->pid != getpid()) {
+        orch_unref(o);
+        return true;
+    }
+    if (is_inside(o)) {
+        log_write(o->log, ORCH_LOG_CRITICAL,
+                  "orch_v2_free inside a callback or an executor: nothing was freed");
+        return false;
+    }
+    runtime_close(o->rt);
+    versions_destroy(&o->versions);
+    if (o->has_engine)
+        engine_destroy_own(&o->engine);
+    logger_free(o->log);
+    o->log = NULL;
+    orch_unref(o);
+    return true;
+}
+
 void orch_v2_free(orch_v2 *orch)
 {
-    if (!orch)
-        return;
-    if (orch->pid != getpid()) {
-        orch_unref(orch);
-        return;
-    }
-    if (is_inside(orch)) {
-        log_write(orch->log, ORCH_LOG_CRITICAL,
-                  "orch_v2_free inside a callback or an executor: nothing was freed");
-        return;
-    }
-    runtime_close(orch->rt);
-    versions_destroy(&orch->versions);
-    logger_free(orch->log);
-    orch->log = NULL;
-    orch_unref(orch);
+    if (orch)
+        v2_free(orch);
 }

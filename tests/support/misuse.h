@@ -8,6 +8,7 @@
 
 /* What the rows work on. */
 extern orch_v2 *orch;
+extern orch_v1 *v1; /* the same, where it was made as such; else NULL */
 extern orch_engine *engine;
 extern orch_execution *execution; /* has not ended */
 extern orch_task *task;           /* of it */
@@ -48,6 +49,7 @@ extern const misuse_row misuse_start_rows[];   /* misuse_start.c */
 extern const misuse_row misuse_look_rows[];    /* misuse_look.c */
 extern const misuse_row misuse_control_rows[]; /* misuse_control.c */
 extern const misuse_row misuse_engine_rows[];  /* misuse_engine.c */
+extern const misuse_row misuse_v1_rows[];      /* misuse_v1.c */
 extern const misuse_row misuse_orch_rows[];    /* misuse_orch.c */
 
 #endif

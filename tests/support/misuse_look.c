@@ -166,6 +166,7 @@ static void bad_run_history(void)
             orch_v2_get_run_history(orch, "x", 1, 0, 100001, &out, &err));
     BAD("out_history must not be NULL", orch_v2_get_run_history(orch, "x", 1, 0, 0, NULL, &err));
     assert_int_equal(orch_history_due_ms(NULL, 0), 0);
+    assert_int_equal(orch_history_codec_status(NULL), 0);
 }
 
 static int32_t good_run_history(void)
@@ -193,6 +194,7 @@ static void bad_runs(void)
     assert_int_equal(len, 4);
     assert_null(orch_runs_error(NULL, 0, &len));
     assert_int_equal(len, 0);
+    assert_int_equal(orch_runs_codec_status(NULL), 0);
     orch_runs_free(NULL);
 }
 
@@ -268,6 +270,7 @@ static void bad_steps(void)
     assert_int_equal(len, 4);
     assert_null(orch_steps_error(NULL, 0, &len));
     assert_int_equal(len, 0);
+    assert_int_equal(orch_steps_codec_status(NULL), 0);
     orch_steps_free(NULL);
 }
 
@@ -332,6 +335,7 @@ static void bad_response(void)
     assert_string_equal(orch_response_limit_key(NULL), "");
     assert_int_equal(orch_response_wake_ms(NULL), 0);
     assert_int_equal(orch_response_deadline_ms(NULL), 0);
+    assert_int_equal(orch_response_codec_status(NULL), 0);
     orch_response_free(NULL);
 }
 
@@ -356,10 +360,10 @@ const misuse_row misuse_look_rows[] = {
      "orch_history_kind orch_history_attempt orch_history_started_ms orch_history_ended_ms "
      "orch_history_output orch_history_error orch_history_free",
      bad_history, good_history, 0, FP, 0, FP},
-    {"orch_v2_get_run_history orch_history_due_ms", bad_run_history, good_run_history, 0, FP, 0,
-     FP},
+    {"orch_v2_get_run_history orch_history_due_ms orch_history_codec_status", bad_run_history,
+     good_run_history, 0, FP, 0, FP},
     {"orch_v2_get_runs orch_runs_count orch_runs_run orch_runs_state orch_runs_ended_ms "
-     "orch_runs_output orch_runs_error orch_runs_free",
+     "orch_runs_output orch_runs_error orch_runs_codec_status orch_runs_free",
      bad_runs, good_runs, 0, FP, 0, FP},
     {"orch_v2_get_controls orch_controls_count orch_controls_seq orch_controls_at_ms "
      "orch_controls_action orch_controls_who orch_controls_why orch_controls_detail "
@@ -368,7 +372,7 @@ const misuse_row misuse_look_rows[] = {
     {"orch_v2_get_steps orch_steps_count orch_steps_total orch_steps_id orch_steps_index "
      "orch_steps_executor orch_steps_state orch_steps_attempts orch_steps_started_ms "
      "orch_steps_ended_ms orch_steps_due_ms orch_steps_items orch_steps_items_ended "
-     "orch_steps_output orch_steps_error orch_steps_free",
+     "orch_steps_output orch_steps_error orch_steps_codec_status orch_steps_free",
      bad_steps, good_steps, 0, FP, 0, FP},
     {"orch_v2_get_progress orch_progress_get orch_progress_free", bad_progress, good_progress, FP,
      FP, 0, FP},
@@ -376,7 +380,7 @@ const misuse_row misuse_look_rows[] = {
      "orch_response_output orch_response_error orch_response_input orch_response_accepted_ms "
      "orch_response_ended_ms orch_response_run orch_response_priority orch_response_paused "
      "orch_response_parent orch_response_attributes orch_response_limit_key orch_response_wake_ms "
-     "orch_response_deadline_ms orch_response_free",
+     "orch_response_deadline_ms orch_response_codec_status orch_response_free",
      bad_response, NULL, 0, 0, 0, 0},
     {"orch_execution_state_name orch_step_kind_name", bad_names, NULL, 0, 0, 0, 0},
     {0},

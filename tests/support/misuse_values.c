@@ -52,6 +52,39 @@ static void bad_config(void)
     orch_config_free(NULL);
 }
 
+static int32_t no_code(void *user_data, const void *data, size_t len, void **out, size_t *out_len)
+{
+    (void)user_data;
+    (void)data;
+    (void)len;
+    (void)out;
+    (void)out_len;
+    return ORCH_E_INTERNAL;
+}
+
+static void bad_codec(void)
+{
+    const orch_codec good = {sizeof good, "good", no_code, no_code, NULL};
+    orch_codec bad[] = {good, good, good, good};
+    orch_config *c = orch_config_new();
+
+    bad[0].size = 4;
+    bad[1].name = NULL;
+    bad[2].encode = NULL;
+    bad[3].decode = NULL;
+    FREES(BAD("codec.size is 4", orch_config_set_codec(c, &bad[0], NULL, count_free, &err)));
+    FREES(BAD("codec.name", orch_config_set_codec(c, &bad[1], NULL, count_free, &err)));
+    FREES(BAD("codec.encode", orch_config_set_codec(c, &bad[2], NULL, count_free, &err)));
+    FREES(BAD("codec.decode", orch_config_set_codec(c, &bad[3], NULL, count_free, &err)));
+    FREES(
+        BAD("config must not be NULL", orch_config_set_codec(NULL, &good, NULL, count_free, &err)));
+    FREES(HOST_OK(orch_config_set_codec(c, NULL, NULL, count_free, &err)));
+    FREES({
+        HOST_OK(orch_config_set_codec(c, &good, NULL, count_free, &err));
+        orch_config_free(c);
+    });
+}
+
 static void bad_new(void)
 {
     orch_config *c = orch_config_new();
@@ -140,6 +173,7 @@ const misuse_row misuse_values_rows[] = {
     {"orch_version orch_has_feature", bad_version, NULL, 0, 0, 0, 0},
     {"orch_config_new orch_config_free orch_config_load_env orch_config_set orch_config_get",
      bad_config, NULL, 0, 0, 0, 0},
+    {"orch_config_set_codec", bad_codec, NULL, 0, 0, 0, 0},
     {"orch_v2_new", bad_new, NULL, 0, 0, 0, 0},
     {"orch_builder_step orch_builder_set orch_step_depends_on orch_step_set", bad_builder, NULL, 0,
      0, 0, 0},
