@@ -320,6 +320,7 @@ static int32_t submit(orchestrator *o, uint64_t key, const execution_row *row, c
     }
     if (!a->unsaid || r->who || r->why) {
         c->control = control_record(o, a->name, r->who, r->why, r->name);
+        c->control.execution = key;
         c->job.unit.control = &c->control;
     }
     unit_submit(&c->job);

@@ -178,6 +178,7 @@ static int32_t submit(renewal *n)
     w->job.unit.checkpoints = n->carried.rows;
     w->job.unit.checkpoint_count = n->carried.count;
     w->control = control_record(n->base.o, control_name(r->action), r->who, r->why, detail);
+    w->control.execution = w->job.unit.key;
     w->job.unit.control = &w->control;
     unit_submit(&w->job);
     return 0;

@@ -313,6 +313,14 @@ static void what_was_done_is_kept_with_who_and_why(void **state)
     assert_int_equal(orch_controls_count(c), 1);
     assert_string_equal(orch_controls_action(c, 0), "signal");
     orch_controls_free(c);
+    HOST_OK(orch_v2_fork(o, "one", "two", NULL, NULL, ann, NULL, &err));
+    HOST_OK(orch_v2_get_controls(o, "two", 0, 0, &c, &err));
+    assert_int_equal(orch_controls_count(c), 1);
+    assert_string_equal(orch_controls_action(c, 0), "fork");
+    assert_string_equal(orch_controls_who(c, 0), "ann");
+    assert_string_equal(orch_controls_detail(c, 0), "from one");
+    orch_controls_free(c);
+    HOST_OK(orch_v2_terminate(o, "two", NULL, &err));
     HOST_OK(orch_v2_get_controls(o, NULL, 0, 0, &c, &err));
     assert_int_equal(orch_controls_count(c), 0);
     orch_controls_free(c);
