@@ -17,6 +17,7 @@
 #include <orch/launcher.h>
 #include <orch/list.h>
 #include <orch/log.h>
+#include <orch/settings.h>
 #include <orch/start.h>
 #include <orch/steps.h>
 #include <orch/types.h>

@@ -277,7 +277,8 @@ int32_t query_id(orch_v2 *o, uint64_t key, char out[EXECUTION_ID_MAX + 1], orch_
 
 /* ---- control.c --------------------------------------------------------------------------------------------- */
 
-void control_borrow(const orch_control *control, control_request *r); /* who and why */
+/* NULL: neither is said. They live as long as the control, which the host keeps for the call. */
+void control_borrow(const orch_control *control, char **who, char **why);
 
 /* ---- history.c --------------------------------------------------------------------------------------------- */
 

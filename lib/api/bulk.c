@@ -223,7 +223,7 @@ int32_t orch_v2_control_matching(orch_v2 *orch, const orch_filter *filter, const
     b->filter.filter.limit = BATCH;
     b->filter.filter.payloads = b->filter.filter.ascending = false;
     b->filter.filter.after_key = 0;
-    control_borrow(control, &b->pattern);
+    control_borrow(control, &b->pattern.who, &b->pattern.why);
     rc = take_action(&b->pattern, action, argument, err);
     if (!rc)
         rc = control_counted(b, err);

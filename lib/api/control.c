@@ -52,10 +52,10 @@ int32_t orch_control_set_why(orch_control *control, const char *why)
     return control ? set_text(&control->why, why, WHY_MAX_BYTES) : ORCH_E_INVALID_ARGUMENT;
 }
 
-void control_borrow(const orch_control *control, control_request *r)
+void control_borrow(const orch_control *control, char **who, char **why)
 {
-    r->who = control ? control->who : NULL;
-    r->why = control ? control->why : NULL;
+    *who = control ? control->who : NULL;
+    *why = control ? control->why : NULL;
 }
 
 /* ---- the way to the loop and back ------------------------------------------------------------------------ */

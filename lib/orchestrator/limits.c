@@ -63,6 +63,13 @@ void limits_free(orchestrator *o)
     heap_free(&o->limit_timers);
 }
 
+limit orchestrator_get_limit(const orchestrator *o, const char *key)
+{
+    const limit_entry *e = find(o, key);
+
+    return e ? e->limit : (limit){0};
+}
+
 bool limit_attach(live *l, const char *key)
 {
     if (!key)

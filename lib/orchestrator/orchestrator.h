@@ -187,6 +187,9 @@ typedef struct setting_request {
     list link;
 } setting_request;
 void orchestrator_set(orchestrator *o, setting_request *r);
+limit orchestrator_get_limit(const orchestrator *o, const char *key); /* zeros: none */
+/* A workflow, by itself or with everything; NULL = everything. */
+bool orchestrator_is_paused(const orchestrator *o, const char *workflow);
 
 /* Wait for the end of an execution that was accepted before; one that has ended already is read from the store. */
 void orchestrator_wait(orchestrator *o, uint64_t key, end_waiter *w);

@@ -31,6 +31,11 @@ bool settings_paused(const orchestrator *o, const char *workflow)
     return o->all_paused || (o->paused && find_paused(o, workflow));
 }
 
+bool orchestrator_is_paused(const orchestrator *o, const char *workflow)
+{
+    return workflow ? settings_paused(o, workflow) : o->all_paused;
+}
+
 static int32_t add_paused(orchestrator *o, const char *workflow, orch_error **err)
 {
     size_t len = strlen(workflow);

@@ -163,6 +163,89 @@ static int32_t good_matching(void)
     return rc;
 }
 
+/* ---- settings.h ------------------------------------------------------------------------------------------ */
+
+static void bad_paused(void)
+{
+    int32_t paused = 77;
+
+    BAD("orch must not be NULL", orch_v2_pause_workflow(NULL, NULL, NULL, &err));
+    BAD("workflow is ''", orch_v2_pause_workflow(orch, "", NULL, &err));
+    BAD("workflow is", orch_v2_pause_workflow(orch, huge, NULL, &err));
+    BAD("orch must not be NULL", orch_v2_resume_workflow(NULL, NULL, NULL, &err));
+    BAD("workflow is 'a b'", orch_v2_resume_workflow(orch, "a b", NULL, &err));
+    BAD("orch must not be NULL", orch_v2_get_workflow_paused(NULL, NULL, &paused, &err));
+    BAD("workflow is ''", orch_v2_get_workflow_paused(orch, "", &paused, &err));
+    BAD("out_paused must not be NULL", orch_v2_get_workflow_paused(orch, "w", NULL, &err));
+    assert_int_equal(paused, 77);
+}
+
+static int32_t good_pause_workflow(void)
+{
+    return orch_v2_pause_workflow(orch, "never-was", NULL, NULL);
+}
+
+static int32_t good_resume_workflow(void)
+{
+    return orch_v2_resume_workflow(orch, "never-was", NULL, NULL);
+}
+
+static int32_t good_get_paused(void)
+{
+    int32_t paused;
+
+    return orch_v2_get_workflow_paused(orch, NULL, &paused, NULL);
+}
+
+static void bad_limit_values(void)
+{
+    orch_limit *l = orch_limit_new();
+
+    REFUSES(orch_limit_set_concurrency(NULL, 1));
+    REFUSES(orch_limit_set_concurrency(l, 10000001));
+    REFUSES(orch_limit_set_rate(NULL, 1, 1, 1));
+    REFUSES(orch_limit_set_rate(l, 1000001, 1, 1));
+    REFUSES(orch_limit_set_rate(l, 1, 0, 1));
+    REFUSES(orch_limit_set_rate(l, 1, -1, 1));
+    REFUSES(orch_limit_set_rate(l, 1, INT64_MAX, 1));
+    REFUSES(orch_limit_set_rate(l, 1, 1, 1000001));
+    REFUSES(orch_limit_set_rate(l, 0, 1, 0));
+    REFUSES(orch_limit_set_rate(l, 0, 0, 1));
+    assert_int_equal(orch_limit_get(NULL, "rate"), -1);
+    assert_int_equal(orch_limit_get(l, NULL), -1);
+    assert_int_equal(orch_limit_get(l, ""), -1);
+    assert_int_equal(orch_limit_get(l, "rate"), 0);
+    orch_limit_free(l);
+    orch_limit_free(NULL);
+}
+
+static void bad_limit(void)
+{
+    BAD("orch must not be NULL", orch_v2_set_limit(NULL, "k", NULL, NULL, &err));
+    BAD("key must not be NULL", orch_v2_set_limit(orch, NULL, NULL, NULL, &err));
+    BAD("key must be 1 to 256 bytes", orch_v2_set_limit(orch, "", NULL, NULL, &err));
+    BAD("key must be 1 to 256 bytes", orch_v2_set_limit(orch, huge, NULL, NULL, &err));
+    BAD("key must be 1 to 256 bytes", orch_v2_set_limit(orch, "\xff", NULL, NULL, &err));
+    BAD_OUT(orch_limit, "orch must not be NULL", orch_v2_get_limit(NULL, "k", &out, &err));
+    BAD_OUT(orch_limit, "key must not be NULL", orch_v2_get_limit(orch, NULL, &out, &err));
+    BAD_OUT(orch_limit, "key must be 1 to 256 bytes", orch_v2_get_limit(orch, "", &out, &err));
+    BAD("out_limit must not be NULL", orch_v2_get_limit(orch, "k", NULL, &err));
+}
+
+static int32_t good_set_limit(void)
+{
+    return orch_v2_set_limit(orch, "never-was", NULL, NULL, NULL);
+}
+
+static int32_t good_get_limit(void)
+{
+    orch_limit *l = NULL;
+    int32_t rc = orch_v2_get_limit(orch, "never-was", &l, NULL);
+
+    orch_limit_free(l);
+    return rc;
+}
+
 /* ---- the rows -------------------------------------------------------------------------------------------- */
 
 const misuse_row misuse_control_rows[] = {
@@ -178,5 +261,12 @@ const misuse_row misuse_control_rows[] = {
     {"orch_v2_rerun", bad_rerun, good_rerun, FP, FP, ORCH_E_NOT_FOUND, FP},
     {"orch_v2_fork", bad_fork, good_fork, FP, FP, ORCH_E_NOT_FOUND, FP},
     {"orch_v2_control_matching", bad_matching, good_matching, FP, FP, FP, FP},
+    {"orch_v2_pause_workflow", bad_paused, good_pause_workflow, FP, FP, 0, FP},
+    {"orch_v2_resume_workflow", bad_paused, good_resume_workflow, FP, FP, 0, FP},
+    {"orch_v2_get_workflow_paused", bad_paused, good_get_paused, FP, FP, 0, FP},
+    {"orch_limit_new orch_limit_free orch_limit_set_concurrency orch_limit_set_rate orch_limit_get",
+     bad_limit_values, NULL, 0, 0, 0, 0},
+    {"orch_v2_set_limit", bad_limit, good_set_limit, FP, FP, 0, FP},
+    {"orch_v2_get_limit", bad_limit, good_get_limit, FP, FP, 0, FP},
     {0},
 };
