@@ -65,7 +65,8 @@ static int32_t fill_options(start *s, const orch_start_options *options, orch_er
     r->timeout_ms = options->timeout_ms;
     r->start_at_ms = options->start_at_ms;
     s->delay_ms = options->delay_ms;
-    r->priority = options->priority;
+    r->has_priority = options->priority >= 0;
+    r->priority = r->has_priority ? (uint8_t)options->priority : 0;
     r->attributes = bytes_ref(options->attributes);
     r->start_key_policy = options->start_key_policy;
     r->start_key_ttl_ms = options->start_key_ttl_ms;
@@ -77,7 +78,6 @@ static int32_t fill_request(start *s, const start_arguments *a, orch_error **err
     int32_t rc = check_json(a->inputs_json, a->len, "inputs_json", s->orch->max_input_bytes, true,
                             &s->request.input, err);
 
-    s->request.priority = -1;
     if (!rc && s->orch->codec.ops) {
         s->request.plain_input = bytes_ref(s->request.input);
         rc = payload_encode(s->orch, &s->request.input, err);

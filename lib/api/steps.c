@@ -263,11 +263,7 @@ static int32_t read_page(orch_v2 *o, const execution_row *row, const steps_query
                          orch_steps **out, orch_error **err)
 {
     int32_t codec_status = 0;
-    walk w = {.orch = o,
-              .row = row,
-              .run = q->run,
-              .definition = d,
-              .codec_status = &codec_status};
+    walk w = {.orch = o, .row = row, .run = q->run, .definition = d, .codec_status = &codec_status};
     item_count items = {STEP_NONE, d->step_count};
     int32_t rc = record_find_run(row, q->id, &w.run, err);
 
