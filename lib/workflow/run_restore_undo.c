@@ -16,7 +16,7 @@ static int32_t check_error(const checkpoint *c, orch_error **err)
 {
     json_error_t where;
     json_t *tree = c->error ? json_loadb(c->error->data, c->error->len, 0, &where) : NULL;
-    bool good = json_is_string(json_object_get(tree, "code")) &&
+    bool good = c->error && json_is_string(json_object_get(tree, "code")) &&
                 c->error->data[c->error->len - 1] == '}';
 
     json_decref(tree);

@@ -397,10 +397,7 @@ static void take_child(rig *w, const run_action *a)
         if (c->kind == CHECKPOINT_CHILD && c->step == a->step && c->index == a->index)
             said = c;
     }
-    if (!said) {
-        fail_msg("%s starts a child of which the history does not know", rig_doing(w));
-        return;
-    }
+    assert_non_null(said);
     assert_true(said->seq <= w->stored);
     assert_int_equal(said->attempt, a->attempt);
     assert_ptr_equal(said->output, a->spec);

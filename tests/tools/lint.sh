@@ -25,11 +25,11 @@ if [ $# -gt 0 ]; then
     #   varFuncNullUB: POSIX has NULL a pointer, so it may end a list of arguments
     #   readdirCalled, strtokCalled: only tests call them, each from one thread; readdir_r is deprecated
     cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 --language=c -j "$jobs" \
-        --library=posix,gnu,tests/tools/cppcheck.cfg --enable=warning,performance,portability \
+        --library=posix,gnu,tests/tools/lint/cppcheck.cfg --enable=warning,performance,portability \
         --suppress=missingInclude --suppress=missingIncludeSystem --suppress=unmatchedSuppression \
         --suppress=AssignmentAddressToInteger --suppress=CastIntegerToAddressAtReturn \
         --suppress=varFuncNullUB --suppress=readdirCalled --suppress=strtokCalled \
-        -D_GNU_SOURCE -DORCH_WITH_CURL=1 -DORCH_WITH_YAML=1 -Iinclude -Ilib -Itests \
+        -D_GNU_SOURCE -DORCH_WITH_CURL=1 -DORCH_WITH_YAML=1 -Iinclude -Ilib -Itests -Itests/tools/lint \
         --template='{file}:{line}: {severity}: {message} [{id}]' "$@" || failed=1
 fi
 
