@@ -115,8 +115,8 @@ static void a_start_key_is_taken_once(void **state)
 
     assert_int_equal(start(f, &row, &k), 0);
     assert_int_equal(k.existing, 0);
-    for (uint8_t policy = START_KEY_RETURN; policy <= START_KEY_ANEW; policy++) {
-        k = key_of(orders, one, policy);
+    for (int policy = START_KEY_RETURN; policy <= START_KEY_ANEW; policy++) {
+        k = key_of(orders, one, (uint8_t)policy);
         assert_int_equal(start(f, &next, &k), ORCH_E_ALREADY_EXISTS);
         assert_int_equal(k.existing, row.key);
     }

@@ -90,7 +90,7 @@ static void an_item_wakes_whom_it_is_to_wake(void **state)
     uint32_t n = 0;
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        for (uint8_t urgency = INBOX_COUNTED; urgency <= INBOX_FORCED; urgency++) {
+        for (int urgency = INBOX_COUNTED; urgency <= INBOX_FORCED; urgency++) {
             uint64_t key = case_accept(f, n++);
             inbox_item item = {.kind = INBOX_SIGNAL};
             execution_row row;
@@ -100,7 +100,7 @@ static void an_item_wakes_whom_it_is_to_wake(void **state)
             assert_false(woke); /* it is awake */
             assert_int_equal(put(f, key, &item, INBOX_FORCED, 0, NULL), 0);
             case_suspend(f, key, T0 + 1000, cases[i].wake_inbox);
-            assert_int_equal(put(f, key, &item, urgency, 0, &woke), 0);
+            assert_int_equal(put(f, key, &item, (uint8_t)urgency, 0, &woke), 0);
             assert_int_equal(item.seq, 3);
             assert_int_equal(woke, cases[i].woken[urgency]);
             row = case_load(f, key);
