@@ -375,14 +375,21 @@ static void prepare(attempt_job *j)
 /* Of what the attempt is one: the step's own executor, its `compensate`, or the workflow's `on_failure`. */
 static void set_work(attempt_job *j, const definition *d, const run_action *a)
 {
-    const step *s = a->role == ROLE_ON_FAILURE ? NULL : &d->steps[a->step];
-    const handler *h = a->role == ROLE_COMPENSATE   ? s->extra->compensate
-                       : a->role == ROLE_ON_FAILURE ? d->on_failure
-                                                    : NULL;
+    const handler *h = d->on_failure;
 
-    j->with = h ? h->with : s->with;
-    j->executor_number = h ? h->executor : s->executor;
-    j->base.step = s ? s->id : "";
+    j->base.step = "";
+    if (a->role != ROLE_ON_FAILURE) {
+        const step *s = &d->steps[a->step];
+
+        j->base.step = s->id;
+        j->with = s->with;
+        j->executor_number = s->executor;
+        if (a->role != ROLE_COMPENSATE)
+            return;
+        h = s->extra->compensate;
+    }
+    j->with = h->with;
+    j->executor_number = h->executor;
 }
 
 #define KEY_ROOM 48 /* for two numbers, "compensate" and slashes */

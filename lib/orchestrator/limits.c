@@ -7,7 +7,7 @@
 
 #define PAGE         64
 #define BLOCKED_MOST 64 /* of a key, in memory */
-#define MILLI 1000
+#define MILLI        1000
 
 static limit_entry *find(const orchestrator *o, const char *key)
 {

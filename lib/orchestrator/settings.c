@@ -176,12 +176,11 @@ static char *name_of(const setting_request *r)
 {
     const char *prefix = r->limit_key ? LIMIT_PREFIX : PAUSE_PREFIX;
     const char *rest = r->limit_key ? r->limit_key : r->workflow ? r->workflow : "";
-    char *name = mem_alloc(strlen(prefix) + strlen(rest) + 1);
+    size_t size = strlen(prefix) + strlen(rest) + 1;
+    char *name = mem_alloc(size);
 
-    if (name) {
-        strcpy(name, prefix);
-        strcat(name, rest);
-    }
+    if (name)
+        snprintf(name, size, "%s%s", prefix, rest);
     return name;
 }
 
