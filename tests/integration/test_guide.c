@@ -1,6 +1,8 @@
-/* Goal: the definitions of docs/definition.md do what stands beside them. */
+/* Goal: the definitions of docs/definition.md and docs/cookbook.md do what stands beside them, and the C of the cookbook is what
+ * runs here. */
 #include "support/api_host.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,7 +70,6 @@ static size_t place(const char *line)
 static latch calls = LATCH_INIT;
 static http_server *server;
 static orch_v2 *orch;
-static char *guide;
 
 /* An executor that does what its name says, and gives back what it got; with charge something is wrong. */
 static void act(void *user_data, orch_task *task)
@@ -96,31 +97,211 @@ static bool answer(void *ctx, const http_server_request *r)
                              "Content-Type: application/json\r\n", body, sizeof body - 1);
 }
 
-/* All definitions of the guide, and what they use. */
+/* ---- The C of the cookbook, as it stands there, and the services that it calls ------------------ */
+
+/* They tell one order from the next by what is in it. */
+static bool carrier_ship(void *service, const char *key, const char *order)
+{
+    assert_non_null(strstr(key, "/1/parcel"));
+    note(service, order, strlen(order));
+    return !strstr(order, "nowhere");
+}
+
+static void ship(void *user_data, orch_task *task)
+{
+    const char *order = orch_task_input(task, NULL);
+
+    if (carrier_ship(user_data, orch_task_idempotency_key(task), order))
+        orch_task_complete(task, NULL, 0, NULL);
+    else
+        orch_task_fail(task, ORCH_E_FAILED_PRECONDITION, 0, "the carrier does not go there");
+}
+
+enum { FARM_DONE, FARM_RUNS, FARM_FAILED };
+
+static int farm_ask(void *service, const char *job, const char **out_picture)
+{
+    int polls;
+
+    note(service, job, strlen(job));
+    polls = noted(service);
+    *out_picture = "\"a picture\"";
+    if (strstr(job, "broken"))
+        return polls < 2 ? FARM_RUNS : FARM_FAILED;
+    return polls < 3 ? FARM_RUNS : FARM_DONE;
+}
+
+static void job_result(void *user_data, orch_task *task)
+{
+    const char *picture = NULL;
+
+    switch (farm_ask(user_data, orch_task_input(task, NULL), &picture)) {
+    case FARM_DONE: orch_task_complete(task, picture, strlen(picture), NULL); break;
+    case FARM_RUNS: orch_task_fail(task, ORCH_E_UNAVAILABLE, 1, "not done yet"); break;
+    default: orch_task_fail(task, ORCH_E_ABORTED, 0, "the job failed"); break;
+    }
+}
+
+static int32_t decide(orch_v2 *orch, const char *execution, bool ok, const char *who,
+                      orch_error **err)
+{
+    const char *payload = ok ? "{\"ok\":true}" : "{\"ok\":false}";
+    orch_control *control = orch_control_new();
+    int32_t rc = control ? orch_control_set_who(control, who) : ORCH_E_RESOURCE_EXHAUSTED;
+
+    if (!rc)
+        rc = orch_v2_signal(orch, execution, "decision", payload, strlen(payload), NULL, control,
+                            err);
+    orch_control_free(control);
+    return rc;
+}
+
+static int32_t failed_children(orch_v2 *orch, const char *parent, orch_execution_list **out_list,
+                               orch_error **err)
+{
+    orch_filter *filter = orch_filter_new();
+    int32_t rc = filter ? orch_filter_set(filter, "parent", parent, err)
+                        : ORCH_E_RESOURCE_EXHAUSTED;
+
+    if (!rc)
+        rc = orch_filter_set(filter, "state", "failed", err);
+    if (!rc)
+        rc = orch_v2_list_executions(orch, filter, out_list, err);
+    orch_filter_free(filter);
+    return rc;
+}
+
+static int32_t start_night(orch_v2 *orch, const char *night, const char *input,
+                           orch_execution **out_execution, orch_error **err)
+{
+    orch_start_options *options = orch_start_options_new();
+    int32_t rc = options
+                     ? orch_start_options_set_start_key(options, night, ORCH_START_KEY_RETURN, 0)
+                     : ORCH_E_RESOURCE_EXHAUSTED;
+
+    if (!rc)
+        rc = orch_v2_start_workflow(orch, "nightly-load", input, strlen(input), options,
+                                    out_execution, err);
+    orch_start_options_free(options);
+    return rc;
+}
+
+static int32_t go_on(orch_v2 *orch, const char *execution, const char *who, const char *why,
+                     orch_error **err)
+{
+    orch_control *control = orch_control_new();
+    int32_t rc = control ? orch_control_set_who(control, who) : ORCH_E_RESOURCE_EXHAUSTED;
+
+    if (!rc)
+        rc = orch_control_set_why(control, why);
+    if (!rc)
+        rc = orch_v2_retry(orch, execution, control, err);
+    orch_control_free(control);
+    return rc;
+}
+
+/* Of order o3 nobody hears whether it was paid. */
+static void charge_card(void *user_data, orch_task *task)
+{
+    size_t len;
+    const char *input = orch_task_input(task, &len);
+
+    note(user_data, input, len);
+    if (strstr(input, "\"o3\""))
+        orch_task_fail(task, ORCH_E_DEADLINE_EXCEEDED, 0, "no answer from the bank");
+    else
+        HOST_OK(orch_task_complete(task, NULL, 0, &err));
+}
+
+/* Fails for files that hold "bad", until somebody mends them. */
+static bool mended;
+
+static void load_file(void *user_data, orch_task *task)
+{
+    size_t len;
+    const char *input = orch_task_input(task, &len);
+
+    note(user_data, input, len);
+    if (strstr(input, "bad") && !mended)
+        orch_task_fail(task, ORCH_E_DATA_LOSS, 1, "line 7 is torn");
+    else
+        HOST_OK(orch_task_complete(task, NULL, 0, &err));
+}
+
+/* Of one account nothing can be read. */
+static void read_bookings(void *user_data, orch_task *task)
+{
+    static const char bookings[] = "[{\"cents\":3},{\"cents\":4}]";
+
+    (void)user_data;
+    if (!strcmp(orch_task_input(task, NULL), "\"lost\""))
+        orch_task_fail(task, ORCH_E_NOT_FOUND, 0, "no such account");
+    else
+        HOST_OK(orch_task_complete(task, bookings, sizeof bookings - 1, &err));
+}
+
+static void submit_job(void *user_data, orch_task *task)
+{
+    size_t len;
+    const char *input = orch_task_input(task, &len);
+    char job[128];
+
+    note(user_data, input, len);
+    snprintf(job, sizeof job, "{\"job\":{\"of\":%s}}", input);
+    HOST_OK(orch_task_complete(task, job, strlen(job), &err));
+}
+
+static char *cookbook;
+
+/* All that a document defines; it must be so many. */
+static void define_all(const char *text, int count)
+{
+    for (const char *at = text; (at = strstr(at, "\n```yaml\n")); count--) {
+        const char *end = strstr(at, "\n```\n");
+
+        at += strlen("\n```yaml\n");
+        HOST_OK(orch_v2_register_definition(orch, at, (size_t)(end + 1 - at), &err));
+    }
+    assert_true(count <= 0);
+}
+
+/* All definitions of the guide and the cookbook, and what they use. */
 static int set_up(void **state)
 {
     static char names[][16] = {"send_mail",    "place_order", "print_labels", "book_night",
-                               "cancel_night", "charge",      "save_words",   "transcode"};
-    char *at;
+                               "cancel_night", "charge",      "save_words",   "transcode",
+                               "reserve",      "release",     "refund",       "pay_out",
+                               "open_batch",   "close_batch"};
+    static struct {
+        char name[16];
+        orch_task_fn fn;
+    } services[] = {{"ship", ship},
+                    {"charge_card", charge_card},
+                    {"read_bookings", read_bookings},
+                    {"submit_job", submit_job},
+                    {"job_result", job_result},
+                    {"load_file", load_file}};
+    char *guide;
 
     (void)state;
     orch = host_open("memory:", "EXEC_ENABLED", "false", "SUSPEND_AFTER", "1ms", NULL);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         HOST_OK(orch_engine_register_executor(orch_v2_local_engine(orch), names[i], act, names[i],
                                               NULL, &err));
+    for (size_t i = 0; i < sizeof services / sizeof *services; i++)
+        HOST_OK(orch_engine_register_executor(orch_v2_local_engine(orch), services[i].name,
+                                              services[i].fn, services[i].name, NULL, &err));
     host_define(orch, "{'id':'pack-parcel','version':'2.0.1','steps':[{'id':'p','executor':'lua',"
                       "'with':{'code':'if input.parcel == [[torn]] then error{code = "
                       "[[DATA_LOSS]], message = [[it is torn]], data = {side = 2}} end'}}],"
                       "'output':'${input.parcel} is ${input.number}'}");
     host_define(orch, "{'id':'pack-parcel','version':'3.0.0','steps':[{'id':'p','executor':"
                       "'noop'}],'output':'not for ^2'}");
-    at = guide = file_text("docs/definition.md", NULL);
-    while ((at = strstr(at, "\n```yaml\n"))) {
-        char *end = strstr(at, "\n```\n");
-
-        at += strlen("\n```yaml\n");
-        HOST_OK(orch_v2_register_definition(orch, at, (size_t)(end + 1 - at), &err));
-    }
+    guide = file_text("docs/definition.md", NULL);
+    define_all(guide, 13);
+    free(guide);
+    cookbook = file_text("docs/cookbook.md", NULL);
+    define_all(cookbook, 6);
     server = http_server_start(answer, NULL);
     return server ? 0 : -1;
 }
@@ -130,7 +311,7 @@ static int tear_down(void **state)
     (void)state;
     host_close(orch);
     http_server_stop(server);
-    free(guide);
+    free(cookbook);
     return 0;
 }
 
@@ -332,6 +513,162 @@ static void a_failed_workflow_is_told_of(void **state)
     ASSERT_NOTED("POST /alarm {\"code\":\"PERMISSION_DENIED\"");
 }
 
+/* ---- The cookbook ---------------------------------------------------------------------------- */
+
+/* Without what is white: the layout is each file's own. */
+static void squeeze(char *text)
+{
+    char *to = text;
+
+    for (const char *p = text; *p; p++)
+        if (!isspace((unsigned char)*p))
+            *to++ = *p;
+    *to = '\0';
+}
+
+static void the_c_of_the_cookbook_is_what_runs_here(void **state)
+{
+    char *own = file_text("tests/integration/test_guide.c", NULL);
+    char *text = file_text("docs/cookbook.md", NULL);
+    int count = 0;
+
+    (void)state;
+    squeeze(own);
+    for (char *at = text; (at = strstr(at, "\n```c\n")); count++) {
+        char *block = at + strlen("\n```c\n"), *end = strstr(block, "\n```\n");
+
+        *end = '\0';
+        at = end + 1;
+        squeeze(block);
+        if (!strstr(own, block))
+            fail_msg("not here: %s", block);
+    }
+    assert_int_equal(count, 6);
+    free(text);
+    free(own);
+}
+
+static void a_saga_does_all_or_undoes_it(void **state)
+{
+    (void)state;
+    forget();
+    expect("purchase", "{'order':'o1','sku':'s','cents':5,'to':'Rome'}", "succeeded", "null");
+    assert_int_equal(noted("refund") + noted("release") + noted("send_mail"), 0);
+    forget();
+    expect("purchase", "{'order':'o2','sku':'s','cents':5,'to':'nowhere'}", "failed",
+           "the carrier does not go there");
+    ASSERT_NOTED("ship ");
+    ASSERT_NOTED("refund {\"order\":\"o2\",\"why\":\"");
+    ASSERT_NOTED("release {\"order\":\"o2\",\"reserved\":{\"order\":\"o2\",\"sku\":\"s\"}}");
+    ASSERT_NOTED("send_mail {\"order\":\"o2\",\"subject\":\"We could not deliver: ");
+    assert_true(place("ship ") < place("refund") && place("refund") < place("release"));
+    assert_true(place("charge_card") < place("ship ") && place("release") < place("send_mail"));
+    forget();
+    expect("purchase", "{'order':'o3','sku':'s','cents':5,'to':'Rome'}", "failed", "no answer");
+    assert_true(place("refund") < place("release"));
+    assert_int_equal(noted("ship "), 0);
+}
+
+static void a_decision_is_waited_for(void **state)
+{
+    orch_execution *e = start("expense", "travel", "{'report':'r','lead':'l','head':'h'}");
+    orch_controls *controls = NULL;
+
+    (void)state;
+    forget();
+    HOST_OK(decide(orch, "travel", true, "l@example.org", &err));
+    expect_end(e, "succeeded");
+    ASSERT_NOTED("pay_out {\"report\":\"r\"}");
+    assert_int_equal(noted("send_mail {\"to\":\"h\""), 0);
+    HOST_OK(orch_v2_get_controls(orch, "travel", 0, 0, &controls, &err));
+    assert_int_equal(orch_controls_count(controls), 1);
+    assert_string_equal(orch_controls_who(controls, 0), "l@example.org");
+    orch_controls_free(controls);
+    e = start("expense", "dinner", "{'report':'r','lead':'l','head':'h'}");
+    forget();
+    HOST_OK(decide(orch, "dinner", false, "l@example.org", &err));
+    expect_end(e, "succeeded");
+    assert_int_equal(noted("pay_out"), 0);
+}
+
+static void who_says_nothing_is_passed_over(void **state)
+{
+    orch_execution *e;
+
+    (void)state;
+    forget();
+    expect("expense", "{'report':'r','lead':'l','head':'h','patience':'5ms','last_call':'5ms'}",
+           "failed", "DEADLINE_EXCEEDED");
+    ASSERT_NOTED("send_mail {\"to\":\"h\"");
+    assert_int_equal(noted("pay_out"), 0);
+    forget();
+    e = start("expense", "hotel", "{'report':'r','lead':'l','head':'h','patience':'5ms'}");
+    for (int before = latch_count(&calls); !noted("send_mail {\"to\":\"h\""); before++)
+        latch_wait(&calls, before + 1); /* until the first one's time is up */
+    HOST_OK(decide(orch, "hotel", true, "h@example.org", &err));
+    expect_end(e, "succeeded");
+    ASSERT_NOTED("pay_out {\"report\":\"r\"}");
+}
+
+static void each_has_an_execution_of_its_own(void **state)
+{
+    orch_execution_list *failed = NULL;
+
+    (void)state;
+    expect_end(start("statements", "may", "{'accounts':['a','lost','b']}"), "succeeded");
+    HOST_OK(failed_children(orch, "may", &failed, &err));
+    assert_int_equal(orch_execution_list_count(failed), 1);
+    assert_string_equal(orch_response_id(orch_execution_list_get(failed, 0)), "may/1/each/1");
+    orch_execution_list_free(failed);
+    expect("statements", "{'accounts':['a','lost','b']}", "succeeded",
+           "{\"cents\":14,\"missing\":[\"lost\"]}");
+}
+
+static void a_job_is_polled_until_it_is_done(void **state)
+{
+    (void)state;
+    forget();
+    expect("render", "{'scene':'sea'}", "succeeded", "\"a picture\"");
+    ASSERT_NOTED("submit_job {\"scene\":\"sea\"}");
+    assert_int_equal(noted("job_result {\"of\":{\"scene\":\"sea\"}}"), 3);
+    forget();
+    expect("render", "{'scene':'broken'}", "failed", "the job failed");
+    assert_int_equal(noted("job_result"), 2);
+}
+
+static void a_batch_goes_on_from_where_it_failed(void **state)
+{
+    static const char input[] = "{\"night\":\"05-01\",\"files\":[\"a\",\"bad\",\"c\"]}";
+    orch_execution *e = NULL, *again = NULL;
+    orch_runs *runs = NULL;
+    char id[130];
+
+    (void)state;
+    forget();
+    HOST_OK(start_night(orch, "05-01", input, &e, &err));
+    snprintf(id, sizeof id, "%s", orch_execution_id(e));
+    expect_end(e, "failed");
+    assert_int_equal(noted("load_file {\"file\":\"bad\"}"), 2);
+    ASSERT_NOTED("send_mail {\"subject\":\"Night 05-01: ");
+    assert_int_equal(noted("close_batch"), 0);
+    HOST_OK(start_night(orch, "05-01", input, &again, &err)); /* it is that one, though it failed */
+    assert_int_equal(orch_execution_existed(again), 1);
+    assert_string_equal(orch_execution_id(again), id);
+    mended = true;
+    HOST_OK(go_on(orch, id, "j@example.org", "line 7 is mended", &err));
+    orch_execution_free(again);
+    HOST_OK(orch_v2_find_execution(orch, id, &again, &err));
+    expect_end(again, "succeeded");
+    ASSERT_NOTED("open_batch {\"night\":\"05-01\"}");
+    ASSERT_NOTED("load_file {\"file\":\"a\"}");
+    ASSERT_NOTED("load_file {\"file\":\"c\"}");
+    assert_int_equal(noted("load_file {\"file\":\"bad\"}"), 3);
+    ASSERT_NOTED("close_batch {\"night\":\"05-01\"}");
+    HOST_OK(orch_v2_get_runs(orch, id, &runs, &err));
+    assert_int_equal(orch_runs_state(runs, 0), ORCH_EXECUTION_FAILED);
+    orch_runs_free(runs);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -346,6 +683,13 @@ int main(void)
         cmocka_unit_test(what_was_done_is_undone),
         cmocka_unit_test(nothing_is_undone_if_nothing_failed),
         cmocka_unit_test(a_failed_workflow_is_told_of),
+        cmocka_unit_test(the_c_of_the_cookbook_is_what_runs_here),
+        cmocka_unit_test(a_saga_does_all_or_undoes_it),
+        cmocka_unit_test(a_decision_is_waited_for),
+        cmocka_unit_test(who_says_nothing_is_passed_over),
+        cmocka_unit_test(each_has_an_execution_of_its_own),
+        cmocka_unit_test(a_job_is_polled_until_it_is_done),
+        cmocka_unit_test(a_batch_goes_on_from_where_it_failed),
     };
 
     if (!orch_has_feature("yaml") || !orch_has_feature("http"))

@@ -16,8 +16,9 @@
 #include "support/skip.h"
 
 static const char *const documents[] = {
-    "README.md",         "docs/architecture.md", "docs/configuration.md", "docs/definition.md",
-    "docs/executors.md", "docs/expressions.md",  "docs/guarantees.md",    "docs/store.md",
+    "README.md",          "docs/architecture.md", "docs/configuration.md",
+    "docs/definition.md", "docs/executors.md",    "docs/expressions.md",
+    "docs/guarantees.md", "docs/store.md",        "docs/cookbook.md",
 };
 
 /* The next block of a language at *at or after it, its end made a NUL; NULL if there is none. */
