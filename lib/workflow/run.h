@@ -8,7 +8,8 @@
  * How an engine drives it:
  *     run_new; run_restore × n (history, in order of seq); run_start; then until RUN_END was taken:
  *         while (run_next(r, now, &action)) do what it says;
- *         feed events: run_evaluated, run_attempt_ended, run_stored, run_cancel, run_tick at run_deadline
+ *         feed events: run_evaluated, run_attempt_ended, run_heartbeat, run_child_refused, run_stored, run_tick at
+ *             run_deadline; what comes into the inbox: run_signal, run_child_ended, run_cancel; run_pause
  */
 #ifndef WORKFLOW_RUN_H
 #define WORKFLOW_RUN_H
@@ -152,8 +153,8 @@ void run_pause(run *r, bool paused, int64_t now_ms);
 
 /* All checkpoints up to and including seq are stored. */
 void run_stored(run *r, uint64_t seq);
-/* Cancel: nothing more starts, running attempts are told to stop, then RUN_END with RUN_CANCELLED. `reason` is copied. A run
- * that has already decided its end ignores it. */
+/* Cancel: nothing more starts, running attempts and children are told to stop, what was done is compensated, then RUN_END with
+ * RUN_CANCELLED. `reason` is copied. A run that has already decided its end ignores it, but for a pause, which it ends. */
 void run_cancel(run *r, const char *reason, int64_t now_ms);
 /* Work off what is due: timeouts, retries, waits, the execution's deadline. */
 void run_tick(run *r, int64_t now_ms);

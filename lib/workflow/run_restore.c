@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "workflow/run_impl.h"
 
 /* All that a row is looked at with. */
@@ -88,29 +89,41 @@ static bool read_digest(const char *hex, digest *out)
     return true;
 }
 
-static bool read_expansion(const row *w, uint32_t *count, digest *d)
+static bool read_count(const row *w, const json_t *number, uint32_t *out)
+{
+    json_int_t n = json_integer_value(number);
+
+    if (!json_is_integer(number) || n < 0 || n > w->run->options.max_items)
+        return false;
+    *out = (uint32_t)n;
+    return true;
+}
+
+static int32_t read_expansion(const row *w, uint32_t *count, digest *d)
 {
     const bytes *text = w->c->output;
-    json_t *tree = text ? json_loadb(text->data, text->len, 0, NULL) : NULL;
-    const json_t *number = json_object_get(tree, "count");
-    json_int_t n = json_integer_value(number);
-    bool good = json_is_integer(number) && n >= 0 && n <= w->run->options.max_items &&
+    json_error_t where;
+    json_t *tree = text ? json_loadb(text->data, text->len, 0, &where) : NULL;
+    bool good = read_count(w, json_object_get(tree, "count"), count) &&
                 read_digest(json_string_value(json_object_get(tree, "digest")), d);
 
     json_decref(tree);
-    *count = (uint32_t)n;
-    return good;
+    if (text && !tree && json_lacked_memory(&where))
+        return error_no_memory(w->err);
+    return good ? ORCH_OK : contradicts(w, "the count and digest of its items cannot be read");
 }
 
 static int32_t restore_expanded(const row *w)
 {
     uint32_t count;
     digest d;
+    int32_t code;
 
     if (is_item(w) || !run_has_items(w->step) || w->node->each || !is_decided(w))
         return contradicts(w, "a list of items where none is due");
-    if (!read_expansion(w, &count, &d))
-        return contradicts(w, "the count and digest of its items cannot be read");
+    code = read_expansion(w, &count, &d);
+    if (code)
+        return code;
     w->node->each = run_each_new(w->step, count, &d);
     if (!w->node->each || !run_reserve_undo(w->run, w->c->step, count))
         return error_no_memory(w->err);

@@ -12,17 +12,23 @@ static int32_t contradicts(const checkpoint *c, orch_error **err, const char *wh
                      c->kind, what);
 }
 
+/* It must be an object that more can be added to. */
 static int32_t check_error(const checkpoint *c, orch_error **err)
 {
+    static const char wrong[] = "it does not say why the run ends";
+    const bytes *text = c->error;
     json_error_t where;
-    json_t *tree = c->error ? json_loadb(c->error->data, c->error->len, 0, &where) : NULL;
-    bool good = c->error && json_is_string(json_object_get(tree, "code")) &&
-                c->error->data[c->error->len - 1] == '}';
+    json_t *tree;
+    bool good;
 
-    json_decref(tree);
-    if (c->error && !tree && json_lacked_memory(&where))
+    if (!text || !text->len || text->data[text->len - 1] != '}')
+        return contradicts(c, err, wrong);
+    tree = json_loadb(text->data, text->len, 0, &where);
+    if (!tree && json_lacked_memory(&where))
         return error_no_memory(err);
-    return good ? ORCH_OK : contradicts(c, err, "it does not say why the run ends");
+    good = json_is_string(json_object_get(tree, "code"));
+    json_decref(tree);
+    return good ? ORCH_OK : contradicts(c, err, wrong);
 }
 
 static int32_t restore_closing(run *r, const checkpoint *c, orch_error **err)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "workflow/run_impl.h"
 
@@ -66,15 +67,18 @@ static void topic_drop_unused(run *r, topic *t)
 /* The same value has one text, however the caller wrote it. */
 static void add_correlation(buf *key, const bytes *text)
 {
-    json_t *value = json_loadb(text->data, text->len, JSON_DECODE_ANY, NULL);
+    json_error_t where;
+    json_t *value = json_loadb(text->data, text->len, JSON_DECODE_ANY, &where);
     bytes *same = value ? canonical_json(value) : NULL;
 
-    json_decref(value);
     buf_putc(key, '\0');
     if (same)
         buf_add(key, same->data, same->len);
+    else if (value || json_lacked_memory(&where))
+        key->failed = true;
     else
         buf_add(key, text->data, text->len);
+    json_decref(value);
     bytes_unref(same);
 }
 
@@ -82,7 +86,8 @@ static void add_correlation(buf *key, const bytes *text)
 
 int32_t run_listener_new(place at, const bytes *wanted, listener **out)
 {
-    json_t *tree = json_loadb(wanted->data, wanted->len, 0, NULL);
+    json_error_t where;
+    json_t *tree = json_loadb(wanted->data, wanted->len, 0, &where);
     const char *name = json_string_value(json_object_get(tree, "signal"));
     const json_t *value = json_object_get(tree, "correlation");
     bytes *correlation = value ? canonical_json(value) : NULL;
@@ -106,6 +111,8 @@ int32_t run_listener_new(place at, const bytes *wanted, listener **out)
     }
     buf_free(&key);
     bytes_unref(correlation);
+    if (!tree && json_lacked_memory(&where))
+        code = ORCH_E_RESOURCE_EXHAUSTED;
     json_decref(tree);
     *out = l;
     return code;

@@ -224,7 +224,10 @@ static void check_undo(const rig *w, const run_action *a)
             attempt++;
         }
     }
-    assert_non_null(closing);
+    if (!closing) {
+        fail_msg("it is not decided that the run ends");
+        return; /* analysers do not know that it does not */
+    }
     assert_int_equal(a->attempt, attempt);
     assert_int_equal(run_closing_state(w->run), closing->attempt);
     assert_string_equal(run_closing_error(w->run)->data, closing->error->data);
@@ -669,9 +672,10 @@ void rig_undo(rig *w, int32_t code)
 {
     outstanding *o = rig_find_undo(w);
 
-    if (!o)
+    if (o)
+        rig_end_with(w, o, code, NULL, false);
+    else
         fail_msg("nothing is compensated; out are: %s", rig_doing(w));
-    rig_end_with(w, o, code, NULL, false);
     rig_pump(w);
     rig_store(w);
 }

@@ -255,6 +255,56 @@ static void test_a_long_chain_of_skips_needs_no_stack(void **state)
     test_free(json);
 }
 
+/* ---- Size ------------------------------------------------------------------------------------ */
+
+/* The ends come in another order than the starts, are stored in pieces, and the process dies in between. */
+static void test_a_fan_in_over_ten_thousand_starts_once(void **state)
+{
+    enum { COUNT = 10000, STRIDE = 7919 };
+    size_t room = 64 + (size_t)COUNT * 64, len;
+    char *json = test_malloc(room);
+    rig w;
+
+    (void)state;
+    len = (size_t)snprintf(json, room, HEAD);
+    for (int i = 0; i < COUNT; i++)
+        len += (size_t)snprintf(json + len, room - len, "{'id':'s%d','executor':'noop'},", i);
+    len += (size_t)snprintf(json + len, room - len, "{'id':'z','executor':'noop','depends_on':[");
+    for (int i = 0; i < COUNT; i++)
+        len += (size_t)snprintf(json + len, room - len, "%s's%d'", i ? "," : "", i);
+    snprintf(json + len, room - len, "]}]}");
+    rig_open(&w, json, NULL);
+    rig_pump(&w);
+    for (uint32_t i = 0; w.out_count; i++) {
+        uint32_t place = w.out_count - 1 - i * STRIDE % w.out_count % 100;
+
+        assert_int_not_equal(w.out[place].step, COUNT);
+        rig_end_with(&w, &w.out[place], 0, NULL, false);
+        rig_pump(&w);
+        if (i % 1000 == 999)
+            rig_store(&w);
+        if (i == COUNT / 2 + 500) { /* five hundred of them are not stored */
+            rig_restart(&w, ANY);
+            rig_pump(&w);
+        }
+        if (w.made == COUNT) {
+            rig_store_to(&w, COUNT - 1);
+            rig_pump(&w);
+            assert_string_equal(rig_doing(&w), "");
+            rig_store_to(&w, COUNT);
+            rig_pump(&w);
+            assert_string_equal(rig_doing(&w), "z");
+            break;
+        }
+    }
+    w.starts = 0;
+    rig_ok(&w, "z");
+    assert_int_equal(w.starts, 0);
+    assert_ended(&w, RUN_SUCCEEDED, NULL);
+    rig_close(&w);
+    test_free(json);
+}
+
 /* ---- Failure --------------------------------------------------------------------------------- */
 
 static void test_without_handlers_a_failure_ends_the_run_in_the_same_unit(void **state)
@@ -710,6 +760,7 @@ int main(void)
         cmocka_unit_test(test_run_if_over_all_pairs_of_ends),
         cmocka_unit_test(test_a_benign_skip_lets_others_go_on),
         cmocka_unit_test(test_a_long_chain_of_skips_needs_no_stack),
+        cmocka_unit_test(test_a_fan_in_over_ten_thousand_starts_once),
         cmocka_unit_test(test_without_handlers_a_failure_ends_the_run_in_the_same_unit),
         cmocka_unit_test(test_after_a_failure_what_runs_finishes_and_handlers_start),
         cmocka_unit_test(test_nothing_follows_from_a_failure_that_is_not_stored),

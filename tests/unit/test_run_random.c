@@ -691,6 +691,18 @@ static void open_next(game *g, const carried *c)
     rig_restart(w, ANY); /* and the restored run believes all of it */
 }
 
+static bool was_undone(const game *g, uint32_t step, uint32_t index)
+{
+    for (uint32_t i = 0; i < g->w.made; i++) {
+        const checkpoint *c = &g->w.history[i];
+
+        if ((c->kind == CHECKPOINT_UNDONE || c->kind == CHECKPOINT_UNDO_FAILED) &&
+            c->step == step && c->index == index)
+            return true;
+    }
+    return false;
+}
+
 static void play_next(game *g)
 {
     const definition *d = g->w.definition;
@@ -701,6 +713,7 @@ static void play_next(game *g)
     if (carry_over(d, g->w.history, g->w.made, d, step, &c, &err))
         fail_msg("seed %llu: %s", (unsigned long long)g->seed, orch_error_message(err));
     for (uint32_t i = 0; i < c.count; i++) {
+        assert_false(was_undone(g, c.rows[i].step, c.rows[i].index));
         assert_true(!step || c.rows[i].step != rig_number(&g->w, step));
         assert_int_not_equal(c.rows[i].kind, CHECKPOINT_CANCELLED);
     }
