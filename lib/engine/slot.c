@@ -208,7 +208,7 @@ static void perform(slot *s, run_action *a)
 uint32_t slot_work(slot *s, uint32_t most)
 {
     engine *e = s->engine;
-    run_action a = {0};
+    run_action a;
     uint32_t taken = 0;
 
     if (s->state != SLOT_RUNNING || !s->channel)
