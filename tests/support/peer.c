@@ -11,6 +11,55 @@
 #include "base/mem.h"
 #include "engine/engine_impl.h"
 
+/* ---- memory ---------------------------------------------------------------------------------------------- */
+
+static long fail_at; /* what is left of it; 0 = none is to fail */
+static bool failed;
+
+static void note_failed(void)
+{
+    failed |= fail_at && mem_count() >= fail_at;
+}
+
+void peer_fail_at(long n)
+{
+    if (n)
+        failed = false;
+    fail_at = n;
+    mem_fail_at(n, 0);
+}
+
+bool peer_failed(void)
+{
+    note_failed();
+    return failed;
+}
+
+void peer_hold(void)
+{
+    note_failed();
+    if (fail_at)
+        fail_at = failed ? 0 : fail_at - mem_count();
+    mem_fail_at(0, 0);
+}
+
+void peer_let_go(void)
+{
+    if (fail_at)
+        mem_fail_at(fail_at, 0);
+}
+
+static message *new_message(enum message_kind kind, epoch e)
+{
+    message *m;
+
+    peer_hold();
+    m = message_new(kind, e);
+    peer_let_go();
+    assert_non_null(m);
+    return m;
+}
+
 /* ---- the channel ----------------------------------------------------------------------------------------- */
 
 world *peer_world(const world_options *o)
@@ -32,7 +81,7 @@ static void note_report(peer *p, const message *m)
         p->last_seq = m->rows[m->report.count - 1].seq;
     if (!p->acknowledges || !m->report.count)
         return;
-    answer = message_new(MESSAGE_ACK, p->epoch);
+    answer = new_message(MESSAGE_ACK, p->epoch);
     answer->ack.seq = p->last_seq;
     channel_send(p->channel, answer);
 }
@@ -78,6 +127,10 @@ void peer_end(peer *p)
 
 void peer_say(peer *p, message *m)
 {
+    if (!p->channel) {
+        message_free(m);
+        return;
+    }
     channel_send(p->channel, m);
     world_settle(p->w);
 }
@@ -101,7 +154,7 @@ message *peer_start(peer *p, world *w, uint64_t key, uint64_t counter, const cha
     peer_open(p, w);
     p->epoch = (epoch){1, counter};
     p->definition = parsed(text);
-    m = message_new(MESSAGE_START, p->epoch);
+    m = new_message(MESSAGE_START, p->epoch);
     m->start = mem_zalloc(sizeof *m->start);
     m->start->key = key;
     m->start->run = 1;
@@ -113,7 +166,7 @@ message *peer_start(peer *p, world *w, uint64_t key, uint64_t counter, const cha
 
 void peer_define(peer *p)
 {
-    message *m = message_new(MESSAGE_DEFINITION, p->epoch);
+    message *m = new_message(MESSAGE_DEFINITION, p->epoch);
 
     m->definition.digest = p->definition->digest;
     m->definition.text = bytes_ref(p->definition->text);
@@ -136,7 +189,7 @@ void peer_attach(peer *p, world *w, uint64_t key, uint64_t counter, uint64_t sto
 
     peer_open(p, w);
     p->epoch = (epoch){1, counter};
-    m = message_new(MESSAGE_ATTACH, p->epoch);
+    m = new_message(MESSAGE_ATTACH, p->epoch);
     m->attach.key = key;
     m->attach.stored_seq = stored_seq;
     peer_say(p, m);
@@ -144,7 +197,7 @@ void peer_attach(peer *p, world *w, uint64_t key, uint64_t counter, uint64_t sto
 
 void peer_acknowledge(peer *p, uint64_t seq)
 {
-    message *m = message_new(MESSAGE_ACK, p->epoch);
+    message *m = new_message(MESSAGE_ACK, p->epoch);
 
     m->ack.seq = seq;
     peer_say(p, m);
@@ -152,10 +205,12 @@ void peer_acknowledge(peer *p, uint64_t seq)
 
 void peer_note(peer *p, inbox_note n)
 {
-    message *m = message_new(MESSAGE_INBOX, p->epoch);
+    message *m = new_message(MESSAGE_INBOX, p->epoch);
 
     m->inbox = n;
+    peer_hold();
     m->inbox.name = n.name ? mem_strdup(n.name) : NULL;
+    peer_let_go();
     bytes_ref(n.correlation);
     bytes_ref(n.payload);
     peer_say(p, m);

@@ -24,7 +24,12 @@ world *peer_world(const world_options *o);
 
 void peer_open(peer *p, world *w); /* a channel, on which nothing was said yet */
 void peer_end(peer *p);
-void peer_say(peer *p, message *m); /* and settle */
+void peer_say(peer *p, message *m); /* and settle; nothing happens if the channel is closed */
+/* Let the n-th allocation from now on fail, but for those of peers; 0 = none. */
+void peer_fail_at(long n);
+bool peer_failed(void); /* it was reached */
+void peer_hold(void);   /* what the test allocates between these two does not count */
+void peer_let_go(void);
 
 /* Open a channel and make the START of execution "order" with that key, for the test to complete; peer_say sends it. */
 message *peer_start(peer *p, world *w, uint64_t key, uint64_t counter, const char *text);
