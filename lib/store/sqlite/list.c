@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 
-#define LOOKED_AT 4000 /* rows of a page that do not meet the filter */
+#define LOOKED_AT 2000 /* rows of a page that do not meet the filter */
 
 /* ---- what narrows the listing before any index ----------------------------------------------------------- */
 
