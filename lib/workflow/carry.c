@@ -2,6 +2,7 @@
  * done again, and one over the history again to copy what stands. */
 #include "workflow/carry.h"
 
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,6 +35,8 @@ typedef struct work {
     uint32_t *queue;
     uint64_t *undone; /* places whose compensation was tried, sorted */
     uint32_t undone_count;
+    json_t *from_steps, *onto_steps; /* as they were written; read where it matters */
+    bool no_memory;
 } work;
 
 void carried_clear(carried *c)
@@ -163,6 +166,32 @@ static const checkpoint *end_that_stands(const work *w, uint32_t number)
     }
 }
 
+static json_t *written_steps(const definition *d)
+{
+    json_t *tree = json_loadb(d->text->data, d->text->len, 0, NULL); /* it was read before */
+    json_t *steps = json_incref(json_object_get(tree, "steps"));
+
+    json_decref(tree);
+    return steps;
+}
+
+/* Whether a list of items is made in the same way: a run that is restored refuses another one. */
+static bool has_same_list(work *w, uint32_t number)
+{
+    const json_t *was, *now;
+
+    if (!memcmp(&w->from->digest, &w->onto->digest, sizeof w->from->digest))
+        return true;
+    if (!w->from_steps)
+        w->from_steps = written_steps(w->from);
+    if (!w->onto_steps)
+        w->onto_steps = written_steps(w->onto);
+    w->no_memory |= !w->from_steps || !w->onto_steps;
+    was = json_object_get(json_array_get(w->from_steps, w->standings[number].from), "for_each");
+    now = json_object_get(json_array_get(w->onto_steps, number), "for_each");
+    return json_equal(was, now);
+}
+
 static bool is_satisfied(const step *s, uint8_t marks)
 {
     switch (s->run_if) {
@@ -203,7 +232,7 @@ static void sort_out_step(work *w, uint32_t number)
         s->implicit = true;
     } else {
         s->again = true;
-        s->items = same_items;
+        s->items = same_items && has_same_list(w, number);
     }
 }
 
@@ -326,7 +355,10 @@ int32_t carry_over(const definition *from, const checkpoint *rows, uint32_t coun
         look_at_rows(&w);
         sort_out(&w);
         copy_rows(&w, &made);
+        rc = w.no_memory ? error_no_memory(err) : 0;
     }
+    json_decref(w.from_steps);
+    json_decref(w.onto_steps);
     mem_free(w.standings);
     mem_free(w.onto_of);
     mem_free(w.queue);

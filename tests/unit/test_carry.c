@@ -148,6 +148,35 @@ static void items_that_succeeded_are_kept(void **state)
     bytes_unref(list);
 }
 
+/* Another list has other items, and a run that is restored refuses it: there all are done again. */
+static void items_are_kept_only_where_the_list_is_made_the_same_way(void **state)
+{
+#define EACH(head, list, with)                                                           \
+    head "{\"id\":\"e\",\"executor\":\"noop\",\"for_each\":" list ",\"with\":" with "}," \
+         "{\"id\":\"z\",\"executor\":\"noop\",\"depends_on\":[\"e\"]}]}"
+    static const char from[] = EACH(HEAD, "\"${input.list}\"", "1");
+    static const char expansion[] = "{\"count\":2,\"digest\":\"000102030405060708090a0b0c0d0e0f"
+                                    "101112131415161718191a1b1c1d1e1f\"}";
+    bytes *list = bytes_new(expansion, sizeof expansion - 1);
+    checkpoint rows[] = {
+        row(0, INDEX_NONE, CHECKPOINT_EXPANDED),
+        row(0, 0, CHECKPOINT_SUCCEEDED),
+        row(0, 1, CHECKPOINT_FAILED),
+        row(0, INDEX_NONE, CHECKPOINT_FAILED),
+    };
+    checkpoint done[] = {rows[0], rows[1], row(0, 1, CHECKPOINT_SUCCEEDED),
+                         row(0, INDEX_NONE, CHECKPOINT_SUCCEEDED)};
+
+    (void)state;
+    rows[0].output = done[0].output = list;
+    carries(from, rows, 4, EACH(HEAD2, "\"${input.list}\"", "2"), NULL, "e=2 e.0=5");
+    carries(from, rows, 4, EACH(HEAD2, "\"${input.other}\"", "1"), NULL, "");
+    carries(from, rows, 4, EACH(HEAD2, "[1,2]", "1"), NULL, "");
+    /* One that is done needs no list. */
+    carries(from, done, 4, EACH(HEAD2, "[1,2]", "1"), NULL, "e=2 e.0=5 e.1=5 e=5");
+    bytes_unref(list);
+}
+
 static void what_was_compensated_does_not_stand(void **state)
 {
     checkpoint rows[] = {
@@ -248,6 +277,7 @@ int main(void)
         cmocka_unit_test(what_failed_is_done_again),
         cmocka_unit_test(a_chosen_step_and_all_behind_it_is_done_again),
         cmocka_unit_test(items_that_succeeded_are_kept),
+        cmocka_unit_test(items_are_kept_only_where_the_list_is_made_the_same_way),
         cmocka_unit_test(what_was_compensated_does_not_stand),
         cmocka_unit_test(what_was_skipped_without_a_word_stands),
         cmocka_unit_test(a_step_without_checkpoints_holds_nothing_back),
