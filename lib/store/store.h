@@ -203,6 +203,21 @@ typedef struct execution_setting {
     int8_t priority; /* 0 to 9; -1 = as it is */
 } execution_setting;
 
+/* What an execution that is accepted has behind it: all of its runs, and what was done to it. An import. */
+typedef struct past_run {
+    uint32_t run;
+    checkpoint *checkpoints; /* in order of seq */
+    uint32_t checkpoint_count;
+    const run_row *end; /* NULL of the newest run, whose end the row has */
+} past_run;
+
+typedef struct store_past {
+    past_run *runs; /* 1, 2, … up to the row's */
+    uint32_t run_count;
+    control_row *controls; /* their seqs are given by the adapter */
+    uint32_t control_count;
+} store_past;
+
 /* Owned by the submitter, borrowed by the adapter from submit until reap gives it back; so are the things it points
  * to (an adapter that keeps bytes takes references). Operations run in the order of the members; each is optional. */
 typedef struct store_unit {
@@ -228,6 +243,7 @@ typedef struct store_unit {
     /* Operations. */
     definition_row *definition; /* insert; ALREADY_EXISTS if (workflow, version) or key is there */
     execution_row *accept;      /* insert; ALREADY_EXISTS if the id or key is there */
+    store_past *past;           /* with accept, of an execution that has ended */
     /* with accept: if the key is taken nothing takes place, start_key.existing is set, and the
      * result is ALREADY_EXISTS (with existing 0: for the id or key of `accept`) */
     start_key *start_key;

@@ -361,6 +361,119 @@ static void the_paused_wake_for_their_deadline_only(void **state)
     case_assert_due(f, INT64_MAX, (uint64_t[]){rows[0].key, rows[1].key}, 2);
 }
 
+/* ---- imports --------------------------------------------------------------------------------------------- */
+
+static char act[] = "retry", ann[] = "ann";
+
+/* Of an execution that failed and then succeeded, with what was done to it. */
+typedef struct imported {
+    execution_row row;
+    checkpoint first[2], second[1];
+    run_row end;
+    past_run runs[2];
+    control_row controls[2];
+    store_past past;
+} imported;
+
+static void make_import(imported *i, uint32_t n)
+{
+    memset(i, 0, sizeof *i);
+    i->row = fixture_row(SHARD, n);
+    i->row.run = 2;
+    i->row.state = EXECUTION_SUCCEEDED;
+    i->row.ended_ms = T0 + 900;
+    i->row.output = case_json("{\"r\":2}");
+    i->first[0] = fixture_checkpoint(1);
+    i->first[1] = fixture_checkpoint(2);
+    i->second[0] = fixture_checkpoint(1);
+    i->second[0].output = case_json("\"of the second\"");
+    i->end = (run_row){.run = 1,
+                       .state = EXECUTION_FAILED,
+                       .ended_ms = T0 + 500,
+                       .error = case_json("{\"code\":\"ABORTED\",\"message\":\"no\"}")};
+    i->runs[0] = (past_run){1, i->first, 2, &i->end};
+    i->runs[1] = (past_run){2, i->second, 1, NULL};
+    for (int c = 0; c < 2; c++)
+        i->controls[c] = (control_row){
+            .execution = i->row.key, .at_ms = T0 + 600 + c, .action = act, .who = c ? ann : NULL};
+    i->past = (store_past){i->runs, 2, i->controls, 2};
+}
+
+static void free_import(imported *i)
+{
+    bytes_unref(i->row.output);
+    bytes_unref(i->second[0].output);
+    bytes_unref(i->end.error);
+}
+
+static int32_t import(store_fixture *f, imported *i)
+{
+    store_unit u = fixture_unit(f, 0);
+
+    u.shard = execution_key_shard(i->row.key);
+    u.accept = &i->row;
+    u.past = &i->past;
+    return fixture_run(f, &u);
+}
+
+static void assert_past(store_fixture *f, uint64_t key)
+{
+    checkpoint_page history = {0};
+    control_page controls = {0};
+    run_page runs = {0};
+
+    assert_int_equal(case_count_checkpoints(f, key, 1), 2);
+    assert_int_equal(f->s.ops->load_checkpoints(f->s.self, key, 2, 0, 0, &history, NULL), 0);
+    assert_int_equal(history.count, 1);
+    case_assert_payload(history.rows[0].output, "\"of the second\"");
+    checkpoint_page_clear(&history);
+    assert_int_equal(f->s.ops->load_runs(f->s.self, key, &runs, NULL), 0);
+    assert_int_equal(runs.count, 1);
+    assert_int_equal(runs.rows[0].run, 1);
+    assert_int_equal(runs.rows[0].state, EXECUTION_FAILED);
+    assert_int_equal(runs.rows[0].ended_ms, T0 + 500);
+    case_assert_payload(runs.rows[0].error, "{\"code\":\"ABORTED\",\"message\":\"no\"}");
+    run_page_clear(&runs);
+    assert_int_equal(f->s.ops->load_controls(f->s.self, key, 0, 0, &controls, NULL), 0);
+    assert_int_equal(controls.count, 2);
+    assert_int_equal(controls.rows[1].seq, 2);
+    assert_int_equal(controls.rows[1].at_ms, T0 + 601);
+    assert_string_equal(controls.rows[1].who, "ann");
+    control_page_clear(&controls);
+}
+
+static void an_ended_one_is_accepted_with_its_past(void **state)
+{
+    store_fixture *f = *state;
+    imported one, twin;
+    execution_row got;
+    uint64_t open;
+
+    make_import(&one, 1);
+    make_import(&twin, 1);
+    assert_int_equal(import(f, &one), 0);
+    got = case_load(f, one.row.key);
+    assert_int_equal(got.run, 2);
+    assert_int_equal(got.state, EXECUTION_SUCCEEDED);
+    assert_int_equal(got.ended_ms, T0 + 900);
+    case_assert_payload(got.output, "{\"r\":2}");
+    execution_row_clear(&got);
+    assert_past(f, one.row.key);
+    assert_int_equal(f->s.ops->count_open(f->s.self, &open, NULL), 0);
+    assert_int_equal(open, 0);
+    case_assert_runnable(f, PRIORITY_DEFAULT, NULL, NULL, 0);
+    case_assert_listed(f, (execution_filter){.ended_from_ms = T0 + 900}, &one.row.key, 1);
+    assert_int_equal(import(f, &twin), ORCH_E_ALREADY_EXISTS);
+    assert_past(f, one.row.key); /* nothing was added to it */
+    /* It can have a further run, and go with all that it has. */
+    assert_int_equal(case_purge(f, one.row.key), 0);
+    assert_int_equal(case_count_checkpoints(f, one.row.key, 1), 0);
+    assert_int_equal(import(f, &twin), 0);
+    assert_past(f, one.row.key);
+    free_import(&one);
+    free_import(&twin);
+}
+
 int store_starting(const char *name)
 {
     static const struct CMUnitTest tests[] = {
@@ -374,6 +487,7 @@ int store_starting(const char *name)
         CASE(who_is_next_is_found_by_priority_and_limit),
         CASE(a_delayed_start_waits_for_its_time),
         CASE(the_paused_wake_for_their_deadline_only),
+        CASE(an_ended_one_is_accepted_with_its_past),
     };
 
     return cmocka_run_group_tests_name(name, tests, NULL, NULL);

@@ -103,6 +103,50 @@ static int32_t plan_start(memory_store *s, start_key *k, plan *p)
     return p->accepted->start_key ? 0 : ORCH_E_RESOURCE_EXHAUSTED;
 }
 
+/* It goes with the execution, which nobody sees yet. */
+static int32_t plan_past_run(memory_execution *e, const past_run *r)
+{
+    memory_run *run = mem_zalloc(sizeof *run);
+
+    if (!run)
+        return ORCH_E_RESOURCE_EXHAUSTED;
+    run->row.run = r->run;
+    run->next = e->runs;
+    e->runs = run;
+    if (r->end) {
+        run->kept = true;
+        run->row = *r->end;
+        bytes_ref(run->row.output);
+        bytes_ref(run->row.error);
+    }
+    if (!history_reserve(&run->history, r->checkpoint_count))
+        return ORCH_E_RESOURCE_EXHAUSTED;
+    for (uint32_t i = 0; i < r->checkpoint_count; i++)
+        history_append(&run->history, &r->checkpoints[i]);
+    return 0;
+}
+
+static int32_t plan_past_control(memory_execution *e, const control_row *row)
+{
+    control_row copy;
+
+    if (!controls_reserve(&e->controls) || !control_row_copy(row, &copy))
+        return ORCH_E_RESOURCE_EXHAUSTED;
+    controls_push(&e->controls, &copy);
+    return 0;
+}
+
+static int32_t plan_past(memory_execution *e, const store_past *past)
+{
+    int32_t rc = 0;
+
+    for (uint32_t i = 0; i < past->run_count && rc == 0; i++)
+        rc = plan_past_run(e, &past->runs[i]);
+    for (uint32_t i = 0; i < past->control_count && rc == 0; i++)
+        rc = plan_past_control(e, &past->controls[i]);
+    return rc;
+}
+
 static int32_t plan_accept(memory_store *s, const store_unit *u, plan *p)
 {
     const execution_row *row = u->accept;
@@ -110,6 +154,8 @@ static int32_t plan_accept(memory_store *s, const store_unit *u, plan *p)
 
     if (rc == 0 && u->start_key)
         rc = plan_start(s, u->start_key, p);
+    if (rc == 0 && u->past)
+        rc = plan_past(p->accepted, u->past);
     if (rc != 0)
         return rc;
     if (table_find(&s->table, row->key) || (row->id && table_find_id(&s->table, row->id)))

@@ -249,6 +249,47 @@ static int hold_start_key(writer *w, const store_unit *u)
     return writer_change(w, st, NULL);
 }
 
+/* ---- what is behind it ----------------------------------------------------------------------------------- */
+
+static int insert_end(writer *w, uint64_t key, const run_row *r)
+{
+    sqlite3_stmt *st = writer_statement(w, W_RUN);
+    int rc;
+
+    if (!st)
+        return writer_error(w);
+    bind_key(st, 1, key);
+    sqlite3_bind_int64(st, 2, r->run);
+    sqlite3_bind_int(st, 3, r->state);
+    sqlite3_bind_int64(st, 4, r->ended_ms);
+    rc = bind_value(w, st, 5, key, r->output, "null");
+    if (rc == SQLITE_OK)
+        rc = bind_value(w, st, 6, key, r->error, NULL);
+    return rc == SQLITE_OK ? writer_change(w, st, NULL) : rc;
+}
+
+static int insert_past_run(writer *w, uint64_t key, const past_run *r)
+{
+    const store_unit history = {.key = key,
+                                .run = r->run,
+                                .checkpoints = r->checkpoints,
+                                .checkpoint_count = r->checkpoint_count};
+    int rc = append_checkpoints(w, &history);
+
+    return rc == SQLITE_OK && r->end ? insert_end(w, key, r->end) : rc;
+}
+
+static int insert_past(writer *w, uint64_t key, store_past *past)
+{
+    int rc = SQLITE_OK;
+
+    for (uint32_t i = 0; i < past->run_count && rc == SQLITE_OK; i++)
+        rc = insert_past_run(w, key, &past->runs[i]);
+    for (uint32_t i = 0; i < past->control_count && rc == SQLITE_OK; i++)
+        rc = add_control(w, &past->controls[i]);
+    return rc;
+}
+
 int accept_any(writer *w, const store_unit *u)
 {
     const execution_row *e = u->accept;
@@ -264,5 +305,7 @@ int accept_any(writer *w, const store_unit *u)
         rc = insert_attributes(w, e);
     if (rc == SQLITE_OK && u->start_key)
         rc = hold_start_key(w, u);
+    if (rc == SQLITE_OK && u->past)
+        rc = insert_past(w, e->key, u->past);
     return rc == SQLITE_OK ? target_move(w, &none, &t) : rc;
 }

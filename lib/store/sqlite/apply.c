@@ -187,8 +187,9 @@ static int apply_any(writer *w, store_unit *u)
 
 static bool has_rare(const store_unit *u)
 {
-    return u->definition || u->start_key || u->check_inbox || u->must_have_ended || u->inbox_put ||
-           u->inbox_consumed || u->setting || u->notify || u->control || u->put_setting || u->purge;
+    return u->definition || u->start_key || u->past || u->check_inbox || u->must_have_ended ||
+           u->inbox_put || u->inbox_consumed || u->setting || u->notify || u->control ||
+           u->put_setting || u->purge;
 }
 
 /* The success of an execution in its first run, perhaps with its last checkpoints. */
@@ -230,6 +231,29 @@ static bool item_is_too_big(const inbox_item *item)
     return item && (is_too_big(item->payload) || is_too_big(item->correlation));
 }
 
+static bool are_too_big(const checkpoint *rows, uint32_t count)
+{
+    bool big = false;
+
+    for (uint32_t i = 0; i < count; i++)
+        big |= is_too_big(rows[i].output) || is_too_big(rows[i].error);
+    return big;
+}
+
+static bool is_too_big_behind(const store_past *past)
+{
+    bool big = false;
+
+    for (uint32_t i = 0; i < past->run_count; i++) {
+        const past_run *r = &past->runs[i];
+
+        big |= are_too_big(r->checkpoints, r->checkpoint_count);
+        if (r->end)
+            big |= is_too_big(r->end->output) || is_too_big(r->end->error);
+    }
+    return big;
+}
+
 static bool is_too_big_for(const store_unit *u)
 {
     bool big = item_is_too_big(u->inbox_put) || item_is_too_big(u->notify);
@@ -239,13 +263,13 @@ static bool is_too_big_for(const store_unit *u)
     if (u->accept)
         big |= is_too_big(u->accept->input) || is_too_big(u->accept->output) ||
                is_too_big(u->accept->error) || is_too_big(u->accept->attributes);
+    if (u->past)
+        big |= is_too_big_behind(u->past);
     if (u->update)
         big |= is_too_big(u->update->output) || is_too_big(u->update->error);
     if (u->put_setting)
         big |= is_too_big(u->put_setting->value);
-    for (uint32_t i = 0; i < u->checkpoint_count; i++)
-        big |= is_too_big(u->checkpoints[i].output) || is_too_big(u->checkpoints[i].error);
-    return big;
+    return big || are_too_big(u->checkpoints, u->checkpoint_count);
 }
 
 static int apply(writer *w, store_unit *u)

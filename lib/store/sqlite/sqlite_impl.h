@@ -13,7 +13,7 @@
 
 /* ---- connection.c ---------------------------------------------------------------------------- */
 
-#define CONN_STATEMENTS 48
+#define CONN_STATEMENTS 52
 
 enum conn_kind { CONN_WRITER, CONN_CHECKPOINTER, CONN_READER };
 

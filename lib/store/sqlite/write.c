@@ -50,6 +50,8 @@ static const char *const texts[] = {
                  " deadline_ms = CASE WHEN ?8 > run THEN ?9 ELSE deadline_ms END WHERE key = ?1",
     [W_KEEP_RUN] = "INSERT INTO run SELECT key, run, state, ended_ms, output, error"
                    " FROM execution WHERE key = ?1",
+    [W_RUN] = "INSERT INTO run(execution, run, state, ended_ms, output, error)"
+              " VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
     [W_SET] = "UPDATE execution SET paused = ?2, priority = ?3 WHERE key = ?1",
 
     [W_PUT] = "UPDATE execution SET inbox_seq = ?2 WHERE key = ?1",

@@ -26,6 +26,7 @@ enum {
     W_FINISH,
     W_UPDATE,
     W_KEEP_RUN,
+    W_RUN,
     W_SET,
     W_PUT,
     W_WAKE,
