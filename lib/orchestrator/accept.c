@@ -249,6 +249,7 @@ void orchestrator_start(orchestrator *o, start_request *r)
     version_entry *v = NULL;
     int32_t rc;
 
+    look_at_clock(o);
     list_init(&r->link);
     rc = check(o, r, &v);
     if (!rc && !v->definition) { /* its timeout counts from the acceptance */

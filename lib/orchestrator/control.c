@@ -369,6 +369,7 @@ void orchestrator_control(orchestrator *o, control_request *r)
     find_job *f;
     int32_t code = 0;
 
+    look_at_clock(o);
     list_init(&r->link);
     if (o->stopping)
         code = error_set(&r->error, ORCH_E_FAILED_PRECONDITION, NULL,

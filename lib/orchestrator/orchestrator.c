@@ -150,7 +150,7 @@ bool orchestrator_pump(orchestrator *o, uint32_t budget)
 {
     bool more;
 
-    o->now_ms = o->ports.now_ms(o->ports.ctx);
+    look_at_clock(o);
     accept_answer_all(o);
     controls_answer_all(o);
     settings_answer_all(o);

@@ -309,6 +309,7 @@ void orchestrator_register(orchestrator *o, register_request *r)
     version_entry *v = NULL;
     int32_t rc;
 
+    look_at_clock(o);
     list_init(&r->link);
     if (o->stopping)
         rc = error_set(&r->error, ORCH_E_FAILED_PRECONDITION, NULL, "the orchestrator is stopped");

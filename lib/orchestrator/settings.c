@@ -223,6 +223,7 @@ void orchestrator_set(orchestrator *o, setting_request *r)
 {
     int32_t code;
 
+    look_at_clock(o);
     list_init(&r->link);
     if (o->stopping)
         code = error_set(&r->error, ORCH_E_FAILED_PRECONDITION, NULL,

@@ -92,6 +92,29 @@ static void assert_nothing_is_left(world *w)
     assert_int_equal(w->orchestrator->blocked_count, 0);
 }
 
+/* ---- time ------------------------------------------------------------------------------------------------ */
+
+/* Nothing was asked for hours, nor was there anything to do. */
+static void a_start_after_a_rest_is_of_its_own_time(void **state)
+{
+    const world_options o = {.test_executor = &held_ops};
+    world *w = begin(&o);
+    execution_row row;
+    uint64_t key;
+
+    (void)state;
+    w->now_ms += 7200 * 1000;
+    key = start(w, "late", (start_request){.timeout_ms = 3600 * 1000});
+    assert_int_equal(w->store.ops->load_execution(w->store.self, key, NULL, &row, NULL), 0);
+    assert_int_equal(row.state, EXECUTION_OPEN);
+    assert_int_equal(row.accepted_ms, w->now_ms);
+    assert_int_equal(row.deadline_ms, w->now_ms + 3600 * 1000);
+    execution_row_clear(&row);
+    finish_oldest(w);
+    assert_nothing_is_left(w);
+    world_free(w);
+}
+
 /* ---- priorities ------------------------------------------------------------------------------------------ */
 
 static const world_options one_slot = {.test_executor = &held_ops, .capacity = 1};
@@ -475,6 +498,7 @@ static void everything_can_be_paused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_start_after_a_rest_is_of_its_own_time),
         cmocka_unit_test(the_highest_priority_is_next),
         cmocka_unit_test(a_limit_holds_for_its_key_only),
         cmocka_unit_test(a_limit_changes_while_it_holds),
