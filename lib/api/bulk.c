@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "api/api_impl.h"
+#include "base/text.h"
 
 #define BATCH 64
 
@@ -28,7 +29,7 @@ static int32_t take_step(control_request *r, const char *argument, orch_error **
 {
     int32_t rc = check_name(argument, "argument", err);
 
-    r->step = (char *)(uintptr_t)argument; /* borrowed until the call returns */
+    r->step = text_lent(argument); /* until the call returns */
     return rc;
 }
 

@@ -17,5 +17,12 @@ bool text_duration_ms(const char *s, int64_t *out_ms);
 bool text_time_ms(const char *s, int64_t *out_ms);
 /* A name of ours: 1 to max bytes of [A-Za-z0-9_.-], beginning with a letter, digit or underscore. */
 bool text_is_name(const char *s, size_t max);
+/* For a member of a structure that borrows its texts here and owns them elsewhere: without const, and yet
+ * nobody writes to it or frees it. */
+static inline char *text_lent(const char *s)
+{
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr): it only takes const away */
+    return (char *)(uintptr_t)s;
+}
 
 #endif

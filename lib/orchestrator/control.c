@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/text.h"
 #include "orchestrator/orchestrator_impl.h"
 
 typedef struct control_job {
@@ -215,21 +216,15 @@ const char *control_name(enum control_action a)
     return actions[a].name;
 }
 
-/* A row that is written borrows its texts: the store copies them, and writes to none. */
-static char *borrowed(const char *text)
-{
-    /* NOLINTNEXTLINE(performance-no-int-to-ptr): it only takes const away */
-    return (char *)(uintptr_t)text;
-}
-
 control_row control_record(const orchestrator *o, const char *action, char *who, char *why,
                            const char *detail)
 {
+    /* The store copies them. */
     return (control_row){.at_ms = o->now_ms,
-                         .action = borrowed(action),
+                         .action = text_lent(action),
                          .who = who,
                          .why = why,
-                         .detail = borrowed(detail)};
+                         .detail = text_lent(detail)};
 }
 
 int32_t control_not_open(const execution_row *row, control_request *r)

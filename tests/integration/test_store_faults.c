@@ -349,7 +349,7 @@ static void a_full_disk_is_waited_out(void **state)
 {
     store_fixture f;
     execution_row row = fixture_row(1, 1), refused = fixture_row(1, 2), late = fixture_row(1, 3);
-    char workflow[] = "w", version[] = "1.0.0";
+    char version[] = "1.0.0";
     definition_row d = {.key = 1, .workflow = workflow, .version = version};
     checkpoint c = fixture_checkpoint(1);
     store_unit append, accept, define, again;

@@ -120,14 +120,14 @@ static void bind_filter(const listing *l, sqlite3_stmt *st)
 }
 
 /* Columns: key, whether it meets the rest, its definition. */
-static void write_cursor(const listing *l, const source *s, bool by_definition, buf *b)
+static void write_cursor(const listing *l, const source *s, bool asks_definition, buf *b)
 {
-    bool joins = l->rest.len || (by_definition && !s->is_list);
+    bool joins = l->rest.len || (asks_definition && !s->is_list);
 
     buf_printf(b, "SELECT %s, %s, %s FROM %s", s->key, l->rest.len ? l->rest.data : "1",
-               !by_definition ? "NULL"
-               : s->is_list   ? "x.definition"
-                              : "e.definition",
+               !asks_definition ? "NULL"
+               : s->is_list     ? "x.definition"
+                                : "e.definition",
                s->from);
     if (joins && !s->is_execution)
         buf_printf(b, " CROSS JOIN execution e ON e.key = %s", s->key);
@@ -137,21 +137,21 @@ static void write_cursor(const listing *l, const source *s, bool by_definition, 
                l->f->ascending ? "" : " DESC");
 }
 
-static int add_cursor(listing *l, const source *s, bool by_definition, uint64_t first,
+static int add_cursor(listing *l, const source *s, bool asks_definition, uint64_t first,
                       uint64_t second)
 {
     cursor *c = &l->cursors[l->cursor_count];
     buf b = BUF_INIT;
     int rc = SQLITE_NOMEM;
 
-    write_cursor(l, s, by_definition, &b);
+    write_cursor(l, s, asks_definition, &b);
     if (!b.failed && !l->rest.failed)
         rc = sqlite3_prepare_v2(l->r->conn.db, b.data, (int)b.len, &c->st, NULL);
     buf_free(&b);
     if (rc != SQLITE_OK)
         return rc;
     l->cursor_count++;
-    c->by_definition = by_definition;
+    c->by_definition = asks_definition;
     bind_filter(l, c->st);
     sqlite3_bind_int64(c->st, P_FIRST, (sqlite3_int64)first);
     sqlite3_bind_int64(c->st, P_SECOND, (sqlite3_int64)second);
