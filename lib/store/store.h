@@ -203,7 +203,8 @@ typedef struct execution_setting {
     int8_t priority; /* 0 to 9; -1 = as it is */
 } execution_setting;
 
-/* What an execution that is accepted has behind it: all of its runs, and what was done to it. An import. */
+/* What an execution that is accepted has behind it: all of its runs, and what was done to it. An import. Its key had better
+ * be of the time of its acceptance: lists by time look at ranges of keys, as wide as the two differ in any execution. */
 typedef struct past_run {
     uint32_t run;
     checkpoint *checkpoints; /* in order of seq */

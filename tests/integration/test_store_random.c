@@ -147,6 +147,10 @@ static void random_accept(random_unit *r)
     r->accept.definition = random_below(20);
     if (one_in(8))
         r->accept.state = EXECUTION_SUSPENDED;
+    if (one_in(10)) { /* an import, perhaps from a machine with another clock */
+        r->accept.state = (uint8_t)(EXECUTION_SUCCEEDED + random_below(4));
+        r->accept.ended_ms = r->accept.accepted_ms - 20 + random_below(100);
+    }
     r->accept.paused = one_in(10);
     if (r->accept.state == EXECUTION_SUSPENDED && one_in(2))
         r->accept.wake_ms = T0 + random_below(1000);

@@ -452,6 +452,7 @@ static void what_stays_does_not_hide_the_rest(void **state)
     enum { CHILDREN = 25000 };
     store_fixture *f = *state;
     uint64_t parent = case_accept(f, 0), last, got[10];
+    uint64_t *keys = mem_calloc(CHILDREN, sizeof *keys);
     execution_row *rows = mem_calloc(CHILDREN, sizeof *rows);
     store_unit *units = mem_calloc(CHILDREN, sizeof *units);
     uint32_t count = 0;
@@ -468,6 +469,21 @@ static void what_stays_does_not_hide_the_rest(void **state)
     }
     fixture_flush(f);
     fixture_wait(f, CHILDREN);
+    for (uint32_t i = 0; i < CHILDREN; i++)
+        keys[i] = rows[i].key;
+    /* By a range of time that says little, either way, and by one that says much. */
+    case_assert_listed(f, (execution_filter){.ended_from_ms = T0, .ascending = true, .limit = 700},
+                       keys, CHILDREN);
+    case_assert_listed(
+        f,
+        (execution_filter){
+            .ended_from_ms = T0 + 1000, .ended_to_ms = T0 + 2001, .ascending = true, .limit = 700},
+        keys + 10000, 10010);
+    case_assert_listed(
+        f,
+        (execution_filter){
+            .ended_from_ms = T0 + 1000, .ended_to_ms = T0 + 2000, .ascending = true, .limit = 700},
+        keys + 10000, 10000);
     last = case_accept(f, CHILDREN + 20);
     end(f, last, 1, EXECUTION_SUCCEEDED, T0 + CHILDREN);
     for (int calls = 0; count == 0; calls++) {
@@ -486,6 +502,7 @@ static void what_stays_does_not_hide_the_rest(void **state)
             f->s.ops->load_expired(f->s.self, T0 + 2 * CHILDREN, 0, 10, got, &count, NULL), 0);
     }
     assert_int_equal(count, 10);
+    mem_free(keys);
     mem_free(rows);
     mem_free(units);
 }

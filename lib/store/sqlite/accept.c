@@ -68,17 +68,6 @@ bool accept_is_plain(const store_unit *u)
            !e->inbox_seq && !e->output && !e->error && !is_big(e->input) && !has_origin(u);
 }
 
-/* By how much the times in the key and in the row differ: lists by time are ranges of keys. */
-static void note_skew(writer *w, const execution_row *e)
-{
-    int64_t skew_ms = execution_key_ms(e->key) - e->accepted_ms;
-
-    if (skew_ms < 0)
-        skew_ms = -skew_ms;
-    if (skew_ms > w->skew_ms)
-        w->skew_ms = skew_ms;
-}
-
 int accept_plain(writer *w, store_unit *u)
 {
     const execution_row *e = u->accept;
@@ -100,7 +89,7 @@ int accept_plain(writer *w, store_unit *u)
     if (changed == 0)
         u->result = ORCH_E_ALREADY_EXISTS;
     else
-        note_skew(w, e);
+        note_accept_time(w, e->key, e->accepted_ms);
     return SQLITE_OK;
 }
 
@@ -297,7 +286,9 @@ int accept_any(writer *w, const store_unit *u)
     int rc;
 
     target_of_row(e, &t);
-    note_skew(w, e);
+    note_accept_time(w, e->key, e->accepted_ms);
+    if (EXECUTION_STATE_IS_END(e->state))
+        note_end_time(w, e->key, e->ended_ms);
     rc = insert_row(w, e, &t);
     if (rc == SQLITE_OK && has_origin(u))
         rc = insert_origin(w, u);

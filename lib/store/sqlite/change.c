@@ -151,13 +151,10 @@ int consume_items(writer *w, const store_unit *u)
 
 /* ---- the row --------------------------------------------------------------------------------------------- */
 
-/* Lists by time are ranges of keys: an end that lies before its key's time, since the clock was set back, widens them. */
 static void note_end(writer *w, uint64_t key, const execution_update *e)
 {
-    int64_t skew_ms = execution_key_ms(key) - e->ended_ms;
-
-    if (EXECUTION_STATE_IS_END(e->state) && skew_ms > w->skew_ms)
-        w->skew_ms = skew_ms;
+    if (EXECUTION_STATE_IS_END(e->state))
+        note_end_time(w, key, e->ended_ms);
 }
 
 int finish_plain(writer *w, const store_unit *u, bool *out_done)

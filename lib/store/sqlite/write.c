@@ -211,3 +211,21 @@ int bind_value(writer *w, sqlite3_stmt *st, int place, uint64_t execution, const
     bind_bytes(st, place, b);
     return SQLITE_OK;
 }
+
+static void widen(writer *w, int64_t skew_ms)
+{
+    if (skew_ms > w->skew_ms)
+        w->skew_ms = skew_ms;
+}
+
+void note_accept_time(writer *w, uint64_t key, int64_t accepted_ms)
+{
+    int64_t skew_ms = execution_key_ms(key) - accepted_ms;
+
+    widen(w, skew_ms < 0 ? -skew_ms : skew_ms);
+}
+
+void note_end_time(writer *w, uint64_t key, int64_t ended_ms)
+{
+    widen(w, execution_key_ms(key) - ended_ms);
+}

@@ -78,6 +78,11 @@ int bind_value(writer *w, sqlite3_stmt *st, int place, uint64_t execution, const
 bool is_big(const bytes *b);     /* it is stored beside the rows that have it */
 bool is_too_big(const bytes *b); /* for SQLite */
 
+/* Lists by time are ranges of keys, as wide as the times in a key and in its row may differ: the clock was set back, or the
+ * execution comes from elsewhere. An end is later than its key: only one before it counts. */
+void note_accept_time(writer *w, uint64_t key, int64_t accepted_ms);
+void note_end_time(writer *w, uint64_t key, int64_t ended_ms);
+
 /* ---- target.c: an execution's row, and where it is filed ------------------------------------------------- */
 
 typedef struct target {
