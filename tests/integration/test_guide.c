@@ -69,7 +69,7 @@ static size_t place(const char *line)
 
 static latch calls = LATCH_INIT;
 static http_server *server;
-static orch_v2 *orch;
+static orch_v2 *the_host;
 
 /* An executor that does what its name says, and gives back what it got; with charge something is wrong. */
 static void act(void *user_data, orch_task *task)
@@ -260,7 +260,7 @@ static void define_all(const char *text, int count)
         const char *end = strstr(at, "\n```\n");
 
         at += strlen("\n```yaml\n");
-        HOST_OK(orch_v2_register_definition(orch, at, (size_t)(end + 1 - at), &err));
+        HOST_OK(orch_v2_register_definition(the_host, at, (size_t)(end + 1 - at), &err));
     }
     assert_true(count <= 0);
 }
@@ -284,19 +284,20 @@ static int set_up(void **state)
     char *guide;
 
     (void)state;
-    orch = host_open("memory:", "EXEC_ENABLED", "false", "SUSPEND_AFTER", "1ms", NULL);
+    the_host = host_open("memory:", "EXEC_ENABLED", "false", "SUSPEND_AFTER", "1ms", NULL);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        HOST_OK(orch_engine_register_executor(orch_v2_local_engine(orch), names[i], act, names[i],
-                                              NULL, &err));
+        HOST_OK(orch_engine_register_executor(orch_v2_local_engine(the_host), names[i], act,
+                                              names[i], NULL, &err));
     for (size_t i = 0; i < sizeof services / sizeof *services; i++)
-        HOST_OK(orch_engine_register_executor(orch_v2_local_engine(orch), services[i].name,
+        HOST_OK(orch_engine_register_executor(orch_v2_local_engine(the_host), services[i].name,
                                               services[i].fn, services[i].name, NULL, &err));
-    host_define(orch, "{'id':'pack-parcel','version':'2.0.1','steps':[{'id':'p','executor':'lua',"
-                      "'with':{'code':'if input.parcel == [[torn]] then error{code = "
-                      "[[DATA_LOSS]], message = [[it is torn]], data = {side = 2}} end'}}],"
-                      "'output':'${input.parcel} is ${input.number}'}");
-    host_define(orch, "{'id':'pack-parcel','version':'3.0.0','steps':[{'id':'p','executor':"
-                      "'noop'}],'output':'not for ^2'}");
+    host_define(the_host,
+                "{'id':'pack-parcel','version':'2.0.1','steps':[{'id':'p','executor':'lua',"
+                "'with':{'code':'if input.parcel == [[torn]] then error{code = "
+                "[[DATA_LOSS]], message = [[it is torn]], data = {side = 2}} end'}}],"
+                "'output':'${input.parcel} is ${input.number}'}");
+    host_define(the_host, "{'id':'pack-parcel','version':'3.0.0','steps':[{'id':'p','executor':"
+                          "'noop'}],'output':'not for ^2'}");
     guide = file_text("docs/definition.md", NULL);
     define_all(guide, 13);
     free(guide);
@@ -309,7 +310,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     (void)state;
-    host_close(orch);
+    host_close(the_host);
     http_server_stop(server);
     free(cookbook);
     return 0;
@@ -334,7 +335,7 @@ static const char *inputs(char *room, size_t size, const char *text)
 static void expect(const char *workflow, const char *input, const char *state, const char *result)
 {
     char room[512], out[2048];
-    const char *got = host_execute(orch, workflow, inputs(room, sizeof room, input), out,
+    const char *got = host_execute(the_host, workflow, inputs(room, sizeof room, input), out,
                                    sizeof out);
 
     if (strcmp(got, state) != 0 || !strstr(out, result))
@@ -349,7 +350,7 @@ static orch_execution *start(const char *workflow, const char *id, const char *i
 
     inputs(room, sizeof room, input);
     HOST_OK(orch_start_options_set_id(options, id));
-    HOST_OK(orch_v2_start_workflow(orch, workflow, room, strlen(room), options, &e, &err));
+    HOST_OK(orch_v2_start_workflow(the_host, workflow, room, strlen(room), options, &e, &err));
     orch_start_options_free(options);
     return e;
 }
@@ -387,8 +388,8 @@ static void inputs_and_outputs_are_what_is_declared(void **state)
     expect("invoice", "{'customer':'c','lines':[{'cents':0.5,'count':1}]}", "failed",
            "{\"code\":\"FAILED_PRECONDITION\",\"message\":\"output: 'cents' must be an integer, "
            "not a real number\"");
-    HOST_FAILS(orch_v2_execute_workflow(orch, "invoice", "{\"customer\":\"c\",\"lines\":{}}", 27,
-                                        NULL, &(orch_response *){NULL}, &err),
+    HOST_FAILS(orch_v2_execute_workflow(the_host, "invoice", "{\"customer\":\"c\",\"lines\":{}}",
+                                        27, NULL, &(orch_response *){NULL}, &err),
                ORCH_E_INVALID_ARGUMENT,
                "inputs of workflow 'invoice' 1.0.0: 'lines' must be an array, not an object");
 }
@@ -418,9 +419,9 @@ static void a_signal_is_waited_for(void **state)
     (void)state;
     forget();
     latch_wait(&calls, before + 1);
-    HOST_OK(orch_v2_signal(orch, "approve-7", "approved", "{\"ok\":true,\"by\":\"x\"}", 20, "8",
+    HOST_OK(orch_v2_signal(the_host, "approve-7", "approved", "{\"ok\":true,\"by\":\"x\"}", 20, "8",
                            NULL, &err)); /* of another order */
-    HOST_OK(orch_v2_signal(orch, "approve-7", "approved", "{\"ok\":true,\"by\":\"b\"}", 20, "7",
+    HOST_OK(orch_v2_signal(the_host, "approve-7", "approved", "{\"ok\":true,\"by\":\"b\"}", 20, "7",
                            NULL, &err));
     expect_end(e, "succeeded");
     ASSERT_NOTED("place_order {\"order\":7,\"by\":\"b\"}");
@@ -434,7 +435,8 @@ static void a_signal_may_come_early(void **state)
 
     (void)state;
     forget();
-    HOST_OK(orch_v2_signal(orch, "approve-9", "approved", "{\"ok\":false}", 12, "9", NULL, &err));
+    HOST_OK(
+        orch_v2_signal(the_host, "approve-9", "approved", "{\"ok\":false}", 12, "9", NULL, &err));
     expect_end(e, "succeeded");
     assert_int_equal(noted("place_order"), 0);
 }
@@ -462,7 +464,7 @@ static void a_child_that_fails_says_where(void **state)
                 "\"code\":\"DATA_LOSS\"") ||
         !strstr(error, "\"data\":{\"side\":2}"))
         fail_msg("%s", error);
-    assert_int_equal(host_state(orch, "torn/1/pack/0"), ORCH_EXECUTION_FAILED);
+    assert_int_equal(host_state(the_host, "torn/1/pack/0"), ORCH_EXECUTION_FAILED);
     orch_response_free(r);
     orch_execution_free(e);
 }
@@ -576,17 +578,17 @@ static void a_decision_is_waited_for(void **state)
 
     (void)state;
     forget();
-    HOST_OK(decide(orch, "travel", true, "l@example.org", &err));
+    HOST_OK(decide(the_host, "travel", true, "l@example.org", &err));
     expect_end(e, "succeeded");
     ASSERT_NOTED("pay_out {\"report\":\"r\"}");
     assert_int_equal(noted("send_mail {\"to\":\"h\""), 0);
-    HOST_OK(orch_v2_get_controls(orch, "travel", 0, 0, &controls, &err));
+    HOST_OK(orch_v2_get_controls(the_host, "travel", 0, 0, &controls, &err));
     assert_int_equal(orch_controls_count(controls), 1);
     assert_string_equal(orch_controls_who(controls, 0), "l@example.org");
     orch_controls_free(controls);
     e = start("expense", "dinner", "{'report':'r','lead':'l','head':'h'}");
     forget();
-    HOST_OK(decide(orch, "dinner", false, "l@example.org", &err));
+    HOST_OK(decide(the_host, "dinner", false, "l@example.org", &err));
     expect_end(e, "succeeded");
     assert_int_equal(noted("pay_out"), 0);
 }
@@ -605,7 +607,7 @@ static void who_says_nothing_is_passed_over(void **state)
     e = start("expense", "hotel", "{'report':'r','lead':'l','head':'h','patience':'5ms'}");
     for (int before = latch_count(&calls); !noted("send_mail {\"to\":\"h\""); before++)
         latch_wait(&calls, before + 1); /* until the first one's time is up */
-    HOST_OK(decide(orch, "hotel", true, "h@example.org", &err));
+    HOST_OK(decide(the_host, "hotel", true, "h@example.org", &err));
     expect_end(e, "succeeded");
     ASSERT_NOTED("pay_out {\"report\":\"r\"}");
 }
@@ -616,7 +618,7 @@ static void each_has_an_execution_of_its_own(void **state)
 
     (void)state;
     expect_end(start("statements", "may", "{'accounts':['a','lost','b']}"), "succeeded");
-    HOST_OK(failed_children(orch, "may", &failed, &err));
+    HOST_OK(failed_children(the_host, "may", &failed, &err));
     assert_int_equal(orch_execution_list_count(failed), 1);
     assert_string_equal(orch_response_id(orch_execution_list_get(failed, 0)), "may/1/each/1");
     orch_execution_list_free(failed);
@@ -645,26 +647,27 @@ static void a_batch_goes_on_from_where_it_failed(void **state)
 
     (void)state;
     forget();
-    HOST_OK(start_night(orch, "05-01", input, &e, &err));
+    HOST_OK(start_night(the_host, "05-01", input, &e, &err));
     snprintf(id, sizeof id, "%s", orch_execution_id(e));
     expect_end(e, "failed");
     assert_int_equal(noted("load_file {\"file\":\"bad\"}"), 2);
     ASSERT_NOTED("send_mail {\"subject\":\"Night 05-01: ");
     assert_int_equal(noted("close_batch"), 0);
-    HOST_OK(start_night(orch, "05-01", input, &again, &err)); /* it is that one, though it failed */
+    HOST_OK(
+        start_night(the_host, "05-01", input, &again, &err)); /* it is that one, though it failed */
     assert_int_equal(orch_execution_existed(again), 1);
     assert_string_equal(orch_execution_id(again), id);
     mended = true;
-    HOST_OK(go_on(orch, id, "j@example.org", "line 7 is mended", &err));
+    HOST_OK(go_on(the_host, id, "j@example.org", "line 7 is mended", &err));
     orch_execution_free(again);
-    HOST_OK(orch_v2_find_execution(orch, id, &again, &err));
+    HOST_OK(orch_v2_find_execution(the_host, id, &again, &err));
     expect_end(again, "succeeded");
     ASSERT_NOTED("open_batch {\"night\":\"05-01\"}");
     ASSERT_NOTED("load_file {\"file\":\"a\"}");
     ASSERT_NOTED("load_file {\"file\":\"c\"}");
     assert_int_equal(noted("load_file {\"file\":\"bad\"}"), 3);
     ASSERT_NOTED("close_batch {\"night\":\"05-01\"}");
-    HOST_OK(orch_v2_get_runs(orch, id, &runs, &err));
+    HOST_OK(orch_v2_get_runs(the_host, id, &runs, &err));
     assert_int_equal(orch_runs_state(runs, 0), ORCH_EXECUTION_FAILED);
     orch_runs_free(runs);
 }
