@@ -93,11 +93,12 @@ static int set_up(void **state)
 static void free_orch(void)
 {
     orch_execution_free(execution);
-    if (v1)
+    if (v1) {
         orch_free(v1);
-    else
-        orch_v2_free(orch);
-    orch_engine_free(engine);
+        orch_engine_free(engine);
+    } else {
+        orch_v2_free(orch); /* and its own engine with it */
+    }
 }
 
 static int tear_down(void **state)
