@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include <limits.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -580,6 +581,64 @@ static void three_steps_are_five_rows(void **state)
     fixture_close(&f);
 }
 
+static atomic_int selects;
+
+static int count_select(unsigned kind, void *ctx, void *statement, void *text)
+{
+    const char *sql = sqlite3_sql(statement);
+
+    (void)kind;
+    (void)ctx;
+    (void)text;
+    /* Terms are read once a batch. */
+    if (sql && !strncmp(sql, "SELECT", 6) && !strstr(sql, "shard_lease"))
+        atomic_fetch_add(&selects, 1);
+    return 0;
+}
+
+static int trace_connection(sqlite3 *db, char **message, const struct sqlite3_api_routines *api)
+{
+    (void)message;
+    (void)api;
+    return sqlite3_trace_v2(db, SQLITE_TRACE_STMT, count_select, NULL);
+}
+
+/* Nothing is read before a write for what nearly all executions are, in the units that an orchestrator makes of them. */
+static void a_plain_execution_reads_nothing(void **state)
+{
+    store_fixture f;
+    execution_row row = fixture_row(1, 1);
+    execution_update update = {.state = EXECUTION_SUCCEEDED, .ended_ms = 1700000000250};
+    inbox_item item = {.kind = INBOX_SIGNAL};
+    store_unit u;
+
+    (void)state;
+    assert_int_equal(sqlite3_auto_extension((void (*)(void))trace_connection), SQLITE_OK);
+    fixture_open(&f, url);
+    atomic_store(&selects, 0);
+    assert_int_equal(fixture_accept(&f, &row), 0);
+    for (uint64_t seq = 1; seq <= 3; seq++) {
+        checkpoint c = fixture_checkpoint(seq);
+
+        u = fixture_unit(&f, row.key);
+        u.checkpoints = &c;
+        u.checkpoint_count = 1;
+        if (seq == 3) {
+            u.update = &update;
+            u.must_be_open = true;
+            u.inbox_consumed = INT64_MAX; /* though there is nothing */
+        }
+        assert_int_equal(fixture_run(&f, &u), 0);
+    }
+    assert_int_equal(atomic_load(&selects), 0);
+    u = fixture_unit(&f, row.key); /* what is not plain is looked at */
+    u.inbox_put = &item;
+    assert_int_equal(fixture_run(&f, &u), 0);
+    assert_true(atomic_load(&selects) > 0);
+    fixture_close(&f);
+    sqlite3_cancel_auto_extension((void (*)(void))trace_connection);
+}
+
 static void each_mode_keeps_what_was_committed(void **state)
 {
     static const char *const modes[] = {"full", "normal", "off"};
@@ -618,6 +677,7 @@ int main(void)
         cmocka_unit_test_setup(the_wal_stays_small, fresh),
         cmocka_unit_test_setup(the_checkpointer_rests, fresh),
         cmocka_unit_test_setup(three_steps_are_five_rows, fresh),
+        cmocka_unit_test_setup(a_plain_execution_reads_nothing, fresh),
         cmocka_unit_test_setup(each_mode_keeps_what_was_committed, fresh),
     };
     int failed;

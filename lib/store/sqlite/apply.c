@@ -188,8 +188,7 @@ static int apply_any(writer *w, store_unit *u)
 static bool has_rare(const store_unit *u)
 {
     return u->definition || u->start_key || u->past || u->check_inbox || u->must_have_ended ||
-           u->inbox_put || u->inbox_consumed || u->setting || u->notify || u->control ||
-           u->put_setting || u->purge;
+           u->inbox_put || u->setting || u->notify || u->control || u->put_setting || u->purge;
 }
 
 /* The success of an execution in its first run, perhaps with its last checkpoints. */
@@ -217,11 +216,11 @@ static int apply_leased(writer *w, store_unit *u)
 
     if (has_rare(u) || !alone)
         return apply_any(w, u);
-    if (u->accept)
-        return accept_is_plain(u) && !u->must_be_open ? accept_plain(w, u) : apply_any(w, u);
     if (u->update)
         return is_finish(u) ? apply_finish(w, u) : apply_any(w, u);
-    return u->must_be_open ? apply_any(w, u) : append_checkpoints(w, u);
+    if (u->must_be_open || u->inbox_consumed || (u->accept && !accept_is_plain(u)))
+        return apply_any(w, u);
+    return u->accept ? accept_plain(w, u) : append_checkpoints(w, u);
 }
 
 /* ---- all ------------------------------------------------------------------------------------------------- */

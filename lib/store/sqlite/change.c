@@ -169,6 +169,7 @@ int finish_plain(writer *w, const store_unit *u, bool *out_done)
     sqlite3_bind_int64(st, 2, e->ended_ms);
     sqlite3_bind_int64(st, 3, e->wake_ms);
     bind_bytes(st, 5, e->error);
+    sqlite3_bind_int64(st, 6, u->inbox_consumed ? 0 : INT64_MAX);
     rc = bind_value(w, st, 4, u->key, e->output, "null");
     if (rc == SQLITE_OK)
         rc = writer_change(w, st, &changed);

@@ -44,7 +44,8 @@ static const char *const texts[] = {
                  " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
                  " ON CONFLICT DO NOTHING",
     [W_FINISH] = "UPDATE execution SET state = 3, ended_ms = ?2, wake_ms = ?3, wake_inbox = NULL,"
-                 " output = ?4, error = ?5 WHERE key = ?1 AND state = 1 AND paused = 0 AND priority IS NULL",
+                 " output = ?4, error = ?5 WHERE key = ?1 AND state = 1 AND priority IS NULL"
+                 " AND inbox_seq <= ?6",
     [W_UPDATE] = "UPDATE execution SET state = ?2, ended_ms = ?3, wake_ms = ?4, wake_inbox = ?5,"
                  " output = ?6, error = ?7, run = ?8,"
                  " deadline_ms = CASE WHEN ?8 > run THEN ?9 ELSE deadline_ms END WHERE key = ?1",

@@ -112,7 +112,9 @@ int accept_any(writer *w, const store_unit *u);
 /* ---- change.c: operations on an execution ---------------------------------------------------------------- */
 
 int append_checkpoints(writer *w, const store_unit *u);
-/* The end of a plain open execution that succeeded, in one statement; *out_done false: it is not that. */
+/* The end of an open execution of default priority, without a limit key, that succeeded: it is in no list that it would
+ * have to leave; nor was it ever told anything, if what it was told is to be consumed. In one statement; *out_done false: it
+ * is not that. */
 int finish_plain(writer *w, const store_unit *u, bool *out_done);
 int check_inbox_limit(writer *w, store_unit *u, const target *t);
 int put_item(writer *w, target *t, inbox_item *item, uint8_t urgency, bool *out_woke);
