@@ -13,6 +13,7 @@
 #include <orch/engine.h>
 #include <orch/error.h>
 #include <orch/execution.h>
+#include <orch/export.h>
 #include <orch/history.h>
 #include <orch/launcher.h>
 #include <orch/list.h>

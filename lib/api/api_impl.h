@@ -138,6 +138,9 @@ struct orch_start_options {
 /* Put a copy in the place of *field; NULL clears it. RESOURCE_EXHAUSTED: *field is as it was. */
 int32_t replace_text(char **field, const char *text);
 
+/* Attributes as they are kept: checked, and canonical, so that what is looked for can be compared as text. */
+int32_t attributes_canonical(const char *text, size_t len, bytes **out, orch_error **err);
+
 /* ---- filter.c ---------------------------------------------------------------------------------------------- */
 
 struct orch_filter {
@@ -282,7 +285,10 @@ void control_borrow(const orch_control *control, char **who, char **why);
 
 /* ---- history.c --------------------------------------------------------------------------------------------- */
 
-/* A page of a run's history, decoded, every step of which `d` has (or STEP_NONE): else DATA_LOSS. */
+/* A page of a run's history, as it is stored, every step of which `d` has (or STEP_NONE): else DATA_LOSS. */
+int32_t record_load(orch_v2 *o, const execution_row *row, uint32_t run, uint64_t after_seq,
+                    uint32_t limit, const definition *d, checkpoint_page *out, orch_error **err);
+/* The same, decoded. */
 int32_t record_read(orch_v2 *o, const execution_row *row, uint32_t run, uint64_t after_seq,
                     uint32_t limit, const definition *d, checkpoint_page *out,
                     int32_t *codec_status, orch_error **err);

@@ -18,23 +18,33 @@ static bool names_no_step(const definition *d, const checkpoint *c)
     return c->step >= d->step_count && !(c->step == STEP_NONE && c->kind >= CHECKPOINT_CLOSING);
 }
 
-int32_t record_read(orch_v2 *o, const execution_row *row, uint32_t run, uint64_t after_seq,
-                    uint32_t limit, const definition *d, checkpoint_page *out,
-                    int32_t *codec_status, orch_error **err)
+int32_t record_load(orch_v2 *o, const execution_row *row, uint32_t run, uint64_t after_seq,
+                    uint32_t limit, const definition *d, checkpoint_page *out, orch_error **err)
 {
     store *s = runtime_store(o->rt);
     int32_t rc = s->ops->load_checkpoints(s->self, row->key, run, after_seq, limit, out, err);
     char made[EXECUTION_ID_LEN + 1];
 
     for (size_t i = 0; !rc && i < out->count; i++) {
-        payload_decode(o, &out->rows[i].output, codec_status);
-        payload_decode_error(o, &out->rows[i].error, codec_status);
         if (!names_no_step(d, &out->rows[i]))
             continue;
         execution_id_format(row->key, made);
         rc = error_set(err, ORCH_E_DATA_LOSS, row->id ? row->id : made,
                        "execution '%s': its history names step %u, but its workflow has %u",
                        row->id ? row->id : made, out->rows[i].step, d->step_count);
+    }
+    return rc;
+}
+
+int32_t record_read(orch_v2 *o, const execution_row *row, uint32_t run, uint64_t after_seq,
+                    uint32_t limit, const definition *d, checkpoint_page *out,
+                    int32_t *codec_status, orch_error **err)
+{
+    int32_t rc = record_load(o, row, run, after_seq, limit, d, out, err);
+
+    for (size_t i = 0; !rc && i < out->count; i++) {
+        payload_decode(o, &out->rows[i].output, codec_status);
+        payload_decode_error(o, &out->rows[i].error, codec_status);
     }
     return rc;
 }

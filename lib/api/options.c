@@ -173,8 +173,7 @@ static int32_t check_attributes(json_t *all, orch_error **err)
     return 0;
 }
 
-/* Canonical, so that what is looked for can be compared as text. */
-static int32_t read_attributes(const char *text, size_t len, bytes **out, orch_error **err)
+int32_t attributes_canonical(const char *text, size_t len, bytes **out, orch_error **err)
 {
     bytes *given = NULL;
     json_t *tree;
@@ -202,7 +201,7 @@ int32_t orch_start_options_set_attributes(orch_start_options *options, const cha
     int32_t rc = check_not_null(options, "options", err);
 
     if (!rc)
-        rc = read_attributes(attributes_json, len, &attributes, err);
+        rc = attributes_canonical(attributes_json, len, &attributes, err);
     if (rc)
         return rc;
     bytes_unref(options->attributes);

@@ -52,6 +52,7 @@ int32_t orchestrator_new(const orchestrator_options *options, const orchestrator
     set_options(o, options);
     queue_init(o);
     list_init(&o->answered_settings);
+    list_init(&o->answered_imports);
     list_init(&o->unread);
     list_init(&o->answered_starts);
     list_init(&o->answered_controls);
@@ -86,7 +87,7 @@ bool orchestrator_is_idle(const orchestrator *o)
 {
     return !o->stats.units_in_store && !o->reads && list_empty(&o->answered_starts) &&
            list_empty(&o->answered_controls) && list_empty(&o->answered_settings) &&
-           list_empty(&o->answered_registers);
+           list_empty(&o->answered_imports) && list_empty(&o->answered_registers);
 }
 
 void orchestrator_free(orchestrator *o)
@@ -154,6 +155,7 @@ bool orchestrator_pump(orchestrator *o, uint32_t budget)
     accept_answer_all(o);
     controls_answer_all(o);
     settings_answer_all(o);
+    imports_answer_all(o);
     registry_answer_all(o);
     units_reap(o);
     units_again(o);
@@ -167,7 +169,8 @@ bool orchestrator_pump(orchestrator *o, uint32_t budget)
     more = dispatch_pending(o, budget);
     set_timer(o);
     return more || !list_empty(&o->answered_starts) || !list_empty(&o->answered_controls) ||
-           !list_empty(&o->answered_settings) || !list_empty(&o->answered_registers);
+           !list_empty(&o->answered_settings) || !list_empty(&o->answered_imports) ||
+           !list_empty(&o->answered_registers);
 }
 
 enum live_state orchestrator_live_state(const orchestrator *o, uint64_t key)

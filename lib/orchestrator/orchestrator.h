@@ -191,6 +191,18 @@ limit orchestrator_get_limit(const orchestrator *o, const char *key); /* zeros: 
 /* A workflow, by itself or with everything; NULL = everything. */
 bool orchestrator_is_paused(const orchestrator *o, const char *workflow);
 
+/* ---- imports --------------------------------------------------------------------------------------------- */
+
+typedef struct import_request {
+    execution_row row; /* it has ended; its definition is registered */
+    store_past past;
+    int32_t code; /* ALREADY_EXISTS: its id or its key */
+    orch_error *error;
+    void (*done)(struct import_request *r);
+    list link;
+} import_request;
+void orchestrator_import(orchestrator *o, import_request *r);
+
 /* Wait for the end of an execution that was accepted before; one that has ended already is read from the store. */
 void orchestrator_wait(orchestrator *o, uint64_t key, end_waiter *w);
 /* Take a waiter back: its done will not be called. False if it was called already. */

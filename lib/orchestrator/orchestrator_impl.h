@@ -222,6 +222,7 @@ typedef struct paused_entry {
 
 int32_t settings_load(orchestrator *o, orch_error **err);
 void settings_answer_all(orchestrator *o);
+void imports_answer_all(orchestrator *o); /* import.c */
 bool settings_paused(const orchestrator *o, const char *workflow);
 void settings_free(orchestrator *o);
 
@@ -373,7 +374,8 @@ struct orchestrator {
     bool wake_failed; /* for one that is due it could not be made, or was refused */
     int64_t wake_ms;  /* of the next suspended one, as far as known; INT64_MAX = none */
     /* Answers that came at once, until the next pump. */
-    list answered_starts, answered_controls, answered_settings, answered_registers;
+    list answered_starts, answered_controls, answered_settings, answered_imports,
+        answered_registers;
     int64_t last_ms; /* of the last key */
     uint32_t sequences[STORE_SHARDS];
     uint64_t epoch_counter;

@@ -287,6 +287,44 @@ static int32_t good_steps(void)
     return rc;
 }
 
+static int32_t no_line(void *user_data, const char *text, size_t len)
+{
+    (void)user_data;
+    (void)text;
+    (void)len;
+    return 0;
+}
+
+static void bad_export(void)
+{
+    BAD("orch must not be NULL", orch_v2_export_execution(NULL, "x", no_line, NULL, &err));
+    BAD("execution_id must not be NULL", orch_v2_export_execution(orch, NULL, no_line, NULL, &err));
+    BAD("execution id", orch_v2_export_execution(orch, huge, no_line, NULL, &err));
+    BAD("fn must not be NULL", orch_v2_export_execution(orch, "x", NULL, NULL, &err));
+}
+
+static int32_t good_export(void)
+{
+    return orch_v2_export_execution(orch, orch_execution_id(execution), no_line, NULL, NULL);
+}
+
+static void bad_import(void)
+{
+    BAD("orch must not be NULL", orch_v2_import_execution(NULL, "{}", 2, &err));
+    BAD("text must not be NULL", orch_v2_import_execution(orch, NULL, 2, &err));
+    BAD("not whole", orch_v2_import_execution(orch, "", 0, &err));
+    BAD("line 1: record", orch_v2_import_execution(orch, "{}", 2, &err));
+    BAD("line 1: it must be a JSON object", orch_v2_import_execution(orch, "[]", 2, &err));
+    BAD("line 1: not JSON", orch_v2_import_execution(orch, huge, sizeof huge, &err));
+}
+
+static int32_t good_import(void)
+{
+    int32_t rc = orch_v2_import_execution(orch, "{}", 2, NULL);
+
+    return rc == ORCH_E_INVALID_ARGUMENT ? 0 : rc;
+}
+
 static void bad_progress(void)
 {
     BAD_OUT(orch_progress, "orch must not be NULL", orch_v2_get_progress(NULL, "x", &out, &err));
@@ -374,6 +412,8 @@ const misuse_row misuse_look_rows[] = {
      "orch_steps_ended_ms orch_steps_due_ms orch_steps_items orch_steps_items_ended "
      "orch_steps_output orch_steps_error orch_steps_codec_status orch_steps_free",
      bad_steps, good_steps, 0, FP, 0, FP},
+    {"orch_v2_export_execution", bad_export, good_export, 0, FP, 0, FP},
+    {"orch_v2_import_execution", bad_import, good_import, FP, FP, FP, FP},
     {"orch_v2_get_progress orch_progress_get orch_progress_free", bad_progress, good_progress, FP,
      FP, 0, FP},
     {"orch_response_id orch_response_workflow orch_response_version orch_response_state "
