@@ -280,6 +280,7 @@ $(C_TEST_BINS): $(B)/tests/%: $(B)/obj/tests/%.o $(SUPPORT) $(INTERNAL)
 # Some tests run the examples, as a user does.
 $(filter %/test_inventory,$(INTEG_BINS)): | $(B)/examples/inventory
 $(filter %/test_wfreplay,$(INTEG_BINS)): | $(B)/examples/wfreplay
+$(filter %/test_hello,$(INTEG_BINS)): | $(B)/examples/hello-v1 $(B)/examples/hello-v2
 
 # No cmocka here: a bench has no need of it, and neither has the machine that runs one.
 $(call objs,$(BENCH_SRC) $(BENCH_CXX) $(BENCH_MORE)): CMOCKA_CFLAGS :=

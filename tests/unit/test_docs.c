@@ -16,9 +16,19 @@
 #include "support/skip.h"
 
 static const char *const documents[] = {
-    "README.md",          "docs/architecture.md", "docs/configuration.md",
-    "docs/definition.md", "docs/executors.md",    "docs/expressions.md",
-    "docs/guarantees.md", "docs/store.md",        "docs/cookbook.md",
+    "README.md",
+    "docs/architecture.md",
+    "docs/configuration.md",
+    "docs/definition.md",
+    "docs/executors.md",
+    "docs/expressions.md",
+    "docs/guarantees.md",
+    "docs/store.md",
+    "docs/cookbook.md",
+    "docs/embedding.md",
+    "docs/executions.md",
+    "docs/export.md",
+    "docs/migrating-from-v1.md",
 };
 
 /* The next block of a language at *at or after it, its end made a NUL; NULL if there is none. */
@@ -45,6 +55,22 @@ static void readme_has_the_quickstart(void **state)
     assert_string_equal(next_block(&at, "\n```c\n"), program);
     free(program);
     free(readme);
+}
+
+static void the_programs_of_both_ways_are_examples(void **state)
+{
+    static const char *const paths[] = {"examples/hello-v1/hello-v1.c",
+                                        "examples/hello-v2/hello-v2.c"};
+    char *page = file_text("docs/migrating-from-v1.md", NULL), *at = page;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        char *program = file_text(paths[i], NULL);
+
+        assert_string_equal(next_block(&at, "\n```c\n"), program);
+        free(program);
+    }
+    free(page);
 }
 
 static void definitions_are_good(void **state)
@@ -99,6 +125,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(readme_has_the_quickstart),
+        cmocka_unit_test(the_programs_of_both_ways_are_examples),
         cmocka_unit_test(definitions_are_good),
         cmocka_unit_test(links_lead_somewhere),
     };
