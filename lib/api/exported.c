@@ -483,9 +483,9 @@ static int32_t take_kind(const line *l, checkpoint *c)
 
     if (rc)
         return rc;
-    for (uint8_t kind = CHECKPOINT_DECIDED; kind <= CHECKPOINT_HANDLER_FAILED; kind++)
-        if (!strcmp(name, orch_step_kind_name(record_kind(kind)))) {
-            c->kind = kind;
+    for (int kind = CHECKPOINT_DECIDED; kind <= CHECKPOINT_HANDLER_FAILED; kind++)
+        if (!strcmp(name, orch_step_kind_name(record_kind((uint8_t)kind)))) {
+            c->kind = (uint8_t)kind;
             return 0;
         }
     return wrong(l, "kind", "is none that a history has");
