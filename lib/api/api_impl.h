@@ -80,7 +80,8 @@ orch_v2 *orch_ref(orch_v2 *o);
 void orch_unref(orch_v2 *o);
 
 typedef struct v2_options {
-    bool no_engine; /* none of its own */
+    bool no_engine;     /* none of its own */
+    int64_t virtual_ms; /* when its time begins, which is virtual then; 0 = the clock's */
 } v2_options;
 
 orch_v2 *v2_new(const orch_config *config, const v2_options *options, orch_error **err);

@@ -314,7 +314,11 @@ int32_t orch_engine_next_task(orch_engine *engine, const char *name, int32_t tim
     if (rc)
         return rc;
     o = orch_ref(engine->orch); /* it may be freed as soon as this thread is told that it stops */
+    if (timeout_ms)
+        runtime_watch(o->rt);
     rc = runtime_next_task(engine->core, name, timeout_ms, out_task, err);
+    if (timeout_ms)
+        runtime_unwatch(o->rt);
     if (timeout_ms)
         runtime_end_wait(o->rt);
     orch_unref(o);

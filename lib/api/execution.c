@@ -241,7 +241,9 @@ int32_t orch_execution_wait(orch_execution *execution, int32_t timeout_ms,
     if (!ended && timeout_ms) {
         rc = runtime_begin_wait(execution->orch->rt, err);
         if (!rc) {
+            runtime_watch(execution->orch->rt);
             ended = wait_for_end(execution, timeout_ms);
+            runtime_unwatch(execution->orch->rt);
             runtime_end_wait(execution->orch->rt);
         }
     }

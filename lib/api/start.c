@@ -185,8 +185,12 @@ static int32_t ask(start *s, orch_error **err)
     sem_init(&s->done, 0, 0);
     rc = runtime_post(s->orch->rt, &s->command, err);
     if (!rc) {
+        if (s->wants_end)
+            runtime_watch(s->orch->rt);
         while (sem_wait(&s->done))
             ;
+        if (s->wants_end)
+            runtime_unwatch(s->orch->rt);
         rc = s->request.code;
         if (rc) {
             pass_error(rc, s->request.error, err);

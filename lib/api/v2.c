@@ -132,6 +132,7 @@ static int32_t start_runtime(orch_v2 *o, const orch_config *config, const v2_opt
     runtime_options options = options_of(config, o->log);
 
     engine.engine.codec = o->codec;
+    options.virtual_ms = v->virtual_ms;
     if (!v->no_engine)
         options.engine = &engine;
     return runtime_new(&options, &o->rt, err);

@@ -163,6 +163,22 @@ out:
     return rc;
 }
 
+int32_t engine_put_executor(engine *e, const char *name, executor x, orch_error **err)
+{
+    executor_entry *entry = find_entry(e, name);
+
+    if (!entry)
+        return engine_add_executor(e, name, x, err);
+    if (!engine_is_idle(e)) {
+        x.ops->free(x.self);
+        return error_set(err, ORCH_E_FAILED_PRECONDITION, name,
+                         "executor '%s' cannot be replaced while steps run", name);
+    }
+    entry->executor.ops->free(entry->executor.self);
+    entry->executor = x;
+    return 0;
+}
+
 executor *engine_find_executor(engine *e, const char *name)
 {
     executor_entry *x = find_entry(e, name);

@@ -54,6 +54,8 @@ void engine_free(engine *e);
 
 /* Add an executor under ops->name or `name`; takes it over, also on failure. ALREADY_EXISTS. */
 int32_t engine_add_executor(engine *e, const char *name, executor x, orch_error **err);
+/* The same in the place of one that may be there already. FAILED_PRECONDITION while an attempt is under way. */
+int32_t engine_put_executor(engine *e, const char *name, executor x, orch_error **err);
 executor *engine_find_executor(engine *e, const char *name); /* borrowed; NULL */
 
 /* A transport's `accepted` callback; ctx is the engine. */

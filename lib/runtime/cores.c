@@ -75,6 +75,8 @@ int32_t cores_new(runtime *rt, const runtime_options *o, orch_error **err)
 
     rt->now_ms = clock_wall_ms();
     random_seed(&rt->random);
+    if (o->virtual_ms)
+        virtual_init(rt, o->virtual_ms);
     rc = open_store(rt, o, &term, err);
     if (!rc)
         rc = transport_inproc_new(&rt->transport, err);
@@ -90,6 +92,7 @@ int32_t cores_new(runtime *rt, const runtime_options *o, orch_error **err)
 void cores_stop(runtime *rt)
 {
     rt->stopping = true;
+    virtual_cancel(rt);
     locals_stop(rt);
     orchestrator_stop(rt->orchestrator);
 }

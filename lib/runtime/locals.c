@@ -321,13 +321,46 @@ static void add(command *c, runtime *rt)
     sem_post(&e->done);
 }
 
-int32_t runtime_add_executor(local_engine *e, const char *name, executor x, orch_error **err)
+static void put(command *c, runtime *rt)
+{
+    engine_command *e = (engine_command *)c;
+
+    (void)rt;
+    e->taken = true;
+    e->code = engine_put_executor(e->engine->engine, e->name, e->executor, &e->error);
+    sem_post(&e->done);
+}
+
+static int32_t hand_over(local_engine *e, const char *name, executor x,
+                         void (*run)(command *c, runtime *rt), orch_error **err)
 {
     engine_command c = {.engine = e, .name = name, .executor = x};
-    int32_t rc = ask(e->rt, &c, add, err);
+    int32_t rc = ask(e->rt, &c, run, err);
 
     if (!c.taken)
         x.ops->free(x.self);
+    return rc;
+}
+
+int32_t runtime_add_executor(local_engine *e, const char *name, executor x, orch_error **err)
+{
+    return hand_over(e, name, x, add, err);
+}
+
+/* A pulled one is known to the threads that pull. */
+int32_t runtime_put_executor(local_engine *e, const char *name, executor x, orch_error **err)
+{
+    int32_t rc;
+
+    pthread_mutex_lock(&e->pulled_lock);
+    if (pulled_has(e, name)) {
+        x.ops->free(x.self);
+        rc = error_set(err, ORCH_E_FAILED_PRECONDITION, name,
+                       "tasks of executor '%s' are pulled: it cannot be replaced", name);
+    } else {
+        rc = hand_over(e, name, x, put, err);
+    }
+    pthread_mutex_unlock(&e->pulled_lock);
     return rc;
 }
 

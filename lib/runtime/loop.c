@@ -119,7 +119,8 @@ static bool turn(runtime *rt)
     bool more;
 
     wake_begin(&rt->wake);
-    rt->now_ms = clock_wall_ms();
+    if (!rt->is_virtual)
+        rt->now_ms = clock_wall_ms();
     run_commands(rt, BUDGET);
     pool_reap(&rt->tasks);
     pool_reap(&rt->io);
@@ -150,7 +151,7 @@ static void set_timer(runtime *rt)
     int64_t at = engines_ms < rt->orchestrator_ms ? engines_ms : rt->orchestrator_ms;
     int64_t delay;
 
-    if (at == rt->timer_ms)
+    if (at == rt->timer_ms || rt->is_virtual)
         return;
     rt->timer_ms = at;
     if (at == INT64_MAX) {
@@ -216,6 +217,8 @@ static void *thread_main(void *arg)
         if (turn(rt) || rt->ending || !wake_may_sleep(&rt->wake)) {
             if (++rt->turns < POLL_EVERY)
                 continue;
+            uv_run(&rt->loop, UV_RUN_NOWAIT);
+        } else if (virtual_skip(rt)) {
             uv_run(&rt->loop, UV_RUN_NOWAIT);
         } else {
             set_timer(rt);

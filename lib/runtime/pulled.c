@@ -63,6 +63,14 @@ int32_t runtime_next_task(local_engine *e, const char *name, int32_t timeout_ms,
     return rc;
 }
 
+bool pulled_has(const local_engine *e, const char *name)
+{
+    const pulled *p;
+
+    HASH_FIND_STR(e->pulled, name, p);
+    return p != NULL;
+}
+
 void pulled_close_all(local_engine *e)
 {
     pulled *p, *next;

@@ -23,8 +23,12 @@ void random_seed(random_state *r)
 {
     uint64_t seed = (uint64_t)clock_monotonic_ns() ^ ((uint64_t)getpid() << 40) ^ (uintptr_t)r;
 
-    if (getrandom(r->s, sizeof r->s, GRND_NONBLOCK) == (ssize_t)sizeof r->s)
-        return;
+    if (getrandom(r->s, sizeof r->s, GRND_NONBLOCK) != (ssize_t)sizeof r->s)
+        random_set(r, seed);
+}
+
+void random_set(random_state *r, uint64_t seed)
+{
     for (int i = 0; i < 4; i++)
         r->s[i] = mix(&seed);
 }

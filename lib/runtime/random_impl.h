@@ -8,7 +8,8 @@ typedef struct random_state {
     uint64_t s[4];
 } random_state;
 
-void random_seed(random_state *r); /* from the system */
+void random_seed(random_state *r);               /* from the system */
+void random_set(random_state *r, uint64_t seed); /* the same numbers each time */
 uint64_t random_next(random_state *r);
 
 #endif

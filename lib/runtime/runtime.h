@@ -34,6 +34,7 @@ typedef struct runtime_options { /* texts are borrowed for the call of runtime_n
     orchestrator_options orchestrator;
     const local_engine_options *engine; /* the first one; NULL = there is none yet */
     const char *owner;                  /* who has the store, for others who want it */
+    int64_t virtual_ms;                 /* virtual time begins then; 0 = the clock's time */
     logger *log;                        /* outlives the runtime */
 } runtime_options;
 
@@ -79,6 +80,8 @@ int32_t runtime_new_engine(runtime *rt, const local_engine_options *o, local_eng
 int32_t runtime_admit_engine(local_engine *e, orch_error **err);
 /* Takes the executor over, also on failure. ALREADY_EXISTS. Threads of the host. */
 int32_t runtime_add_executor(local_engine *e, const char *name, executor x, orch_error **err);
+/* The same in the place of one that may be there already. FAILED_PRECONDITION while something runs. */
+int32_t runtime_put_executor(local_engine *e, const char *name, executor x, orch_error **err);
 const executor_env *runtime_executor_env(const local_engine *e);
 /* Take a task of the pulled executor `name`, registering it if need be. */
 int32_t runtime_next_task(local_engine *e, const char *name, int32_t timeout_ms, orch_task **out,
@@ -98,6 +101,15 @@ store *runtime_store(runtime *rt); /* for reads, and backup before the stop */
  * what it would wait for may need one. Each success is undone by runtime_end_wait. */
 int32_t runtime_begin_wait(runtime *rt, orch_error **err);
 void runtime_end_wait(runtime *rt);
+
+/* ---- virtual time, for tests of workflows ------------------------------------------------------------------ */
+
+/* Around the wait of a thread for what is to come: it lets virtual time jump when all is quiet. */
+void runtime_watch(runtime *rt);
+void runtime_unwatch(runtime *rt);
+/* Let so much of it pass, and everything be done that is due. Threads of the host; blocks. CANCELLED if it stops first. */
+int32_t runtime_advance(runtime *rt, int64_t by_ms, orch_error **err);
+int64_t runtime_virtual_now(runtime *rt); /* any thread; -1: time is not virtual */
 
 /* ---- callbacks to the host ------------------------------------------------------------------------------- */
 

@@ -54,6 +54,8 @@ struct runtime {
     logger *log;
     atomic_uint waiting;  /* threads of the pool that wait for executions */
     atomic_uint capacity; /* of all admitted engines */
+    atomic_uint watchers; /* of virtual time: threads that wait for what is to come */
+    atomic_llong virtual_ms;
 
     /* The loop thread's, once it runs. */
     pthread_t thread;
@@ -71,8 +73,10 @@ struct runtime {
     transport transport;
     local_engine *engines; /* oldest first */
     orchestrator *orchestrator;
-    bool stopping; /* the cores were told */
-    bool ending;   /* leave the loop */
+    bool is_virtual;          /* the time: virtual.c */
+    struct advance *advances; /* threads that let it pass */
+    bool stopping;            /* the cores were told */
+    bool ending;              /* leave the loop */
 
     /* Stopping: runtime.c. */
     pthread_mutex_t lock; /* guards the next three */
@@ -109,7 +113,13 @@ void locals_end(runtime *rt);   /* their cores go */
 void locals_close(runtime *rt); /* what the host gave goes */
 void locals_free(runtime *rt);  /* the shells */
 
+/* virtual.c: on the loop thread */
+void virtual_init(runtime *rt, int64_t start_ms); /* or before there is one */
+bool virtual_skip(runtime *rt); /* there is nothing to do now: true if time went on */
+void virtual_cancel(runtime *rt);
+
 /* pulled.c */
+bool pulled_has(const local_engine *e, const char *name); /* under its lock */
 void pulled_close_all(local_engine *e);
 void pulled_free_all(local_engine *e);
 

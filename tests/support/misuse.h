@@ -50,6 +50,7 @@ extern const misuse_row misuse_look_rows[];    /* misuse_look.c */
 extern const misuse_row misuse_control_rows[]; /* misuse_control.c */
 extern const misuse_row misuse_engine_rows[];  /* misuse_engine.c */
 extern const misuse_row misuse_v1_rows[];      /* misuse_v1.c */
+extern const misuse_row misuse_testing_rows[]; /* misuse_testing.c */
 extern const misuse_row misuse_orch_rows[];    /* misuse_orch.c */
 
 #endif

@@ -29,6 +29,7 @@ static const char *const documents[] = {
     "docs/executions.md",
     "docs/export.md",
     "docs/migrating-from-v1.md",
+    "docs/testing.md",
 };
 
 /* The next block of a language at *at or after it, its end made a NUL; NULL if there is none. */
