@@ -101,9 +101,12 @@ static const char *behind_value(const char *p)
     return p;
 }
 
+/* No function of strings: the text need not end with a NUL. */
 static const char *behind_space(const char *p)
 {
-    return p + strspn(p, " \t\r");
+    while (*p == ' ' || *p == '\t' || *p == '\r')
+        p++;
+    return p;
 }
 
 /* The text of a member's value. The line is an object of JSON; false if its key is written in another way (with escapes). */
