@@ -45,7 +45,7 @@ ORCH_API orch_v2 *orch_v2_new(const orch_config *config, orch_error **err);
 /**
  * @brief Get the in-process engine, to register executors with.
  * @param orch the orchestrator
- * @return the engine, borrowed: valid until orch_v2_free; NULL for NULL
+ * @return the engine, borrowed: valid until orch_v2_free; NULL for NULL, and for an orchestrator of v1.h, which has none of its own
  */
 ORCH_API orch_engine *orch_v2_local_engine(orch_v2 *orch);
 

@@ -208,6 +208,94 @@ static void what_is_not_there_is_said(void **state)
     host_close(o);
 }
 
+/* ---- the whole language ---------------------------------------------------------------------------------- */
+
+static orch_v2 *open_testing(const char *definition)
+{
+    orch_v2 *o = orch_testing_new(NULL, 1800000000000, NULL);
+
+    assert_non_null(o);
+    host_define(o, definition);
+    return o;
+}
+
+static void how_far_a_task_is_shows(void **state)
+{
+    static const char details[] = "{\"done\":7}";
+    orch_v2 *o = open_testing("{'id':'busy','version':'1.0.0','steps':[{'id':'a','executor':'far',"
+                              "'heartbeat_timeout':'1m'}]}");
+    orch_task *task = NULL;
+    orch_steps *s;
+
+    (void)state;
+    start_busy(o, "one", "{}");
+    HOST_OK(orch_engine_next_task(orch_v2_local_engine(o), "far", HOST_PATIENCE_MS, &task, &err));
+    HOST_OK(orch_task_heartbeat(task, details, strlen(details), &err));
+    HOST_OK(orch_testing_advance(o, 30000, &err));
+    s = get(o, "one", NULL, 0, 0);
+    assert_int_equal(orch_steps_state(s, 0), ORCH_STEP_RUNNING);
+    assert_string_equal(orch_steps_output(s, 0, NULL), details);
+    assert_int_equal(orch_steps_attempts(s, 0), 0);
+    orch_steps_free(s);
+    HOST_OK(orch_task_complete(task, "8", 1, &err));
+    HOST_OK(orch_testing_advance(o, 0, &err));
+    s = get(o, "one", NULL, 0, 0);
+    assert_int_equal(orch_steps_state(s, 0), ORCH_STEP_SUCCEEDED);
+    assert_string_equal(orch_steps_output(s, 0, NULL), "8");
+    assert_int_equal(orch_steps_attempts(s, 0), 1);
+    orch_steps_free(s);
+    host_close(o);
+}
+
+static void what_was_compensated_shows(void **state)
+{
+    orch_v2 *o = open_testing("{'id':'busy','version':'1.0.0','steps':["
+                              "{'id':'a','executor':'noop','with':'booked','compensate':"
+                              "{'executor':'noop','with':'cancelled'}},"
+                              "{'id':'b','executor':'broken','depends_on':['a']}]}");
+    orch_steps *s;
+
+    (void)state;
+    HOST_OK(orch_testing_mock(o, "broken", broken, NULL, NULL, &err));
+    start_busy(o, "one", "{}");
+    HOST_OK(orch_testing_advance(o, 0, &err));
+    assert_int_equal(host_state(o, "one"), ORCH_EXECUTION_FAILED);
+    s = get(o, "one", NULL, 0, 0);
+    assert_int_equal(orch_steps_state(s, 0), ORCH_STEP_UNDONE);
+    assert_string_equal(orch_steps_output(s, 0, NULL), "\"booked\"");
+    assert_true(orch_steps_ended_ms(s, 0) > 0);
+    assert_int_equal(orch_steps_state(s, 1), ORCH_STEP_FAILED);
+    orch_steps_free(s);
+    host_close(o);
+}
+
+static void children_and_signals_that_are_awaited_show(void **state)
+{
+    orch_v2 *o = open_testing("{'id':'busy','version':'1.0.0','steps':["
+                              "{'id':'c','executor':'workflow','with':{'workflow':'child'}},"
+                              "{'id':'s','executor':'wait','with':{'signal':'go'}}]}");
+    orch_steps *s;
+
+    (void)state;
+    host_define(o, "{'id':'child','version':'1.0.0','steps':[{'id':'a','executor':'wait','with':"
+                   "{'signal':'never'}}]}");
+    start_busy(o, "one", "{}");
+    HOST_OK(orch_testing_advance(o, 0, &err));
+    s = get(o, "one", NULL, 0, 0);
+    assert_int_equal(orch_steps_state(s, 0), ORCH_STEP_RUNNING);
+    assert_int_equal(orch_steps_state(s, 1), ORCH_STEP_WAITING);
+    assert_int_equal(orch_steps_due_ms(s, 1), 0);
+    orch_steps_free(s);
+    HOST_OK(orch_testing_advance(o, 60000, &err)); /* it is put down meanwhile */
+    assert_int_equal(host_state(o, "one"), ORCH_EXECUTION_SUSPENDED);
+    s = get(o, "one", NULL, 0, 0);
+    assert_int_equal(orch_steps_state(s, 0), ORCH_STEP_CHILD);
+    assert_int_equal(orch_steps_state(s, 1), ORCH_STEP_WAITING);
+    orch_steps_free(s);
+    HOST_OK(orch_v2_terminate(o, "one", NULL, &err));
+    host_close(o);
+}
+
 static char yes; /* a state that is not NULL */
 
 #define ON_BOTH(test)                             \
@@ -223,6 +311,9 @@ int main(void)
         ON_BOTH(items_are_seen),
         cmocka_unit_test(what_has_ended_is_seen_by_the_next_process),
         cmocka_unit_test(what_is_not_there_is_said),
+        cmocka_unit_test(how_far_a_task_is_shows),
+        cmocka_unit_test(what_was_compensated_shows),
+        cmocka_unit_test(children_and_signals_that_are_awaited_show),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
