@@ -162,6 +162,7 @@ static void it_comes_back_whole(void **state)
     orch_v2 *from = open_all(store_url(state, "from.db", room)), *to;
     orch_filter *f = orch_filter_new();
     orch_execution_list *l = NULL;
+    orch_execution *e = NULL;
     orch_response *r = NULL;
     text out, again;
 
@@ -186,7 +187,13 @@ static void it_comes_back_whole(void **state)
     orch_filter_free(f);
     /* It is one like others: it can have a further run. */
     HOST_OK(orch_v2_rerun(to, "order/17", "a", NULL, &err));
-    HOST_OK(orch_v2_terminate(to, "order/17", NULL, &err));
+    HOST_OK(orch_v2_find_execution(to, "order/17", &e, &err));
+    HOST_OK(orch_execution_wait(e, HOST_PATIENCE_MS, &r, &err));
+    orch_response_free(r);
+    HOST_OK(orch_v2_get_execution(to, "order/17", &r, &err));
+    assert_int_equal(orch_response_run(r), 3);
+    orch_response_free(r);
+    orch_execution_free(e);
     free(out.data);
     free(again.data);
     host_close(to);

@@ -314,30 +314,31 @@ static void built_in_executors_are_mocked(void **state)
     host_close(o);
 }
 
-static int freed;
+static latch freed = LATCH_INIT;
 
 static void count_free(void *user_data)
 {
     (void)user_data;
-    freed++;
+    latch_add(&freed);
 }
 
 static void the_last_mock_holds(void **state)
 {
     latch called = LATCH_INIT;
     orch_v2 *o = open_testing();
-    int before = freed;
+    int before = latch_count(&freed);
 
     (void)state;
     host_define(o, "{'id':'w','version':'1.0.0','steps':[{'id':'a','executor':'noop'}]}");
     HOST_OK(orch_testing_mock(o, "noop", refuse, &called, count_free, &err));
     execute(o, "w", ORCH_EXECUTION_FAILED);
     HOST_OK(orch_testing_mock(o, "noop", host_echo, NULL, count_free, &err));
-    assert_int_equal(freed, before + 1);
+    latch_wait(&freed, before + 1); /* once the call that was under way has returned */
+    assert_int_equal(latch_count(&freed), before + 1);
     execute(o, "w", ORCH_EXECUTION_SUCCEEDED);
     assert_int_equal(latch_count(&called), 1);
     host_close(o);
-    assert_int_equal(freed, before + 2);
+    assert_int_equal(latch_count(&freed), before + 2);
 }
 
 static void what_runs_or_is_pulled_is_not_replaced(void **state)
