@@ -405,10 +405,12 @@ docs: deps-docs ## API reference from the public headers; an undocumented symbol
 	@VERSION=$(VERSION) sh tests/tools/docs.sh $(B)/docs
 
 # Written out, not recorded: it needs no build and covers what is not built yet. By make itself, since all of it
-# is longer than a command line may be.
+# is longer than a command line may be. Its readers are clang's: they get clang's words, and what they find is
+# an error by their own rules.
 comma := ,
+CLANG_FLAGS = $(subst $(SHADOW),-Wshadow,$(filter-out -Werror,$(CPP_FLAGS) $(C_FLAGS)))
 entry = {"directory": "$(CURDIR)", "file": "$(1)", "command": "$(CC) $(INC_$(firstword $(subst /, ,$(1)))) \
-    $(CPP_FLAGS) $(C_FLAGS) -c $(1)"}$(if $(filter $(1),$(lastword $(ALL_SRC))),,$(comma))
+    $(CLANG_FLAGS) -c $(1)"}$(if $(filter $(1),$(lastword $(ALL_SRC))),,$(comma))
 compile_commands.json: ## For editors and clang-tidy, in build/
 	@:$(shell mkdir -p $(B))$(file >$(B)/$@,[)$(foreach s,$(ALL_SRC),$(file >>$(B)/$@,$(call entry,$(s))))$(file >>$(B)/$@,])
 
