@@ -80,6 +80,7 @@ outcome *outcome_of_row(const execution_row *row, const char *workflow, const ch
 /* Asks to be told of one execution's end. Embedded by the asker; stays in place until `done`. */
 typedef struct end_waiter {
     list link;
+    uint64_t key; /* of the execution, while it waits */
     /* `o` NULL: stopping (code CANCELLED), or code NOT_FOUND. Borrowed. */
     void (*done)(struct end_waiter *w, int32_t code, outcome *o);
 } end_waiter;

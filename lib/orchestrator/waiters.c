@@ -40,6 +40,7 @@ void waiters_add(orchestrator *o, uint64_t key, end_waiter *w)
             return;
         }
     }
+    w->key = key;
     list_push(&e->waiters, &w->link);
 }
 
@@ -80,10 +81,16 @@ void waiters_give_up(orchestrator *o)
 
 bool orchestrator_unwait(orchestrator *o, end_waiter *w)
 {
-    (void)o; /* an entry whose list is empty goes when its execution ends */
+    waiter_entry *e;
+
     if (list_empty(&w->link))
         return false;
     list_remove(&w->link);
+    e = find(o, w->key);
+    if (list_empty(&e->waiters)) { /* of a million sleepers, each would stay until its end */
+        HASH_DEL(o->waiters, e);
+        mem_free(e);
+    }
     return true;
 }
 

@@ -266,6 +266,35 @@ static void test_a_cancel_overtakes_the_queue(void **state)
     world_free(w);
 }
 
+/* A million sleepers that nobody waits for any more cost nothing. */
+static void test_who_waits_no_more_leaves_nothing(void **state)
+{
+    world *w = begin(&plain);
+    orchestrator *o = w->orchestrator;
+    uint64_t key = world_start(w, "sleeper", NULL, NULL);
+    told one = {.waiter = {.done = tell}}, two = one;
+
+    (void)state;
+    world_advance(w, 60000);
+    assert_false(waiters_any(o, key));
+    orchestrator_wait(o, key, &one.waiter);
+    orchestrator_wait(o, key, &two.waiter);
+    assert_true(orchestrator_unwait(o, &one.waiter));
+    assert_true(waiters_any(o, key));
+    assert_true(orchestrator_unwait(o, &two.waiter));
+    assert_false(waiters_any(o, key));
+    world_settle(w); /* the row that the first had asked for comes: nobody wants it */
+    assert_false(orchestrator_unwait(o, &one.waiter));
+    assert_int_equal(one.times + two.times, 0);
+    orchestrator_wait(o, key, &one.waiter);
+    world_advance(w, HOUR);
+    held_end_all();
+    world_settle(w);
+    assert_int_equal(one.times, 1);
+    assert_int_equal(one.state, EXECUTION_SUCCEEDED);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -275,6 +304,7 @@ int main(void)
         cmocka_unit_test(test_an_old_row_does_not_revive_what_ended),
         cmocka_unit_test(test_who_wakes_waits_in_the_store),
         cmocka_unit_test(test_a_cancel_overtakes_the_queue),
+        cmocka_unit_test(test_who_waits_no_more_leaves_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
