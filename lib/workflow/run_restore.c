@@ -115,7 +115,7 @@ static int32_t read_expansion(const row *w, uint32_t *count, digest *d)
 
 static int32_t restore_expanded(const row *w)
 {
-    uint32_t count;
+    uint32_t count = 0;
     digest d;
     int32_t code;
 
