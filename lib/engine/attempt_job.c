@@ -400,7 +400,7 @@ static void set_key(attempt_job *j, const slot *s, const run_action *a, size_t r
     size_t len;
 
     snprintf(j->key, room, a->index == INDEX_NONE ? "%s/%u/%s" : "%s/%u/%s/%u", s->start->execution,
-             s->start->run, name, a->index);
+             MUTATED(KEY_WITHOUT_RUN) ? 1 : s->start->run, name, a->index);
     if (a->role != ROLE_COMPENSATE)
         return;
     len = strlen(j->key);

@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/mpsc.h"
+#include "base/mutation.h"
 #include "engine/engine.h"
 #include "executor/sandboxes.h"
 #include "workflow/scope.h"

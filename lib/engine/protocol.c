@@ -238,7 +238,8 @@ static void on_attach(engine *e, channel *c, const message *m)
     slot *s;
 
     HASH_FIND(hh, e->slots, &key, sizeof key, s);
-    if (!s || epoch_compare(s->epoch, m->epoch) != 0 || s->state == SLOT_NEEDS_DEFINITION) {
+    if (!s || (epoch_compare(s->epoch, m->epoch) != 0 && !MUTATED(EPOCH_NOT_CHECKED)) ||
+        s->state == SLOT_NEEDS_DEFINITION) {
         error_set(&error, ORCH_E_NOT_FOUND, e->name, "engine %s does not have that hand-over",
                   e->name);
         send_refusal(e, c, m->epoch, error);

@@ -67,7 +67,7 @@ int32_t slot_begin(slot *s, known_definition *k, orch_error **err)
 {
     engine *e = s->engine;
     run_options options = {
-        .deadline_ms = s->start->deadline_ms,
+        .deadline_ms = MUTATED(DEADLINE_IGNORED) ? 0 : s->start->deadline_ms,
         .paused = s->start->paused,
         .random = e->ports.random,
         .random_ctx = e->ports.ctx,
@@ -144,7 +144,7 @@ void slot_drop(slot *s)
         return;
     s->state = SLOT_DROPPED;
     HASH_DEL(e->slots, s);
-    e->active--;
+    e->active -= !MUTATED(SLOT_LEAKED_ON_STOP);
     list_remove(&s->ready);
     heap_remove(&e->timers, &s->timer);
     channel_close(s->channel);
@@ -199,6 +199,8 @@ static void perform(slot *s, run_action *a)
             checkpoint_clear(&a->checkpoint);
             slot_drop(
                 s); /* the orchestrator finds the channel closed and goes on from what is stored */
+        } else if (MUTATED(STORE_NOT_AWAITED)) {
+            run_stored(s->run, run_last_seq(s->run));
         }
         break;
     default: take_end(s, a); break;

@@ -35,7 +35,7 @@ static void accepted(orchestrator *o, live *l, start_request *r, int64_t wake_ms
         list_init(&r->waiter->link);
         waiters_add(o, key, r->waiter);
     }
-    if (wake_ms) {
+    if (wake_ms && !MUTATED(DELAY_IGNORED)) {
         live_free(l);
         wake_at(o, wake_ms);
     } else if (queue_takes_new(o, l)) {
@@ -85,7 +85,7 @@ static void accept_done(unit_job *j)
     mem_free(a);
     o->accepting--;
     l->units--;
-    if (!code) {
+    if (!code || (MUTATED(REFUSED_START_ANSWERED) && refusal_passes(code))) {
         accepted(o, l, r, wake_ms);
         return;
     }

@@ -12,7 +12,7 @@
 static void make_notice(const parent_link *p, const execution_update *end, int64_t now_ms,
                         inbox_item *item, store_unit *u)
 {
-    if (p->step == STEP_NONE)
+    if (p->step == STEP_NONE || MUTATED(CHILD_END_UNTOLD))
         return; /* started by a task, which waits for it by itself */
     *item = (inbox_item){
         .kind = INBOX_CHILD_ENDED,
@@ -330,7 +330,7 @@ static void children_back(pool_read *base)
 
 void children_end(orchestrator *o, uint64_t key, enum control_action action, const char *why)
 {
-    children_read *r = mem_zalloc(sizeof *r);
+    children_read *r = MUTATED(CHILDREN_LEFT_BEHIND) ? NULL : mem_zalloc(sizeof *r);
 
     if (r) {
         r->base.read = read_children;

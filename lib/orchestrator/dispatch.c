@@ -8,7 +8,7 @@ static void release_engine(live *l)
 {
     channel_close(l->channel);
     l->channel = NULL;
-    if (l->engine >= 0)
+    if (l->engine >= 0 && !MUTATED(ENGINE_PLACE_LEAKED))
         l->o->views[l->engine].active--;
     l->engine = -1;
     limit_release(l);
@@ -237,7 +237,7 @@ void dispatch_again(live *l)
     release_engine(l);
     message_free(l->suspension);
     l->suspension = NULL;
-    l->fresh = false;
+    l->fresh = MUTATED(HISTORY_LEFT_OUT);
     l->o->stats.redispatched++;
     l->phase = PHASE_SETTLING;
     list_remove(&l->link);
@@ -266,7 +266,8 @@ static void attach(live *l)
 
     if (m && !open_channel(l, &error)) {
         m->attach.key = l->key;
-        m->attach.stored_seq = l->stored_seq; /* and not what only came: a cause must be stored */
+        /* And not what only came: a cause must be stored. */
+        m->attach.stored_seq = MUTATED(ATTACH_TELLS_RECEIVED) ? l->received_seq : l->stored_seq;
         m->attach.instance = l->o->engines[l->engine].instance;
         channel_send(l->channel, m);
         retry_ms = l->attach_until_ms;

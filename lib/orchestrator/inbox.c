@@ -113,10 +113,12 @@ void inbox_stored(orchestrator *o, uint64_t key, inbox_item *item, bool woke)
     live *l = live_find(o, key);
 
     if (!l) {
-        if (woke || item->kind == INBOX_CANCEL)
+        if ((woke && !MUTATED(WAKE_UP_LOST)) || item->kind == INBOX_CANCEL)
             queue_bring(o, key);
         return;
     }
+    if (MUTATED(CANCEL_LOST) && item->kind == INBOX_CANCEL && l->phase == PHASE_PENDING)
+        return;
     if (item->seq > l->inbox_seq)
         l->inbox_seq = item->seq;
     if (item->kind == INBOX_CANCEL)

@@ -132,7 +132,7 @@ static int64_t next_token_ms(const limit_entry *e)
 
 static bool has_place(const limit_entry *e)
 {
-    return !e->limit.concurrency || e->placed < e->limit.concurrency;
+    return !e->limit.concurrency || e->placed < e->limit.concurrency + MUTATED(LIMIT_OFF_BY_ONE);
 }
 
 bool limit_allows(live *l)

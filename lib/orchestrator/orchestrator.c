@@ -60,7 +60,8 @@ int32_t orchestrator_new(const orchestrator_options *options, const orchestrator
     o->timer_ms = INT64_MAX;
     o->rested_ms = INT64_MAX;
     o->now_ms = p->now_ms(p->ctx);
-    o->wake_ms = o->now_ms; /* look at once who is due */
+    /* Look at once who is due. */
+    o->wake_ms = MUTATED(TIMER_LOST_AT_RESTART) ? INT64_MAX : o->now_ms;
     rc = read_marks(o, err);
     if (rc) {
         orchestrator_free(o);

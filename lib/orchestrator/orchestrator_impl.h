@@ -5,6 +5,7 @@
 #include "base/heap.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "base/mutation.h"
 #include "orchestrator/orchestrator.h"
 
 typedef struct live live;

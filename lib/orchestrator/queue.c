@@ -11,7 +11,7 @@ void queue_init(orchestrator *o)
 {
     for (int i = 0; i < PRIORITIES; i++) {
         list_init(&o->levels[i].pending);
-        o->levels[i].more = true;
+        o->levels[i].more = !MUTATED(QUEUE_LOST_AT_RESTART);
         o->levels[i].overflow = UINT64_MAX;
     }
 }

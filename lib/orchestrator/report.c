@@ -126,7 +126,10 @@ static void not_stored(report_job *r, live *l)
 
     if (code == ORCH_E_ABORTED && l->inbox_seq > r->job.unit.inbox_seen &&
         r->report->report.end == REPORT_SUSPENDED && !o->stopping) {
-        come_back(l);
+        if (MUTATED(SUSPENSION_LET_GO))
+            end_let_go(l);
+        else
+            come_back(l);
         return;
     }
     log_write(o->ports.log, ORCH_LOG_CRITICAL, "execution %s: its report was not stored: %s",
@@ -141,7 +144,9 @@ static live *live_of(report_job *r)
 {
     live *l = live_find(r->job.o, r->job.unit.key);
 
-    return l && epoch_compare(l->epoch, r->report->epoch) == 0 ? l : NULL;
+    return l && (epoch_compare(l->epoch, r->report->epoch) == 0 || MUTATED(EPOCH_NOT_CHECKED))
+               ? l
+               : NULL;
 }
 
 static void report_done(unit_job *j)
@@ -208,7 +213,7 @@ static bool fill_update(live *l, report_job *r)
         }
     } else if (m->report.end == REPORT_SUSPENDED && m->report.inbox_seen >= l->inbox_seq) {
         put_down(l, m, &r->update);
-        u->check_inbox = true;
+        u->check_inbox = !MUTATED(SUSPENDED_UNSEEN);
         u->inbox_seen = l->inbox_seq;
     } else {
         return true;
@@ -318,7 +323,7 @@ static void on_message(void *ctx, channel *c, message *m)
     live *l = ctx;
     message *stop;
 
-    if (epoch_compare(m->epoch, l->epoch) != 0) { /* a zombie */
+    if (epoch_compare(m->epoch, l->epoch) != 0 && !MUTATED(EPOCH_NOT_CHECKED)) { /* a zombie */
         stop = message_new(MESSAGE_STOP, m->epoch);
         if (stop)
             channel_send(c, stop);

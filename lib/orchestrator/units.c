@@ -75,7 +75,8 @@ static bool keep_refused(unit_job *j)
     char made[EXECUTION_ID_LEN + 1];
     live *l;
 
-    if (!j->patient || o->stopping || (!refusal_passes(code) && code != ORCH_E_OUT_OF_RANGE))
+    if (!j->patient || o->stopping || MUTATED(REFUSED_REPORT_FORGOTTEN) ||
+        (!refusal_passes(code) && code != ORCH_E_OUT_OF_RANGE))
         return false;
     l = live_find(o, j->unit.key);
     if (!l)

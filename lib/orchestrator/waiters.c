@@ -163,7 +163,8 @@ void end_reached(live *l, enum execution_state state, int64_t ended_ms, bytes *o
         }
     }
     live_free(l);
-    waiters_tell(o, key, out ? 0 : ORCH_E_RESOURCE_EXHAUSTED, out);
+    if (!MUTATED(WAITER_FORGOTTEN))
+        waiters_tell(o, key, out ? 0 : ORCH_E_RESOURCE_EXHAUSTED, out);
     outcome_unref(out);
 }
 

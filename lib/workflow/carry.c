@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/mutation.h"
 
 #define ROW_NONE UINT32_MAX
 
@@ -306,7 +307,7 @@ static void copy_rows(work *w, carried *out)
         standing *s = number == STEP_NONE ? NULL : &w->standings[number];
         const step *now = s ? &w->onto->steps[number] : NULL;
 
-        if (!s || s->implicit || !is_taken_over(w, c, s, now))
+        if (!s || s->implicit || !is_taken_over(w, c, s, now) || MUTATED(RETRY_FROM_THE_START))
             continue;
         if (has_when(now) && !s->decided && c->kind != CHECKPOINT_SKIPPED) {
             add_decision(out, c, number);

@@ -29,6 +29,7 @@
 #include "base/heap.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "base/mutation.h"
 #include "workflow/run.h"
 
 enum phase {

@@ -41,7 +41,8 @@ static void finish(run *r, uint32_t number)
 
 static bool is_finished(const each *e)
 {
-    return !e->in_flight && (run_stops(e) || e->ended == e->count);
+    return !e->in_flight &&
+           (run_stops(e) || e->ended + (MUTATED(ITEMS_END_EARLY) && e->ended) >= e->count);
 }
 
 static bool has_turn(const run *r, uint32_t number)
@@ -49,7 +50,8 @@ static bool has_turn(const run *r, uint32_t number)
     const each *e = r->nodes[number].each;
     uint32_t limit = run_step(r, number)->extra->max_parallel;
 
-    return !run_stops(e) && e->next < e->count && (!limit || e->in_flight < limit);
+    return !run_stops(e) && e->next < e->count &&
+           (!limit || e->in_flight < limit + MUTATED(PARALLEL_OFF_BY_ONE));
 }
 
 /* The step is in a ready ring at most once, for its next item, and goes to the ring's end for the

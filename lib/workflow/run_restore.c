@@ -181,7 +181,7 @@ static int32_t restore_details(const row *w)
     if (!run_beat(t))
         return error_no_memory(w->err);
     bytes_unref(t->beat->details);
-    t->beat->details = bytes_ref(w->c->output);
+    t->beat->details = MUTATED(DETAILS_LOST) ? NULL : bytes_ref(w->c->output);
     t->beat->attempt = w->c->attempt;
     return ORCH_OK;
 }
@@ -207,7 +207,7 @@ static int32_t restore_retrying(const row *w)
     }
     if (w->c->output && w->step->kind != STEP_TASK)
         return contradicts(w, "details of heartbeats, which only tasks have");
-    code = restore_times(w, w->c->attempt + 1);
+    code = restore_times(w, MUTATED(ATTEMPT_FORGOTTEN) ? 1 : w->c->attempt + 1);
     return code || !w->c->output ? code : restore_details(w);
 }
 

@@ -229,6 +229,8 @@ static bool deliver(run *r, uint64_t seq, const buf *key, uint32_t name_len, byt
 
     if (!l)
         return keep(r, seq, key, name_len, payload);
+    if (MUTATED(SIGNAL_TAKEN_TWICE))
+        keep(r, seq, key, name_len, bytes_ref(payload));
     leave(r, l);
     hear(l, seq, payload);
     run_heard(r, l->at);

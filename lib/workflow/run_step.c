@@ -68,7 +68,7 @@ static bool is_satisfied(const step *s, const node *n)
 /* After a failure only handlers start. */
 static bool is_held_back(const run *r, const step *s)
 {
-    return r->failed && s->run_if == RUN_IF_ALL_SUCCEEDED;
+    return r->failed && s->run_if == RUN_IF_ALL_SUCCEEDED && !MUTATED(FAILURE_IGNORED);
 }
 
 /* Skipped without a checkpoint: it follows from what is stored. */
@@ -229,7 +229,9 @@ void run_release(run *r, uint32_t number)
         node *n = &r->nodes[dependents[i]];
 
         n->flags |= mark;
-        if (--n->waits_for == 0 && n->phase == PHASE_WAITING)
+        if (--n->waits_for ==
+                (MUTATED(FAN_IN_OFF_BY_ONE) && run_step(r, dependents[i])->dependency_count > 1) &&
+            n->phase == PHASE_WAITING)
             become_ready(r, dependents[i]);
     }
 }

@@ -82,6 +82,8 @@ void run_note_end(run *r, const checkpoint *c)
 {
     aftermath *a = r->aftermath;
 
+    if (MUTATED(UNDO_LEFT_OUT) && r->phase == RUN_CLOSING)
+        return;
     if (checkpoint_is_end(c) && is_to_undo(r, c))
         a->done[a->count++] = (place){c->step, c->index};
 }
@@ -139,7 +141,8 @@ bool run_has_aftermath(const run *r)
 
 place run_undo_target(const aftermath *a)
 {
-    return a->count ? a->done[a->count - 1] : (place){STEP_NONE, INDEX_NONE};
+    return a->count ? a->done[MUTATED(UNDO_OUT_OF_ORDER) ? 0 : a->count - 1]
+                    : (place){STEP_NONE, INDEX_NONE};
 }
 
 static enum run_role role_of(const aftermath *a)

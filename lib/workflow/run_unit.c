@@ -305,7 +305,7 @@ void run_resume(run *r, place at)
         run_sleep(r, at);
     } else if (s->kind == STEP_WORKFLOW && n->timing->child) {
         run_child_resume(r, at);
-    } else if (n->timing->due_ms) {
+    } else if (n->timing->due_ms && !MUTATED(BACKOFF_FORGOTTEN)) {
         n->phase = PHASE_BACKOFF;
         run_set_timer(r, n->timing);
     } else { /* its attempt was out before a restart */

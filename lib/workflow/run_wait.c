@@ -60,7 +60,7 @@ static void succeed(run *r, place at)
     checkpoint c = {.kind = CHECKPOINT_SUCCEEDED};
 
     if (l) {
-        c.inbox = l->seq;
+        c.inbox = MUTATED(SIGNAL_NOT_CONSUMED) ? 0 : l->seq;
         c.output = l->payload;
         l->payload = NULL;
     }

@@ -89,7 +89,7 @@ static int32_t memory_lease(void *self, const char *owner, int64_t now_ms, uint6
     (void)now_ms;
     (void)err;
     pthread_mutex_lock(&s->lock);
-    *out_term = ++s->term;
+    *out_term = MUTATED(TERM_NOT_RAISED) && s->term ? s->term : ++s->term;
     pthread_mutex_unlock(&s->lock);
     return 0;
 }

@@ -9,6 +9,7 @@
 #include "base/heap.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "base/mutation.h"
 #include "store/attributes.h"
 #include "store/memory/memory.h"
 

@@ -24,7 +24,7 @@ int32_t plan_guards(const memory_store *s, const store_unit *u, const memory_exe
 {
     bool ended = e && EXECUTION_STATE_IS_END(e->row.state);
 
-    if (u->shard >= STORE_SHARDS || u->term != s->term)
+    if (u->shard >= STORE_SHARDS || (u->term != s->term && !MUTATED(TERM_NOT_CHECKED)))
         return ORCH_E_ABORTED;
     if (u->after_seq && !follows(e, u))
         return ORCH_E_OUT_OF_RANGE;
@@ -66,7 +66,7 @@ static int32_t plan_definition(memory_store *s, const definition_row *row, plan 
 
 static bool start_is_free(const start_key *k, const memory_start *start)
 {
-    if (start->expires_ms && start->expires_ms <= k->now_ms)
+    if (MUTATED(START_KEY_IGNORED) || (start->expires_ms && start->expires_ms <= k->now_ms))
         return true;
     return k->policy == START_KEY_ANEW && EXECUTION_STATE_IS_END(start->holder->row.state);
 }
