@@ -81,10 +81,10 @@ typedef struct execution_row {
     uint8_t state;       /* enum execution_state */
     bool paused;
     uint8_t priority;
-    bool abandoned;  /* it goes on when its parent is cancelled */
+    bool abandoned;  /* it goes on when its parent has ended, or is cancelled */
+    bool by_task;    /* a task of the step started it: its parent is not told of its end */
     uint32_t depth;  /* parents above it */
     uint64_t parent; /* key of the parent; 0 = none. The rest of it says whose child it is */
-    /* parent_step STEP_NONE: started by a task, told nothing */
     uint32_t parent_run, parent_step, parent_index, parent_attempt;
     char *limit_key; /* concurrency and rate limits of that name hold for it; NULL = none */
     char *affinity;  /* what balancers hash; NULL = the workflow's id */
@@ -228,7 +228,9 @@ typedef struct store_unit {
     /* Guards, checked inside the transaction. */
     uint32_t shard;    /* whose lease must be ours ... */
     uint64_t term;     /* ... with this term: else ABORTED ("stale term") */
-    bool must_be_open; /* the execution `key` exists and has no end: else FAILED_PRECONDITION */
+    /* the execution `key` exists and has no end: else FAILED_PRECONDITION. With `accept` it may be
+     * another one: the parent of what is accepted */
+    bool must_be_open;
     bool check_inbox;  /* its inbox_seq is `inbox_seen`: else ABORTED */
     uint64_t inbox_seen;
     /* the execution `key` exists (else NOT_FOUND) and has ended with run `run` - 1 (else

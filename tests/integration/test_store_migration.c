@@ -108,7 +108,7 @@ static void an_old_file_gets_the_schema_of_a_new_one(void **state)
     assert_string_equal(expected, got);
     mem_free(expected);
     mem_free(got);
-    assert_query("PRAGMA user_version", "2\n");
+    assert_query("PRAGMA user_version", "3\n");
     assert_query("PRAGMA integrity_check", "ok\n");
 }
 

@@ -125,6 +125,7 @@ static void random_origin(execution_row *row)
         row->parent_attempt = random_below(3);
         row->depth = 1 + random_below(3);
         row->abandoned = one_in(2);
+        row->by_task = one_in(2);
     }
 }
 

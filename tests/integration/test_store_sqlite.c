@@ -223,7 +223,7 @@ static void foreign_files_are_left_alone(void **state)
     fixture_close(&f);
     execute(path, "PRAGMA user_version=99");
     assert_unchanged_by_open(ORCH_E_FAILED_PRECONDITION,
-                             "schema version 99, this library knows up to 2");
+                             "schema version 99, this library knows up to 3");
 }
 
 static void a_damaged_file_is_data_loss(void **state)

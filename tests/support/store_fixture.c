@@ -270,9 +270,9 @@ static void dump_row(buf *b, const execution_row *row)
     buf_printf(b, "%llu id %s def %llu run %u state %u paused %d priority %u",
                (unsigned long long)row->key, text_of(row->id), (unsigned long long)row->definition,
                row->run, row->state, row->paused, row->priority);
-    buf_printf(b, " parent %llu %u %u %u %u depth %u abandoned %d limit %s affinity %s",
+    buf_printf(b, " parent %llu %u %u %u %u depth %u abandoned %d by_task %d limit %s affinity %s",
                (unsigned long long)row->parent, row->parent_run, row->parent_step,
-               row->parent_index, row->parent_attempt, row->depth, row->abandoned,
+               row->parent_index, row->parent_attempt, row->depth, row->abandoned, row->by_task,
                text_of(row->limit_key), text_of(row->affinity));
     buf_printf(b, " %lld %lld %lld %llu %lld inbox %llu", (long long)row->accepted_ms,
                (long long)row->deadline_ms, (long long)row->wake_ms,

@@ -43,6 +43,7 @@ static void where_it_came_from_is_read_back(void **state)
 
     row.priority = 9;
     row.abandoned = true;
+    row.by_task = true;
     row.depth = 31;
     row.parent = 4711;
     row.parent_run = 2;
@@ -64,6 +65,7 @@ static void where_it_came_from_is_read_back(void **state)
             got = page.rows[0];
         assert_int_equal(got.priority, 9);
         assert_true(got.abandoned);
+        assert_true(got.by_task);
         assert_int_equal(got.depth, 31);
         assert_int_equal(got.parent, 4711);
         assert_int_equal(got.parent_run, 2);
@@ -79,6 +81,37 @@ static void where_it_came_from_is_read_back(void **state)
             execution_page_clear(&page);
     }
     bytes_unref(row.attributes);
+}
+
+/* A child is accepted while its parent is open, and not after. */
+static void a_child_needs_an_open_parent(void **state)
+{
+    store_fixture *f = *state;
+    execution_row parent = fixture_row(SHARD, 1);
+    store_unit u = {.term = f->term, .shard = SHARD, .must_be_open = true};
+
+    for (uint32_t i = 0; i < 3; i++) { /* before there is one, while it is open, after its end */
+        execution_row child = fixture_row(SHARD, 10 + i), got;
+
+        child.parent = u.key = parent.key;
+        child.by_task = true;
+        u.accept = &child;
+        assert_int_equal(fixture_run(f, &u), i == 1 ? 0 : ORCH_E_FAILED_PRECONDITION);
+        if (i == 0)
+            assert_int_equal(fixture_accept(f, &parent), 0);
+        if (i != 1) {
+            assert_int_equal(f->s.ops->load_execution(f->s.self, child.key, NULL, &got, NULL),
+                             ORCH_E_NOT_FOUND);
+            continue;
+        }
+        got = case_load(f, child.key);
+        assert_true(got.parent == parent.key && got.by_task);
+        execution_row_clear(&got);
+        got = case_load(f, parent.key);
+        assert_true(got.state == EXECUTION_OPEN && !got.parent);
+        execution_row_clear(&got);
+        assert_int_equal(case_set_state(f, parent.key, EXECUTION_FAILED, 0), 0);
+    }
 }
 
 static void wrong_attributes_start_nothing(void **state)
@@ -478,6 +511,7 @@ int store_starting(const char *name)
 {
     static const struct CMUnitTest tests[] = {
         CASE(where_it_came_from_is_read_back),
+        CASE(a_child_needs_an_open_parent),
         CASE(wrong_attributes_start_nothing),
         CASE(a_start_key_is_taken_once),
         CASE(a_key_is_free_anew_once_its_execution_has_ended),

@@ -55,7 +55,7 @@ static bool has_origin(const store_unit *u)
 {
     const execution_row *e = u->accept;
 
-    return e->parent || e->depth || e->abandoned || e->limit_key || e->affinity || e->attributes ||
+    return e->parent || e->depth || e->abandoned || e->by_task || e->limit_key || e->affinity || e->attributes ||
            u->start_key;
 }
 
@@ -202,6 +202,7 @@ static int insert_origin(writer *w, const store_unit *u)
     bind_text(st, 10, e->affinity);
     bind_bytes(st, 11, e->attributes);
     bind_text(st, 12, u->start_key ? u->start_key->key : NULL);
+    bind_some(st, 13, e->by_task);
     return writer_change(w, st, NULL);
 }
 

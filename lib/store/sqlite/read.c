@@ -9,7 +9,7 @@
     "e.key, e.id, e.definition, e.run, e.state, e.paused, e.accepted_ms, e.deadline_ms, e.wake_ms," \
     " e.ended_ms, e.inbox_seq, ifnull(e.priority, 5), e.wake_inbox, o.parent, o.parent_run," \
     " o.parent_step, o.parent_idx, o.parent_attempt, o.depth, o.abandoned, o.limit_key, o.affinity," \
-    " o.attributes, "
+    " o.attributes, o.by_task, "
 #define PAYLOADS VALUE("e.input") ", " VALUE("e.output") ", " VALUE("e.error")
 #define EXECUTIONS " FROM execution e LEFT JOIN origin o ON o.execution = e.key"
 
@@ -147,6 +147,7 @@ static void read_origin(sqlite3_stmt *st, execution_row *out, int *rc)
     out->limit_key = column_text(st, 20, rc);
     out->affinity = column_text(st, 21, rc);
     out->attributes = column_bytes(st, 22, rc);
+    out->by_task = sqlite3_column_int(st, 23) != 0;
 }
 
 /* The row that a statement with the columns of R_BY_KEY stands on. */
@@ -169,9 +170,9 @@ static int read_execution(sqlite3_stmt *st, execution_row *out)
     out->priority = (uint8_t)sqlite3_column_int(st, 11);
     out->wake_inbox = (uint64_t)sqlite3_column_int64(st, 12);
     read_origin(st, out, &rc);
-    out->input = column_bytes(st, 23, &rc);
-    out->output = column_bytes(st, 24, &rc);
-    out->error = column_bytes(st, 25, &rc);
+    out->input = column_bytes(st, 24, &rc);
+    out->output = column_bytes(st, 25, &rc);
+    out->error = column_bytes(st, 26, &rc);
     if (rc != SQLITE_OK)
         execution_row_clear(out);
     return rc;

@@ -211,6 +211,9 @@ static const char *const migrations[SCHEMA_VERSION] = {
     "CREATE VIEW controls AS SELECT CASE WHEN e.key THEN " ID("e") " END AS id, c.seq,"
     "  " TIME("c.at_ms") " AS at, c.action, c.who, c.why, c.detail, e.key"
     "  FROM control c LEFT JOIN execution e ON e.key = c.execution;",
+
+    /* 2 to 3 */
+    "ALTER TABLE origin ADD COLUMN by_task INTEGER;",
 };
 /* clang-format on */
 

@@ -73,7 +73,7 @@ int file_settle_wal(const struct sqlite_store *s);
 
 /* ---- schema.c -------------------------------------------------------------------------------- */
 
-#define SCHEMA_VERSION 2
+#define SCHEMA_VERSION 3
 #define APPLICATION_ID 0x6f726368 /* "orch" */
 
 /* Where an execution is in the index execution_place, which serves whoever looks for what can run, what wakes and what

@@ -30,8 +30,8 @@ static const char *const texts[] = {
     [W_TAKEN] = "SELECT 1 FROM execution WHERE key = ?1 UNION ALL"
                 " SELECT 1 FROM execution WHERE id = ?2",
     [W_ORIGIN] = "INSERT INTO origin(execution, parent, parent_run, parent_step, parent_idx,"
-                 " parent_attempt, depth, abandoned, limit_key, affinity, attributes, start_key)"
-                 " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                 " parent_attempt, depth, abandoned, limit_key, affinity, attributes, start_key,"
+                 " by_task) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
     [W_ATTRIBUTE] = "INSERT INTO attribute(name, value, execution) VALUES(?1, ?2, ?3)",
     [W_HOLDER] = "SELECT k.execution, k.expires_ms, e.state FROM start_key k"
                  " JOIN execution e ON e.key = k.execution WHERE k.workflow = ?1 AND k.key = ?2",
