@@ -49,6 +49,23 @@ const char *attempt_step_id(const attempt_job *j)
     return j->base.step;
 }
 
+bool engine_place_of(const attempt *a, attempt_place *out)
+{
+    const attempt_job *j = (const attempt_job *)a;
+
+    if (j->slot->state == SLOT_DROPPED)
+        return false;
+    *out = (attempt_place){
+        .execution = j->slot->key,
+        .epoch = j->slot->epoch,
+        .run = a->run,
+        .step = j->step,
+        .index = a->index,
+        .attempt = a->number,
+    };
+    return true;
+}
+
 /* ---- the end --------------------------------------------------------------------------------------------- */
 
 static void tell_run(slot *s, enum run_role role, uint32_t step, uint32_t index, uint32_t number,

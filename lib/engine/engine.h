@@ -78,6 +78,8 @@ typedef struct engine_progress {
 } engine_progress;
 /* Whether an attempt or child of a step, or of an item of it, is out now; INDEX_NONE: the step. */
 bool engine_is_running(const engine *e, uint64_t execution_key, uint32_t step, uint32_t index);
+/* Where an attempt is that has not been completed. False if its hand-over is over: what it does is nobody's any more. */
+bool engine_place_of(const attempt *a, attempt_place *out);
 bool engine_get_progress(const engine *e, uint64_t execution_key, engine_progress *out);
 
 #endif

@@ -123,6 +123,14 @@ int32_t executor_pull_new(const executor_env *env, const char *name, uint32_t ma
 /* Take a task for `timeout_ms` (-1 = for ever, 0 = only if there is one). Any thread but the loop's. DEADLINE_EXCEEDED; CANCELLED once closed. */
 int32_t executor_pull_next(executor *e, int32_t timeout_ms, orch_task **out, orch_error **err);
 void executor_pull_close(executor *e); /* waiters get CANCELLED */
+/* What an orchestrator must know of a task to start children of it. Keep it before it goes to another thread: the host may complete
+ * it meanwhile. */
+void task_ref(orch_task *t);
+void task_unref(orch_task *t);
+/* Whether it came from this process, and from an engine on that loop. Any thread. */
+bool task_is_of(const orch_task *t, const uv_loop_t *loop);
+attempt *task_attempt(
+    const orch_task *t); /* on that loop; NULL: completed, or taken back by the engine */
 /* Keep what executor_pull_next works on while a thread is on its way into it: `ops->free` does not wait for such. Any thread. */
 void executor_pull_ref(executor *e);
 void executor_pull_unref(executor *e);

@@ -42,6 +42,7 @@ int32_t task_set_new(const executor_env *env, task_set **out, orch_error **err)
     pthread_mutex_init(&s->lock, NULL); /* cannot fail on Linux without attributes */
     atomic_init(&s->refs, 1);
     s->pid = getpid();
+    s->loop = env->loop;
     s->max_output_bytes = env->max_output_bytes ? env->max_output_bytes : DEFAULT_MAX_OUTPUT_BYTES;
     list_init(&s->open);
     *out = s;
@@ -139,6 +140,27 @@ orch_task *task_new(task_set *s, attempt *a)
     list_push(&s->open, &t->open);
     pthread_mutex_unlock(&s->lock);
     return t;
+}
+
+void task_ref(orch_task *t)
+{
+    atomic_fetch_add(&t->refs, 1);
+}
+
+bool task_is_of(const orch_task *t, const uv_loop_t *loop)
+{
+    return t->set->loop == loop && t->set->pid == getpid();
+}
+
+/* Who completes it meanwhile only hands the attempt to the loop, where it stays until the caller is done. */
+attempt *task_attempt(const orch_task *t)
+{
+    attempt *a;
+
+    pthread_mutex_lock(&t->set->lock);
+    a = t->attempt;
+    pthread_mutex_unlock(&t->set->lock);
+    return a;
 }
 
 void task_unref(orch_task *t)

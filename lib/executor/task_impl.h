@@ -14,6 +14,7 @@
 typedef struct task_set {
     atomic_uint refs;
     pid_t pid; /* a forked child must not touch the lock */
+    const uv_loop_t *loop; /* of the engine */
     uint32_t max_output_bytes;
     pthread_mutex_t lock;
     pthread_cond_t stopping; /* some task was told to stop */
@@ -48,7 +49,6 @@ void task_set_unref(task_set *s);
 void task_set_detach(task_set *s);
 
 orch_task *task_new(task_set *s, attempt *a); /* with one reference; NULL if there is no memory */
-void task_unref(orch_task *t);
 /* The attempt's stop was set: tell its task. Under the lock. NULL if the attempt was completed already. */
 orch_task *task_tell_stop(task_set *s, attempt *a);
 /* Make the input's text, which orch_task_input shows. Off the loop, before the host has the task. */

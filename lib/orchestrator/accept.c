@@ -101,6 +101,8 @@ static void accept_done(unit_job *j)
         error_set(&r->error, code, r->workflow,
                   "the store is full: nothing is accepted until there "
                   "is room again");
+    else if (code == ORCH_E_FAILED_PRECONDITION)
+        error_set(&r->error, code, r->workflow, "the parent has ended: its child was not started");
     else
         error_set(&r->error, code, r->workflow, "the start could not be recorded: %s",
                   orch_code_name(code));
@@ -141,6 +143,7 @@ static void fill_row(accept_job *a)
         a->row.parent_attempt = l->parent->attempt;
         a->row.depth = l->parent->depth;
         a->row.abandoned = l->parent->abandoned;
+        a->row.by_task = l->parent->by_task;
     }
 }
 
@@ -185,9 +188,13 @@ static int32_t check(orchestrator *o, start_request *r, version_entry **v)
     if (o->fenced)
         return error_set(&r->error, ORCH_E_UNAVAILABLE, NULL,
                          "another orchestrator has taken the store over");
-    if (r->parent) /* or the system would wait for itself */
+    if (r->parent && !child_is_wanted(o, r->parent))
+        return error_set(&r->error, ORCH_E_FAILED_PRECONDITION, r->workflow,
+                         "the parent has ended: its child was not started");
+    if (r->parent && !r->parent->by_task) /* an engine's credit bounds them */
         return registry_resolve(o, r->workflow, r->range, v, &r->error);
-    if (o->stats.open >= o->options.max_open)
+    /* Children pass, or the system would wait for itself. */
+    if (!r->parent && o->stats.open >= o->options.max_open)
         return error_set(&r->error, ORCH_E_RESOURCE_EXHAUSTED, r->workflow,
                          "%llu executions are open, which is the limit",
                          (unsigned long long)o->stats.open);
@@ -228,7 +235,7 @@ static int32_t submit(orchestrator *o, start_request *r, version_entry *v)
     r->id = NULL;
     live_set_input(l, bytes_ref(r->input));
     l->accepted_ms = o->now_ms;
-    l->deadline_ms = timeout_ms ? begin_ms + timeout_ms : 0;
+    l->deadline_ms = earlier(timeout_ms ? begin_ms + timeout_ms : 0, r->latest_ms);
     l->affinity = r->affinity;
     r->affinity = NULL;
     l->units++;
@@ -237,6 +244,10 @@ static int32_t submit(orchestrator *o, start_request *r, version_entry *v)
     fill_row(a);
     unit_init(&a->job, o, l->key, accept_done);
     a->job.unit.accept = &a->row;
+    if (l->parent) { /* else its end has looked for children already */
+        a->job.unit.key = l->parent->key;
+        a->job.unit.must_be_open = true;
+    }
     fill_key(a);
     o->accepting++;
     o->stats.open++;

@@ -12,8 +12,8 @@
 static void make_notice(const parent_link *p, const execution_update *end, int64_t now_ms,
                         inbox_item *item, store_unit *u)
 {
-    if (p->step == STEP_NONE || MUTATED(CHILD_END_UNTOLD))
-        return; /* started by a task, which waits for it by itself */
+    if (p->by_task || MUTATED(CHILD_END_UNTOLD))
+        return; /* whoever waits for it does so by itself */
     *item = (inbox_item){
         .kind = INBOX_CHILD_ENDED,
         .state = end->state,
@@ -42,7 +42,8 @@ void child_notice_of_row(const execution_row *row, const execution_update *end, 
                      .run = row->parent_run,
                      .step = row->parent_step,
                      .index = row->parent_index,
-                     .attempt = row->parent_attempt};
+                     .attempt = row->parent_attempt,
+                     .by_task = row->by_task};
 
     if (row->parent)
         make_notice(&p, end, end->ended_ms, item, u);
@@ -144,11 +145,35 @@ static void started(start_request *r)
         decided(s, r->code, r->code ? orch_error_message(r->error) : NULL);
 }
 
+int32_t child_join(start_request *r, const live *l, orch_error **err)
+{
+    parent_link *p = r->parent;
+
+    p->key = l->key;
+    p->run = l->run;
+    p->depth = l->parent ? l->parent->depth + 1 : 1;
+    if (p->depth > CHILD_DEPTH_MAX)
+        return error_set(err, ORCH_E_FAILED_PRECONDITION, r->workflow,
+                         "workflow '%s' would be the %uth execution within another; at most %d are "
+                         "allowed",
+                         r->workflow, p->depth, CHILD_DEPTH_MAX);
+    return 0;
+}
+
+/* It may have waited for its definition. That the parent is open when it is accepted, the store looks at. */
+bool child_is_wanted(const orchestrator *o, const parent_link *p)
+{
+    const live *l = live_find(o, p->key);
+
+    return l && l->run == p->run;
+}
+
 static int32_t fill_request(child_start *s, const live *l, orch_error **err)
 {
     start_request *r = &s->request;
     child_spec *spec = &s->child->spec;
     char made[EXECUTION_ID_LEN + 1];
+    int32_t rc;
 
     r->done = started;
     r->workflow = spec->workflow;
@@ -161,19 +186,12 @@ static int32_t fill_request(child_start *s, const live *l, orch_error **err)
     r->parent = parent_link_new(live_id(l, made));
     if (!r->workflow || !r->id || !r->parent)
         return error_no_memory(err);
-    r->parent->key = l->key;
-    r->parent->run = l->run;
     r->parent->step = s->child->step;
     r->parent->index = s->child->index;
     r->parent->attempt = s->child->attempt;
-    r->parent->depth = l->parent ? l->parent->depth + 1 : 1;
     r->parent->abandoned = spec->on_cancel == CHILD_ABANDON;
-    if (r->parent->depth > CHILD_DEPTH_MAX)
-        return error_set(err, ORCH_E_FAILED_PRECONDITION, r->workflow,
-                         "workflow '%s' would be the %uth execution within another; at most %d are "
-                         "allowed",
-                         r->workflow, r->parent->depth, CHILD_DEPTH_MAX);
-    return spec->version ? semver_range_parse(spec->version, &r->range, err) : 0;
+    rc = child_join(r, l, err);
+    return !rc && spec->version ? semver_range_parse(spec->version, &r->range, err) : rc;
 }
 
 void child_start_asked(live *l, message *m)
@@ -273,10 +291,21 @@ void child_cancel_asked(live *l, message *m)
     orchestrator_control(l->o, &c->request);
 }
 
+void child_cancel(orchestrator *o, const char *id, const char *why)
+{
+    own_control *c = own_new(o, id, CONTROL_CANCEL, why);
+
+    if (c)
+        orchestrator_control(o, &c->request);
+    else
+        log_write(o->ports.log, ORCH_LOG_ERROR, "execution %s is not cancelled: no memory", id);
+}
+
 typedef struct children_read {
     pool_read base; /* first */
     uint64_t parent, after;
     uint8_t action;
+    bool of_tasks; /* only those */
     char *why;
     execution_page page;
 } children_read;
@@ -315,7 +344,7 @@ static void children_back(pool_read *base)
         char made[EXECUTION_ID_LEN + 1];
         own_control *c;
 
-        if (row->abandoned)
+        if (row->abandoned || (r->of_tasks && !row->by_task))
             continue;
         execution_id_format(row->key, made);
         c = own_new(o, row->id ? row->id : made, r->action, r->why);
@@ -328,7 +357,8 @@ static void children_back(pool_read *base)
         children_free(r);
 }
 
-void children_end(orchestrator *o, uint64_t key, enum control_action action, const char *why)
+static void end_all(orchestrator *o, uint64_t key, enum control_action action, const char *why,
+                    bool of_tasks)
 {
     children_read *r = MUTATED(CHILDREN_LEFT_BEHIND) ? NULL : mem_zalloc(sizeof *r);
 
@@ -337,6 +367,7 @@ void children_end(orchestrator *o, uint64_t key, enum control_action action, con
         r->base.back = children_back;
         r->parent = key;
         r->action = (uint8_t)action;
+        r->of_tasks = of_tasks;
         r->why = why ? mem_strdup(why) : NULL;
     }
     if (r && !o->stopping && reads_submit(o, &r->base))
@@ -345,6 +376,49 @@ void children_end(orchestrator *o, uint64_t key, enum control_action action, con
         children_free(r);
     log_write(o->ports.log, ORCH_LOG_ERROR,
               "what an ended execution left behind goes on: no memory");
+}
+
+void children_end(orchestrator *o, uint64_t key, enum control_action action, const char *why)
+{
+    end_all(o, key, action, why, false);
+}
+
+void children_of_tasks_cancel(live *l)
+{
+    if (children_may_be_left(l))
+        end_all(l->o, l->key, CONTROL_CANCEL, "its parent was cancelled", true);
+}
+
+bool children_may_be_left(const live *l)
+{
+    const definition *d = l->version->definition;
+
+    return l->may_have_children && (!d || definition_calls_back(d));
+}
+
+static bool holds_cancel(const inbox_page *inbox)
+{
+    for (size_t i = 0; i < inbox->count; i++)
+        if (inbox->rows[i].kind == INBOX_CANCEL)
+            return true;
+    return false;
+}
+
+static bool is_left_behind(const live *l, const execution_row *parent)
+{
+    return l->parent && !l->parent->abandoned &&
+           (!parent->key || EXECUTION_STATE_IS_END(parent->state) ||
+            parent->run != l->parent->run);
+}
+
+void child_loaded(live *l, const execution_row *parent, const inbox_page *inbox)
+{
+    char made[EXECUTION_ID_LEN + 1];
+
+    if (l->cancelled || holds_cancel(inbox))
+        children_of_tasks_cancel(l);
+    else if (is_left_behind(l, parent) && !MUTATED(CHILDREN_LEFT_BEHIND))
+        child_cancel(l->o, live_id(l, made), "its parent has ended");
 }
 
 /* ---- links ----------------------------------------------------------------------------------------------- */

@@ -131,26 +131,27 @@ static void hand_over(live *l, int32_t place)
     }
 }
 
-/* Whether an end means no more than the row that says so: there is nothing that was done, or that would have to be done. */
+/* Whether an end means no more than the row that says so: there is nothing that was done, or that would have to be done or
+ * awaited. */
 static bool ends_by_itself(const live *l)
 {
     const definition *d = l->version->definition;
 
-    return l->fresh || (d && !d->compensates && !d->on_failure);
+    return l->fresh || (d && !d->compensates && !d->on_failure && !definition_has_children(d));
 }
 
 /* Whether it ended while it waited. */
 static bool ended_waiting(live *l)
 {
-    if (!ends_by_itself(l))
+    bool late = l->deadline_ms && l->deadline_ms <= l->o->now_ms;
+
+    if ((!l->cancelled && !late) || !ends_by_itself(l))
         return false; /* an engine ends it, as it should be ended */
     if (l->cancelled)
         end_now(l, EXECUTION_CANCELLED, end_error(ORCH_E_CANCELLED, "cancelled before it ran"));
-    else if (l->deadline_ms && l->deadline_ms <= l->o->now_ms)
+    else
         end_now(l, EXECUTION_TIMED_OUT,
                 end_error(ORCH_E_DEADLINE_EXCEEDED, "its time ran out while it waited"));
-    else
-        return false;
     return true;
 }
 

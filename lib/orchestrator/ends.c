@@ -37,10 +37,13 @@ static void end_done(unit_job *j)
 {
     end_job *e = (end_job *)j;
     live *l = live_find(j->o, j->unit.key);
+    bool left = l && !l->fresh;
 
     if (l && !j->unit.result) {
         end_reached(l, e->update.state, e->update.ended_ms, NULL, e->update.error);
         child_told(j->o, &j->unit);
+        if (left)
+            children_end(j->o, j->unit.key, CONTROL_CANCEL, "its parent has ended");
     } else if (l)
         end_let_go(l); /* it had ended, the store is no longer ours, or we stop */
     bytes_unref(e->update.error);

@@ -67,6 +67,7 @@ live *live_from_row(orchestrator *o, execution_row *row)
         return NULL;
     }
     l->from_store = true;
+    l->may_have_children = true;
     if (row->parent) {
         l->parent = parent_link_new("");
         if (!l->parent) {
@@ -80,6 +81,7 @@ live *live_from_row(orchestrator *o, execution_row *row)
         l->parent->attempt = row->parent_attempt;
         l->parent->depth = row->depth;
         l->parent->abandoned = row->abandoned;
+        l->parent->by_task = row->by_task;
     }
     return l;
 }

@@ -97,6 +97,7 @@ typedef struct start_request {
         plain_input; /* the same before a codec; NULL = `input` is plain. Checked against what the definition declares */
     int64_t timeout_ms;  /* 0 = the definition's; from the acceptance, or from start_at_ms */
     int64_t start_at_ms; /* not handed over before; 0 = at once */
+    int64_t latest_ms;   /* whatever its timeout, it must have ended by then; 0 = any time */
     bool has_priority;
     uint8_t priority;         /* 0 to 9, with has_priority; else 5 */
     char *affinity;           /* NULL = the workflow's id */
@@ -119,6 +120,12 @@ typedef struct start_request {
     list link;                             /* the orchestrator's */
 } start_request;
 void orchestrator_start(orchestrator *o, start_request *r);
+/* Start a child from within an attempt. r->id, of the asker's choice, follows from the attempt's step, so that a child is started once:
+ * one that is there already, of the same step and workflow, is the answer (`existed`; whether its input is the same, which may
+ * be encoded, the asker finds out). Errors besides those of a start: FAILED_PRECONDITION: the attempt is of an old hand-over, its execution
+ * has ended, or there are too many above each other; ALREADY_EXISTS: the id is of another execution, or of another workflow's. */
+void orchestrator_start_child(orchestrator *o, start_request *r, const attempt_place *from,
+                              bool abandoned);
 
 typedef struct register_request {
     definition *definition; /* reference owned by the request */

@@ -72,15 +72,20 @@ void engines_free(orchestrator *o);
 /* Whose child an execution is. */
 typedef struct parent_link {
     uint64_t key;
-    uint32_t run, step, index, attempt; /* step STEP_NONE: started by a task */
-    uint32_t depth;                     /* of the child: parents above it */
-    bool abandoned;                     /* it goes on when its parent is cancelled */
-    char id[];                          /* of the parent; "" = not known */
+    uint32_t run, step, index, attempt;
+    uint32_t depth; /* of the child: parents above it */
+    bool abandoned; /* it goes on when its parent has ended, or is cancelled */
+    bool by_task;   /* a task of the step started it: its parent is not told of its end */
+    char id[];      /* of the parent; "" = not known */
 } parent_link;
 
 parent_link *parent_link_new(const char *id); /* NULL if there is no memory */
 parent_link *parent_link_named(const parent_link *from, const char *id); /* a copy with that id */
 void parent_link_free(parent_link *p);
+/* r->parent, of which the step is known, is a child of l: the rest of the link. FAILED_PRECONDITION: too deep. */
+int32_t child_join(start_request *r, const live *l, orch_error **err);
+/* Whether what was asked for may still be started. */
+bool child_is_wanted(const orchestrator *o, const parent_link *p);
 /* What a unit that ends a child says to its parent. The item lives as long as the unit. */
 void child_notice(const live *l, const execution_update *end, inbox_item *item, store_unit *u);
 void child_notice_of_row(const execution_row *row, const execution_update *end, inbox_item *item,
@@ -89,8 +94,17 @@ void child_told(orchestrator *o, const store_unit *u); /* it is stored */
 /* START_CHILD and CANCEL_CHILD of l's engine. They take the message's child over. */
 void child_start_asked(live *l, message *m);
 void child_cancel_asked(live *l, message *m);
+/* Cancel one. Nobody waits for the answer. */
+void child_cancel(orchestrator *o, const char *id, const char *why);
 /* End what an ended execution has left open, but for what was abandoned. */
 void children_end(orchestrator *o, uint64_t key, enum control_action action, const char *why);
+/* Of one that is cancelled: cancel what its tasks have started. The other children are for its engine to cancel. */
+void children_of_tasks_cancel(live *l);
+/* Whether it may have children that no engine knows of: those of its tasks. */
+bool children_may_be_left(const live *l);
+/* It was read for a hand-over, with its parent's row (key 0: there is none) and its inbox: what was to be done about either, and
+ * was not before the process died, is done now. */
+void child_loaded(live *l, const execution_row *parent, const inbox_page *inbox);
 
 /* ---- live.c: executions in memory ------------------------------------------------------------------------ */
 
@@ -135,6 +149,7 @@ struct live {
     limit_entry *limit;  /* NULL = none */
     char *affinity;      /* NULL = the workflow's id */
     parent_link *parent; /* NULL = none */
+    bool may_have_children; /* of tasks: one was started, or it comes from the store */
     uint32_t children_starting;
     bool suspension_void; /* a refusal of a child crosses it */
     message *suspension;  /* waits until its children are started */

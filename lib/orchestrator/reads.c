@@ -151,6 +151,8 @@ static void history_back(pool_read *base)
             dispatch_later(l);
         } else {
             l->from_store = false;
+            if (r->check_row)
+                child_loaded(l, &r->parent, &r->inbox);
             name_parent(l, &r->parent);
             dispatch_loaded(l, &r->history, &r->inbox, r->inbox_seq);
         }

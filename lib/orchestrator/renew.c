@@ -220,10 +220,15 @@ static int32_t check(const execution_row *row, control_request *r)
                          "execution '%s' has succeeded: there is nothing to retry; rerun it from a "
                          "step",
                          r->id);
-    if (row->parent && row->parent_step != STEP_NONE)
+    if (row->parent && !row->by_task)
         return error_set(&r->error, ORCH_E_FAILED_PRECONDITION, r->id,
                          "execution '%s' is a child whose parent was told of its end: it cannot "
                          "take a %s; retry the parent",
+                         r->id, name);
+    if (row->parent && !row->abandoned)
+        return error_set(&r->error, ORCH_E_FAILED_PRECONDITION, r->id,
+                         "execution '%s' is the child of a task, which may have acted on its end: "
+                         "it cannot take a %s; retry the parent",
                          r->id, name);
     return 0;
 }

@@ -86,10 +86,11 @@ static void completed(report_job *r, live *l)
 {
     orchestrator *o = l->o;
     uint64_t key = l->key;
+    bool left = children_may_be_left(l);
 
     end_reached(l, r->update.state, r->update.ended_ms, r->update.output, r->update.error);
     child_told(o, &r->job.unit);
-    if (r->report->report.children && r->update.state != EXECUTION_SUCCEEDED)
+    if (left || (r->report->report.children && r->update.state != EXECUTION_SUCCEEDED))
         children_end(o, key, CONTROL_CANCEL, "its parent has ended");
 }
 

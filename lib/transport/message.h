@@ -26,6 +26,13 @@ static inline int epoch_compare(epoch a, epoch b)
     return a.counter < b.counter ? -1 : a.counter > b.counter;
 }
 
+/* An attempt of a step, and the hand-over that makes it. */
+typedef struct attempt_place {
+    uint64_t execution; /* key */
+    epoch epoch;
+    uint32_t run, step, index, attempt;
+} attempt_place;
+
 enum message_kind {
     /* Orchestrator to engine. */
     MESSAGE_START,      /* take this execution */

@@ -183,25 +183,42 @@ void child_spec_clear(child_spec *s)
 
 /* ---- The id ---------------------------------------------------------------------------------- */
 
+/* Ends `id`. */
+static char *within_limit(buf *id)
+{
+    char hex[DIGEST_HEX_SIZE];
+    digest d;
+
+    if (id->failed || id->len <= CHILD_ID_MAX)
+        return buf_take(id);
+    if (digest_of(id->data, id->len, &d)) {
+        buf_free(id);
+        return NULL;
+    }
+    digest_hex(&d, hex);
+    buf_clear(id);
+    buf_printf(id, "~%s", hex);
+    return buf_take(id);
+}
+
 char *child_id(const char *parent, uint32_t run, const char *step, uint32_t index, uint32_t attempt)
 {
     buf id = BUF_INIT;
-    char hex[DIGEST_HEX_SIZE];
-    digest d;
 
     buf_printf(&id, "%s/%" PRIu32 "/%s", parent, run, step);
     if (index != INDEX_NONE)
         buf_printf(&id, "/%" PRIu32, index);
     if (attempt > 1)
         buf_printf(&id, "~%" PRIu32, attempt);
-    if (id.failed || id.len <= CHILD_ID_MAX)
-        return buf_take(&id);
-    if (digest_of(id.data, id.len, &d)) {
-        buf_free(&id);
-        return NULL;
-    }
-    digest_hex(&d, hex);
-    buf_clear(&id);
-    buf_printf(&id, "~%s", hex);
-    return buf_take(&id);
+    return within_limit(&id);
+}
+
+char *child_id_of_task(const char *idempotency_key, const char *key)
+{
+    buf id = BUF_INIT;
+
+    buf_puts(&id, idempotency_key);
+    if (key)
+        buf_printf(&id, "~%s", key);
+    return within_limit(&id);
 }

@@ -39,5 +39,8 @@ void child_spec_clear(child_spec *s);
  * attempt on; where that is too long, "~" and a digest of it. Resent, it starts nothing twice. */
 char *child_id(const char *parent, uint32_t run, const char *step, uint32_t index,
                uint32_t attempt); /* NULL if there is no memory */
+/* Likewise of a child that a task starts, whichever its attempt: the idempotency key of its step, and "~key" behind it if the
+ * task gives one. */
+char *child_id_of_task(const char *idempotency_key, const char *key);
 
 #endif

@@ -247,3 +247,19 @@ bool definition_find_step(const definition *d, const char *id, size_t len, uint3
     *out = found;
     return true;
 }
+
+bool definition_has_children(const definition *d)
+{
+    for (uint32_t i = 0; i < d->step_count; i++)
+        if (d->steps[i].kind == STEP_WORKFLOW)
+            return true;
+    return false;
+}
+
+bool definition_calls_back(const definition *d)
+{
+    for (uint32_t i = 0; i < d->executor_count; i++)
+        if (builtin_by_name(d->executors[i]) == BUILTIN_NONE)
+            return true;
+    return false;
+}

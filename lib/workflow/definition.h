@@ -109,6 +109,11 @@ typedef struct definition {
     uint32_t executor_count;
 } definition;
 
+/* Whether a step of it starts a child, with the executor `workflow`. */
+bool definition_has_children(const definition *d);
+/* Whether it names an executor that is not built in: a function of the host. */
+bool definition_calls_back(const definition *d);
+
 typedef struct definition_limits {
     size_t max_bytes;     /* of the text; 0 = 64 MiB */
     uint32_t max_steps;   /* 0 = 1,000,000 */
