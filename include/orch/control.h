@@ -126,7 +126,7 @@ ORCH_API int32_t orch_v2_set_priority(orch_v2 *orch, const char *execution_id, i
  * @param control who and why; NULL = not said
  * @param err where to put an error; may be NULL
  * @return ORCH_OK; ORCH_E_FAILED_PRECONDITION also if it succeeded, has not ended, or is the child of a step that was told of its
- *         end (retry the parent); errors as above
+ *         end, or of a task that may have acted on it (retry the parent); errors as above
  */
 ORCH_API int32_t orch_v2_retry(orch_v2 *orch, const char *execution_id, const orch_control *control,
                                orch_error **err);

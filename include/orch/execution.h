@@ -48,9 +48,10 @@ ORCH_API const char *orch_execution_state_name(int32_t state);
 ORCH_API const char *orch_execution_id(const orch_execution *execution);
 
 /**
- * @brief Tell whether the start that gave the handle started nothing, since the execution was there already (orch_start_options_set_start_key).
+ * @brief Tell whether the start that gave the handle started nothing, since the execution was there already (orch_start_options_set_start_key,
+ *        orch_subworkflows_start).
  * @param execution the handle; NULL reads as 0
- * @return 1 if the start key gave an existing execution, else 0
+ * @return 1 if the start key, or the place of a child, gave an existing execution, else 0
  * Any thread.
  */
 ORCH_API int32_t orch_execution_existed(const orch_execution *execution);

@@ -21,6 +21,7 @@
 #include <orch/settings.h>
 #include <orch/start.h>
 #include <orch/steps.h>
+#include <orch/subworkflows.h>
 #include <orch/testing.h>
 #include <orch/types.h>
 #include <orch/v1.h>

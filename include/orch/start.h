@@ -8,6 +8,7 @@
 #define ORCH_START_H
 
 #include <orch/error.h>
+#include <orch/execution.h>
 #include <orch/types.h>
 
 #ifdef __cplusplus
@@ -20,6 +21,15 @@ extern "C" {
 #define ORCH_START_KEY_REFUSE 1
 /** If the execution that has the key has ended it starts a new one, which has the key then; else as ORCH_START_KEY_RETURN. */
 #define ORCH_START_KEY_ANEW   2
+
+/**
+ * @brief Is told that a start was accepted or refused.
+ * @param user_data as given
+ * @param execution a handle, owned by the callee (orch_execution_free); NULL if refused
+ * @param error why it was refused, owned by the callee (orch_error_free); NULL if accepted
+ * Called exactly once, where orch_execution_fn is called.
+ */
+typedef void (*orch_start_fn)(void *user_data, orch_execution *execution, orch_error *error);
 
 /** How to start an execution. */
 typedef struct orch_start_options orch_start_options;

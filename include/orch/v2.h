@@ -24,6 +24,7 @@
 #include <orch/settings.h>
 #include <orch/start.h>
 #include <orch/steps.h>
+#include <orch/subworkflows.h>
 #include <orch/types.h>
 #include <orch/workflow.h>
 
@@ -129,15 +130,6 @@ ORCH_API int32_t orch_v2_start_workflow(orch_v2 *orch, const char *id, const cha
                                         orch_execution **out_execution, orch_error **err);
 
 /**
- * @brief Is told that a start was accepted or refused.
- * @param user_data as given
- * @param execution a handle, owned by the callee (orch_execution_free); NULL if refused
- * @param error why it was refused, owned by the callee (orch_error_free); NULL if accepted
- * Called exactly once, where orch_execution_fn is called.
- */
-typedef void (*orch_start_fn)(void *user_data, orch_execution *execution, orch_error *error);
-
-/**
  * @brief Start an execution without blocking.
  * @param orch the orchestrator; not NULL
  * @param id the workflow's id
@@ -238,6 +230,13 @@ ORCH_API int32_t orch_v2_dispatch(orch_v2 *orch);
 ORCH_API orch_launcher *orch_v2_launcher(orch_v2 *orch);
 
 /**
+ * @brief Get the coordinator of sub-workflows: tasks start children through it, and trees of executions are looked up.
+ * @param orch the orchestrator
+ * @return the coordinator, borrowed: valid until orch_v2_free; NULL for NULL
+ */
+ORCH_API orch_subworkflows *orch_v2_subworkflows(orch_v2 *orch);
+
+/**
  * @brief Take log lines.
  * @param orch the orchestrator; not NULL
  * @param fn the function; NULL = no more lines
@@ -273,7 +272,7 @@ ORCH_API int32_t orch_v2_stop(orch_v2 *orch, int32_t timeout_ms, orch_error **er
 
 /**
  * @brief Free an orchestrator, stopping it first if need be (with a timeout of 0).
- * @param orch the orchestrator; NULL is harmless. No other thread may use it any more, nor its engine and launcher; execution handles may be
+ * @param orch the orchestrator; NULL is harmless. No other thread may use it any more, nor its engine, launcher and coordinator; execution handles may be
  *        freed later
  * Not inside callbacks or executors (nothing is freed then). Blocks while a callback is running, and makes those that were not made yet.
  * In a forked child it frees memory only.

@@ -39,6 +39,10 @@ struct orch_launcher {
     orch_v2 *orch;
 };
 
+struct orch_subworkflows {
+    orch_v2 *orch;
+};
+
 #define VERSION_NAMES   64
 #define VERSIONS_PARSED 8
 
@@ -67,6 +71,7 @@ struct orch_v2 {
     bool has_engine; /* of its own: the next one */
     orch_engine engine;
     orch_launcher launcher;
+    orch_subworkflows subworkflows;
     shared_codec *shared_codec; /* NULL = none */
     codec codec;                /* its functions */
     size_t max_input_bytes;
@@ -263,10 +268,30 @@ typedef struct start_arguments {
     const char *inputs_json;
     size_t len;
     const orch_start_options *options;
+    orch_task *task; /* NULL, or the child of its step is to be started ... */
+    char *child_id;  /* ... with this id */
+    bool abandoned;
 } start_arguments;
+
+typedef struct start_callbacks {
+    orch_start_fn accepted;
+    orch_execution_fn ended;
+    void *user_data;
+    orch_free_fn free_fn;
+} start_callbacks;
 
 int32_t start_blocking(orch_v2 *o, const start_arguments *a, orch_execution **out,
                        orch_error **err);
+/* Frees user_data also on failure. */
+int32_t start_async(orch_v2 *o, const start_arguments *a, const start_callbacks *c,
+                    orch_error **err);
+
+/* ---- subworkflows.c ---------------------------------------------------------------------------------------- */
+
+/* On the loop: the attempt of a task that may start children now. FAILED_PRECONDITION, or why it was told to stop. */
+int32_t child_find_attempt(const orch_task *task, attempt_place *out, orch_error **err);
+/* Whether a child that was there before was started with that input (as it is before a codec). ALREADY_EXISTS. Reads the store. */
+int32_t child_check_input(orch_v2 *o, uint64_t key, const bytes *input, orch_error **err);
 
 /* ---- query.c ----------------------------------------------------------------------------------------------- */
 
@@ -276,6 +301,8 @@ int32_t query_running(orch_v2 *o, const execution_row *rows, size_t count, bool 
                       orch_error **err);
 /* The key of an execution: of a made id without a look into the store. NOT_FOUND. */
 int32_t query_key(orch_v2 *o, const char *id, uint64_t *out, orch_error **err);
+/* Its row without payloads; none if it is gone. */
+int32_t query_short(orch_v2 *o, uint64_t key, execution_page *out, orch_error **err);
 /* The id of an execution that may be gone: then its key's text, which finds it as well. */
 int32_t query_id(orch_v2 *o, uint64_t key, char out[EXECUTION_ID_MAX + 1], orch_error **err);
 

@@ -70,11 +70,7 @@ int32_t check_name(const char *text, const char *name, orch_error **err)
 
 int32_t check_execution_id(const char *id, orch_error **err)
 {
-    uint64_t key;
-
-    if (!id)
-        return check_not_null(id, "execution_id", err);
-    return execution_id_parse(id, &key) ? 0 : execution_id_check(id, err);
+    return id ? execution_id_check_any(id, err) : check_not_null(id, "execution_id", err);
 }
 
 bool is_key_text(const char *text)

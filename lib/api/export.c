@@ -92,6 +92,8 @@ static int32_t add_parent(exporter *x, const execution_row *row, orch_error **er
     add_number(x, "depth", row->depth);
     if (row->abandoned)
         buf_puts(&x->line, ",\"abandoned\":true");
+    if (row->by_task)
+        buf_puts(&x->line, ",\"by_task\":true");
     return 0;
 }
 

@@ -280,9 +280,9 @@ static int32_t take_key(const line *l, exported *e)
         e->row.id = NULL;
         return made == key ? 0 : wrong(l, "id", "is one that the library made, and is not the key");
     }
-    rc = execution_id_check(e->row.id, NULL);
+    rc = execution_id_check_any(e->row.id, NULL);
     if (rc)
-        return wrong(l, "id", "must be 1 to 128 of A-Z a-z 0-9 _ . - : /");
+        return wrong(l, "id", "must be 1 to 128 of A-Z a-z 0-9 _ . - : / ~");
     return execution_id_shard(e->row.id) == execution_key_shard(key)
                ? 0
                : wrong(l, "key", "does not belong to the id");
@@ -334,6 +334,7 @@ static int32_t take_parent(const line *l, exported *e)
     row->parent_step = STEP_NONE;
     row->parent_index = INDEX_NONE;
     row->abandoned = json_is_true(json_object_get(l->tree, "abandoned"));
+    row->by_task = json_is_true(json_object_get(l->tree, "by_task"));
     if (!rc)
         rc = take_u32(l, "parent_run", false, 0, INT32_MAX, &row->parent_run);
     if (!rc && json_object_get(l->tree, "parent_step"))
@@ -414,7 +415,7 @@ static int32_t read_execution(const line *l, exported *e)
     uint32_t format, priority;
     int32_t rc = check_members(
         l, " record format id key workflow version digest state run priority limit_key affinity "
-           "parent parent_run parent_step parent_index parent_attempt depth abandoned accepted_ms "
+           "parent parent_run parent_step parent_index parent_attempt depth abandoned by_task accepted_ms "
            "deadline_ms ended_ms attributes input output error ");
 
     if (!rc && e->workflow)

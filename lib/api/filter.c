@@ -121,8 +121,7 @@ static int32_t set_ended_to(orch_filter *f, const char *value, orch_error **err)
 /* Its key is looked up when the list is read. */
 static int32_t set_parent(orch_filter *f, const char *value, orch_error **err)
 {
-    uint64_t key;
-    int32_t rc = execution_id_parse(value, &key) ? 0 : execution_id_check(value, err);
+    int32_t rc = execution_id_check_any(value, err);
 
     if (rc) {
         error_prefix(err, "filter parent: ");

@@ -70,18 +70,27 @@ int32_t query_key(orch_v2 *o, const char *id, uint64_t *out, orch_error **err)
     return rc;
 }
 
-/* A list of one brings its row without payloads. */
-int32_t query_id(orch_v2 *o, uint64_t key, char out[EXECUTION_ID_MAX + 1], orch_error **err)
+/* A list of one. */
+int32_t query_short(orch_v2 *o, uint64_t key, execution_page *out, orch_error **err)
 {
     const execution_filter one = {.after_key = key - 1, .ascending = true, .limit = 1};
     store *s = runtime_store(o->rt);
+    int32_t rc = s->ops->list_executions(s->self, &one, out, err);
+
+    if (!rc && out->count && out->rows[0].key != key)
+        execution_page_clear(out);
+    return rc;
+}
+
+int32_t query_id(orch_v2 *o, uint64_t key, char out[EXECUTION_ID_MAX + 1], orch_error **err)
+{
     execution_page page = {0};
-    int32_t rc = s->ops->list_executions(s->self, &one, &page, err);
+    int32_t rc = query_short(o, key, &page, err);
 
     if (rc)
         return rc;
     execution_id_format(key, out);
-    if (page.count && page.rows[0].key == key && page.rows[0].id)
+    if (page.count && page.rows[0].id)
         snprintf(out, EXECUTION_ID_MAX + 1, "%s", page.rows[0].id);
     execution_page_clear(&page);
     return 0;

@@ -9,6 +9,8 @@ typedef struct start {
     orch_v2 *orch;             /* a reference */
     orch_execution *execution; /* told of the end; NULL = nobody asked for a handle */
     int64_t delay_ms;          /* from when the loop takes it up */
+    orch_task *task;           /* a reference: it is a child of its step; NULL = it is nobody's child */
+    bool abandoned;
     /* A caller that blocks. */
     sem_t done;
     bool wants_end; /* it waits for the end, not only for the acceptance */
@@ -38,6 +40,8 @@ static void start_free(start *s)
     mem_free(s->request.affinity);
     mem_free(s->request.limit_key);
     outcome_unref(s->outcome);
+    if (s->task)
+        task_unref(s->task);
     orch_unref(s->orch);
     mem_free(s);
 }
@@ -85,13 +89,36 @@ static int32_t fill_request(start *s, const start_arguments *a, orch_error **err
     return rc || !a->options ? rc : fill_options(s, a->options, err);
 }
 
+static void start_child(start *s, runtime *rt)
+{
+    start_request *r = &s->request;
+    attempt_place from;
+
+    r->code = child_find_attempt(s->task, &from, &r->error);
+    if (r->code)
+        r->done(r);
+    else
+        orchestrator_start_child(runtime_orchestrator(rt), r, &from, s->abandoned);
+}
+
 static void run_command(command *c, runtime *rt)
 {
     start *s = (start *)c;
 
     if (s->delay_ms)
         s->request.start_at_ms = runtime_now_ms(rt) + s->delay_ms;
-    orchestrator_start(runtime_orchestrator(rt), &s->request);
+    if (s->task)
+        start_child(s, rt);
+    else
+        orchestrator_start(runtime_orchestrator(rt), &s->request);
+}
+
+static int32_t set_task(start *s, const start_arguments *a, orch_error **err)
+{
+    task_ref(a->task);
+    s->task = a->task;
+    s->abandoned = a->abandoned;
+    return copy(&s->request.id, a->child_id, err);
 }
 
 static int32_t start_new(orch_v2 *o, const start_arguments *a,
@@ -113,6 +140,8 @@ static int32_t start_new(orch_v2 *o, const start_arguments *a,
     s->request.workflow = s->workflow;
     s->request.done = done;
     rc = fill_request(s, a, err);
+    if (!rc && a->task)
+        rc = set_task(s, a, err);
     if (rc) {
         start_free(s);
         return rc;
@@ -124,7 +153,8 @@ static int32_t start_new(orch_v2 *o, const start_arguments *a,
 /* A handle that the loop tells of the end: its reference is given back if the start fails. */
 static int32_t add_handle(start *s, const start_arguments *a, orch_error **err)
 {
-    orch_execution *e = handle_new(s->orch, a->options ? a->options->id : NULL);
+    const char *id = a->task ? a->child_id : a->options ? a->options->id : NULL;
+    orch_execution *e = handle_new(s->orch, id);
 
     if (!e)
         return error_no_memory(err);
@@ -145,6 +175,26 @@ static void drop_handle(start *s)
     handle_unref(e); /* the loop's */
     handle_unref(e); /* the host's, which it never saw */
     s->execution = NULL;
+}
+
+/* The loop has accepted nothing, since it is there already; and waits for its end, if that was asked for. Else it is a refusal. */
+static int32_t take_existing(start *s, orch_error **err)
+{
+    start_request *r = &s->request;
+    int32_t rc = 0;
+
+    if (s->task)
+        rc = child_check_input(s->orch, r->key, r->plain_input ? r->plain_input : r->input, err);
+    else if (s->execution)
+        handle_set_existing(s->execution);
+    if (!s->execution)
+        return rc;
+    s->execution->existed = true;
+    if (rc) {
+        handle_unwant(s->execution);
+        s->execution = NULL;
+    }
+    return rc;
 }
 
 /* ---- callers that block ---------------------------------------------------------------------------------- */
@@ -212,11 +262,11 @@ int32_t start_blocking(orch_v2 *o, const start_arguments *a, orch_execution **ou
         rc = add_handle(s, a, err);
     if (!rc)
         rc = ask(s, err);
-    if (!rc && out && s->request.existed)
-        handle_set_existing(s->execution);
     if (rc)
         drop_handle(s);
-    else if (out)
+    else if (s->request.existed)
+        rc = take_existing(s, err);
+    if (!rc && out)
         *out = s->execution;
     start_free(s);
     return rc;
@@ -261,7 +311,7 @@ int32_t orch_v2_execute_workflow(orch_v2 *orch, const char *id, const char *inpu
                                  const orch_start_options *options, orch_response **out_response,
                                  orch_error **err)
 {
-    const start_arguments a = {id, inputs_json, len, options};
+    const start_arguments a = {id, inputs_json, len, options, NULL, NULL, false};
     int32_t rc = check_running(orch, err);
     orch_response *r;
 
@@ -292,7 +342,7 @@ int32_t orch_v2_start_workflow(orch_v2 *orch, const char *id, const char *inputs
                                const orch_start_options *options, orch_execution **out_execution,
                                orch_error **err)
 {
-    const start_arguments a = {id, inputs_json, len, options};
+    const start_arguments a = {id, inputs_json, len, options, NULL, NULL, false};
     int32_t rc = check_running(orch, err);
 
     if (!rc)
@@ -333,6 +383,10 @@ static void call_accepted(callback *c)
     orch_error *error = s->request.error;
 
     s->request.error = NULL;
+    if (e && s->request.existed) {
+        take_existing(s, &error);
+        e = s->execution;
+    }
     if (!e) {
         orch_response_free(s->watch.response);
         if (s->accepted_fn)
@@ -342,8 +396,6 @@ static void call_accepted(callback *c)
         end_callbacks(s);
         return;
     }
-    if (s->request.existed)
-        handle_set_existing(e);
     handle_want(e); /* the host's own want may end inside its callback */
     if (s->accepted_fn)
         s->accepted_fn(s->user_data, e, NULL);
@@ -366,7 +418,7 @@ static void on_async_answer(start_request *r)
         drop_handle(s);
     } else {
         handle_set_key(e, r->key);
-        if (!s->accepted_fn && s->watch.fn) { /* nothing to say before the end */
+        if (!s->accepted_fn && s->watch.fn && !r->existed) { /* nothing to say before the end */
             handle_watch(e, &s->watch, NULL);
             handle_unwant(e);
             return;
@@ -394,29 +446,40 @@ static int32_t post_async(start *s, const start_arguments *a, orch_error **err)
     return rc;
 }
 
+int32_t start_async(orch_v2 *o, const start_arguments *a, const start_callbacks *c,
+                    orch_error **err)
+{
+    start *s = NULL;
+    int32_t rc = start_new(o, a, on_async_answer, &s, err);
+
+    if (!rc) {
+        s->callback.make = call_accepted;
+        s->accepted_fn = c->accepted;
+        s->user_data = c->user_data;
+        s->free_fn = c->free_fn;
+        list_init(&s->watch.link);
+        s->watch.fn = c->ended;
+        s->watch.user_data = c->user_data;
+        s->watch.free = watch_called;
+        rc = post_async(s, a, err);
+    }
+    if (rc && c->free_fn)
+        c->free_fn(c->user_data);
+    return rc;
+}
+
 int32_t orch_v2_start_workflow_async(orch_v2 *orch, const char *id, const char *inputs_json,
                                      size_t len, const orch_start_options *options,
                                      orch_start_fn accepted, orch_execution_fn ended,
                                      void *user_data, orch_free_fn free_fn, orch_error **err)
 {
-    const start_arguments a = {id, inputs_json, len, options};
-    start *s = NULL;
+    const start_arguments a = {id, inputs_json, len, options, NULL, NULL, false};
+    const start_callbacks c = {accepted, ended, user_data, free_fn};
     int32_t rc = check_running(orch, err);
 
     if (!rc)
-        rc = start_new(orch, &a, on_async_answer, &s, err);
-    if (!rc) {
-        s->callback.make = call_accepted;
-        s->accepted_fn = accepted;
-        s->user_data = user_data;
-        s->free_fn = free_fn;
-        list_init(&s->watch.link);
-        s->watch.fn = ended;
-        s->watch.user_data = user_data;
-        s->watch.free = watch_called;
-        rc = post_async(s, &a, err);
-    }
-    if (rc && free_fn)
+        return start_async(orch, &a, &c, err);
+    if (free_fn)
         free_fn(user_data);
     return rc;
 }

@@ -117,6 +117,7 @@ static orch_v2 *shell_new(const orch_config *config)
     atomic_init(&o->refs, 1);
     o->pid = getpid();
     o->launcher.orch = o;
+    o->subworkflows.orch = o;
     o->shared_codec = config_codec(config);
     if (o->shared_codec)
         o->codec = (codec){&o->shared_codec->ops, o->shared_codec->user_data};

@@ -433,6 +433,11 @@ const char *locals_first_running(const runtime *rt, char *buffer, size_t size)
     return buffer;
 }
 
+bool runtime_has_task(const runtime *rt, const orch_task *task)
+{
+    return task_is_of(task, &rt->loop);
+}
+
 void locals_stop(runtime *rt)
 {
     for (local_engine *e = rt->engines; e; e = e->next)

@@ -89,6 +89,8 @@ int32_t runtime_next_task(local_engine *e, const char *name, int32_t timeout_ms,
 /* Replaces what was set; takes user_data over. fn NULL = none. */
 int32_t runtime_set_secrets(local_engine *e, orch_secret_fn fn, void *user_data,
                             orch_free_fn free_fn, orch_error **err);
+/* Whether one of these engines gave the task. Any thread. */
+bool runtime_has_task(const runtime *rt, const orch_task *task);
 /* Loop thread: whichever engine has the execution. */
 bool runtime_get_progress(const runtime *rt, uint64_t execution_key, engine_progress *out);
 bool runtime_is_running(const runtime *rt, uint64_t execution_key, uint32_t step, uint32_t index);

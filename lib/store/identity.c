@@ -59,15 +59,14 @@ bool execution_id_parse(const char *id, uint64_t *key)
     return true;
 }
 
-static bool is_id_character(char c)
+static bool is_id_character(char c, const char *marks)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           (c && strchr("_.-/:", c));
+           (c && strchr(marks, c));
 }
 
-int32_t execution_id_check(const char *id, orch_error **err)
+static int32_t check_text(const char *id, const char *marks, orch_error **err)
 {
-    uint64_t key;
     size_t len = strnlen(id, EXECUTION_ID_MAX + 1);
 
     if (len == 0)
@@ -77,13 +76,28 @@ int32_t execution_id_check(const char *id, orch_error **err)
                          "execution id '%.32s…' is longer than %d characters", id,
                          EXECUTION_ID_MAX);
     for (size_t i = 0; i < len; i++) {
-        if (!is_id_character(id[i]))
+        if (!is_id_character(id[i], marks))
             return error_set(
                 err, ORCH_E_INVALID_ARGUMENT, "id",
                 "execution id has a character that is not allowed at byte %zu; allowed "
-                "are A-Z a-z 0-9 _ . - / :",
-                i + 1);
+                "are A-Z a-z 0-9 and %s",
+                i + 1, marks);
     }
+    return 0;
+}
+
+int32_t execution_id_check_any(const char *id, orch_error **err)
+{
+    return check_text(id, "_.-/:~", err);
+}
+
+int32_t execution_id_check(const char *id, orch_error **err)
+{
+    uint64_t key;
+    int32_t rc = check_text(id, "_.-/:", err);
+
+    if (rc)
+        return rc;
     if (strchr("_.-/:", id[0]) && id[0] != '_')
         return error_set(
             err, ORCH_E_INVALID_ARGUMENT, id,

@@ -46,6 +46,8 @@ bool execution_id_parse(const char *id,
                         uint64_t *key); /* false: not of the made form, so a caller's id */
 /* 0, or INVALID_ARGUMENT for an id that a caller may not choose (empty, long, other characters, the made form). */
 int32_t execution_id_check(const char *id, orch_error **err);
+/* The same for one that an execution may have, whoever chose it: a child's may hold '~'. */
+int32_t execution_id_check_any(const char *id, orch_error **err);
 
 /* ---- rows ------------------------------------------------------------------------------------------------ */
 

@@ -14,6 +14,7 @@
 static const misuse_row *const tables[] = {
     misuse_values_rows, misuse_start_rows, misuse_look_rows,    misuse_control_rows,
     misuse_engine_rows, misuse_v1_rows,    misuse_testing_rows, misuse_orch_rows,
+    misuse_subworkflows_rows,
 };
 
 #define TABLES (sizeof tables / sizeof *tables)

@@ -52,5 +52,6 @@ extern const misuse_row misuse_engine_rows[];  /* misuse_engine.c */
 extern const misuse_row misuse_v1_rows[];      /* misuse_v1.c */
 extern const misuse_row misuse_testing_rows[]; /* misuse_testing.c */
 extern const misuse_row misuse_orch_rows[];    /* misuse_orch.c */
+extern const misuse_row misuse_subworkflows_rows[]; /* misuse_subworkflows.c */
 
 #endif

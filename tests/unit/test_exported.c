@@ -15,7 +15,7 @@ static const char good[] =
     "\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\",\"state\":\"failed\","
     "\"run\":2,\"priority\":5,\"limit_key\":\"k\",\"affinity\":\"f\",\"parent\":\"p\","
     "\"parent_run\":1,\"parent_step\":0,\"parent_index\":3,\"parent_attempt\":1,\"depth\":1,"
-    "\"abandoned\":true,\"accepted_ms\":5,\"deadline_ms\":50,\"ended_ms\":20,"
+    "\"abandoned\":true,\"by_task\":true,\"accepted_ms\":5,\"deadline_ms\":50,\"ended_ms\":20,"
     "\"attributes\":{\"b\":1.0,\"a\":\"x\"},\"input\" : { \"i\" : [1, {\"}\":\"\\\"]\"}] } ,"
     "\"error\":{\"code\":\"ABORTED\",\"message\":\"no\"}}\n"
     "{\"record\":\"run\",\"run\":1,\"state\":\"succeeded\",\"ended_ms\":10,\"output\":7.0}\n"
@@ -65,6 +65,7 @@ static void it_is_read_as_it_is_written(void **state)
     assert_int_equal(e.row.parent_index, 3);
     assert_int_equal(e.row.depth, 1);
     assert_true(e.row.abandoned);
+    assert_true(e.row.by_task);
     assert_int_equal(e.row.ended_ms, 20);
     assert_string_equal(e.row.attributes->data, "{\"a\":\"x\",\"b\":1.0}");
     assert_string_equal(e.row.input->data, "{ \"i\" : [1, {\"}\":\"\\\"]\"}] }");

@@ -55,6 +55,12 @@ static void a_callers_id_is_checked(void **state)
         assert_non_null(strstr(orch_error_message(err), "execution id"));
         orch_error_free(err);
     }
+    assert_int_equal(execution_id_check("a/1/s~2", NULL), ORCH_E_INVALID_ARGUMENT);
+    assert_int_equal(execution_id_check_any("a/1/s~2", NULL), 0); /* of a child */
+    assert_int_equal(execution_id_check_any("~2f", NULL), 0);
+    assert_int_equal(execution_id_check_any("0123456789abc", NULL), 0);
+    assert_int_equal(execution_id_check_any("", NULL), ORCH_E_INVALID_ARGUMENT);
+    assert_int_equal(execution_id_check_any("a b", NULL), ORCH_E_INVALID_ARGUMENT);
     memset(long_id, 'a', sizeof long_id);
     long_id[EXECUTION_ID_MAX + 1] = '\0';
     assert_int_equal(execution_id_check(long_id, NULL), ORCH_E_INVALID_ARGUMENT);
