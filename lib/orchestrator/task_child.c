@@ -18,6 +18,8 @@ static void answer(task_child *t, int32_t code)
     start_request *r = t->asker;
     void (*done)(start_request * r) = r->done;
 
+    parent_link_free(t->request.parent); /* unless the child has it */
+    t->request.parent = NULL;
     *r = t->request;
     list_init(&r->link);
     r->done = done;
