@@ -10,6 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "support/file.h"
+
 #define BOSS(id, more) \
     "{'id':'" id "','version':'1.0.0','steps':[{'id':'hire','executor':'boss'" more "}]}"
 
@@ -580,6 +582,132 @@ static void a_family_moves(void **state)
     host_close(to);
 }
 
+/* ---- the C of docs/subworkflows.md, as it stands there ---------------------------------------------------- */
+
+static void child_ended(void *task, orch_response *end)
+{
+    size_t len;
+    const char *text = orch_response_output(end, &len);
+
+    if (orch_response_state(end) == ORCH_EXECUTION_SUCCEEDED)
+        orch_task_complete(task, text, len, NULL);
+    else
+        orch_task_fail(task, ORCH_E_ABORTED, 0, orch_response_id(end));
+    orch_response_free(end);
+}
+
+static void child_accepted(void *task, orch_execution *child, orch_error *error)
+{
+    orch_execution_free(child);
+    if (error)
+        orch_task_fail(task, orch_error_code(error), orch_error_retryable(error),
+                       orch_error_message(error));
+    orch_error_free(error);
+}
+
+static void convert(void *subworkflows, orch_task *task)
+{
+    const char *file = orch_task_input(task, NULL);
+    const char *workflow = strstr(file, ".tif") ? "convert-image" : "convert-text";
+    orch_error *error = NULL;
+
+    if (orch_subworkflows_start_async(subworkflows, task, workflow, file, strlen(file), NULL, NULL,
+                                      child_accepted, child_ended, task, NULL, &error))
+        orch_task_fail(task, orch_error_code(error), 1, orch_error_message(error));
+    orch_error_free(error);
+}
+
+static int32_t ask_all(orch_subworkflows *subworkflows, orch_task *task, const char *const *banks,
+                       size_t count, orch_error **err)
+{
+    orch_child_options *child = orch_child_options_new();
+    int32_t rc = child ? 0 : ORCH_E_RESOURCE_EXHAUSTED;
+
+    for (size_t i = 0; i < count && !rc; i++) {
+        rc = orch_child_options_set_key(child, banks[i]);
+        if (!rc)
+            rc = orch_subworkflows_start(subworkflows, task, "ask-bank", NULL, 0, NULL, child, NULL,
+                                         err);
+    }
+    orch_child_options_free(child);
+    return rc ? rc : orch_subworkflows_wait(subworkflows, task, -1, err);
+}
+
+static void show_path(orch_subworkflows *subworkflows, const char *id, FILE *out)
+{
+    orch_lineage *path = NULL;
+
+    if (orch_subworkflows_get_lineage(subworkflows, id, &path, NULL))
+        return;
+    for (size_t i = 0; i < orch_lineage_count(path); i++)
+        fprintf(out, "%s %s\n", orch_lineage_step(path, i), orch_lineage_id(path, i));
+    orch_lineage_free(path);
+}
+
+static void the_page_is_what_runs_here(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        file_check_blocks("docs/subworkflows.md", "tests/integration/test_api_subworkflows.c"), 3);
+}
+
+static void ask_banks(void *subworkflows, orch_task *task)
+{
+    static const char *const banks[] = {"north", "south"};
+    int32_t rc = ask_all(subworkflows, task, banks, 2, NULL);
+
+    if (rc)
+        orch_task_fail(task, rc, 0, NULL);
+    else
+        orch_task_complete(task, NULL, 0, NULL);
+}
+
+static const char *run(orch_v2 *o, const char *id, const char *inputs)
+{
+    orch_start_options *options = orch_start_options_new();
+    orch_response *r = NULL;
+    const char *state;
+
+    assert_int_equal(orch_start_options_set_id(options, id), 0);
+    HOST_OK(orch_v2_execute_workflow(o, id, inputs, strlen(inputs), options, &r, &err));
+    state = orch_execution_state_name(orch_response_state(r));
+    orch_response_free(r);
+    orch_start_options_free(options);
+    return state;
+}
+
+static void what_the_page_shows_works(void **state)
+{
+    char room[200], path[200] = "";
+    orch_v2 *o = open_all(store_url(state, "page.db", room));
+    orch_subworkflows *sub = orch_v2_subworkflows(o);
+    orch_engine *e = orch_v2_local_engine(o);
+    orch_execution_list *list = NULL;
+    FILE *out;
+
+    HOST_OK(orch_engine_register_executor(e, "convert", convert, sub, NULL, &err));
+    HOST_OK(orch_engine_register_executor(e, "ask", ask_banks, sub, NULL, &err));
+    host_define(o, "{'id':'convert-image','version':'1.0.0','steps':[{'id':'a','executor':'noop',"
+                   "'with':'${input.file}'}],'output':'${steps.a.output}'}");
+    host_define(o, "{'id':'ask-bank','version':'1.0.0','steps':[{'id':'a','executor':'noop'}]}");
+    host_define(o, "{'id':'one','version':'1.0.0','steps':[{'id':'c','executor':'convert',"
+                   "'with':'${input}'}]}");
+    host_define(o, "{'id':'rates','version':'1.0.0','steps':[{'id':'a','executor':'ask'}]}");
+    assert_string_equal(run(o, "one", "{\"file\":\"a.tif\"}"), "succeeded");
+    out = fmemopen(path, sizeof path, "w");
+    show_path(sub, "one/1/c", out);
+    fclose(out);
+    assert_string_equal(path, " one\nc one/1/c\n");
+    assert_string_equal(run(o, "rates", "{}"), "succeeded");
+    HOST_OK(orch_subworkflows_list(sub, "rates", NULL, &list, &err));
+    assert_int_equal(orch_execution_list_count(list), 2);
+    orch_execution_list_free(list);
+    host_define(o, "{'id':'text','version':'1.0.0','steps':[{'id':'c','executor':'convert',"
+                   "'with':'${input}'}]}");
+    assert_string_equal(run(o, "text", "{\"file\":\"a.txt\"}"), "failed"); /* no such workflow */
+    host_close(o);
+}
+
 /* ---- codecs ---------------------------------------------------------------------------------------------- */
 
 static atomic_uchar salt; /* no text is encoded twice alike */
@@ -743,6 +871,8 @@ int main(int argc, char **argv)
         ON_BOTH(what_is_over_starts_none),
         ON_BOTH(a_lineage_says_who_started_whom),
         ON_BOTH(a_family_moves),
+        cmocka_unit_test(the_page_is_what_runs_here),
+        ON_BOTH(what_the_page_shows_works),
         ON_BOTH(inputs_are_compared_plain),
     };
 

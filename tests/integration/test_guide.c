@@ -2,7 +2,6 @@
  * runs here. */
 #include "support/api_host.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -517,37 +516,10 @@ static void a_failed_workflow_is_told_of(void **state)
 
 /* ---- The cookbook ---------------------------------------------------------------------------- */
 
-/* Without what is white: the layout is each file's own. */
-static void squeeze(char *text)
-{
-    char *to = text;
-
-    for (const char *p = text; *p; p++)
-        if (!isspace((unsigned char)*p))
-            *to++ = *p;
-    *to = '\0';
-}
-
 static void the_c_of_the_cookbook_is_what_runs_here(void **state)
 {
-    char *own = file_text("tests/integration/test_guide.c", NULL);
-    char *text = file_text("docs/cookbook.md", NULL);
-    int count = 0;
-
     (void)state;
-    squeeze(own);
-    for (char *at = text; (at = strstr(at, "\n```c\n")); count++) {
-        char *block = at + strlen("\n```c\n"), *end = strstr(block, "\n```\n");
-
-        *end = '\0';
-        at = end + 1;
-        squeeze(block);
-        if (!strstr(own, block))
-            fail_msg("not here: %s", block);
-    }
-    assert_int_equal(count, 6);
-    free(text);
-    free(own);
+    assert_int_equal(file_check_blocks("docs/cookbook.md", "tests/integration/test_guide.c"), 6);
 }
 
 static void a_saga_does_all_or_undoes_it(void **state)

@@ -6,8 +6,10 @@
 /* cmocka.h wants these, and stddef.h, before it. */
 #include <cmocka.h>
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 char *file_text(const char *path, size_t *len)
@@ -32,4 +34,36 @@ char *file_text(const char *path, size_t *len)
     if (len)
         *len = size;
     return text;
+}
+
+/* Without what is white: the layout is each file's own. */
+static void squeeze(char *text)
+{
+    char *to = text;
+
+    for (const char *p = text; *p; p++)
+        if (!isspace((unsigned char)*p))
+            *to++ = *p;
+    *to = '\0';
+}
+
+int file_check_blocks(const char *document, const char *source)
+{
+    char *own = file_text(source, NULL), *text = file_text(document, NULL);
+    int count = 0;
+
+    squeeze(own);
+    for (char *at = text; (at = strstr(at, "\n```c\n")); count++) {
+        char *block = at + strlen("\n```c\n"), *end = strstr(block, "\n```\n");
+
+        assert_non_null(end);
+        *end = '\0';
+        at = end + 1;
+        squeeze(block);
+        if (!strstr(own, block))
+            fail_msg("not in %s: %s", source, block);
+    }
+    free(text);
+    free(own);
+    return count;
 }

@@ -29,6 +29,7 @@ static const char *const documents[] = {
     "docs/executions.md",
     "docs/export.md",
     "docs/migrating-from-v1.md",
+    "docs/subworkflows.md",
     "docs/testing.md",
 };
 
