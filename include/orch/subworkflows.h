@@ -122,9 +122,9 @@ ORCH_API int32_t orch_subworkflows_start_async(orch_subworkflows *subworkflows, 
                                                const char *workflow, const char *inputs_json,
                                                size_t len, const orch_start_options *start,
                                                const orch_child_options *child,
-                                               orch_start_fn accepted,
-                                               orch_execution_fn ended, void *user_data,
-                                               orch_free_fn free_fn, orch_error **err);
+                                               orch_start_fn accepted, orch_execution_fn ended,
+                                               void *user_data, orch_free_fn free_fn,
+                                               orch_error **err);
 /**
  * @brief Wait until all children of the task's step have ended: those that this attempt has started, and those of the attempts before it.
  * @param subworkflows the coordinator; not NULL

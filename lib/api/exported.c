@@ -414,9 +414,10 @@ static int32_t read_execution(const line *l, exported *e)
 {
     uint32_t format, priority;
     int32_t rc = check_members(
-        l, " record format id key workflow version digest state run priority limit_key affinity "
-           "parent parent_run parent_step parent_index parent_attempt depth abandoned by_task accepted_ms "
-           "deadline_ms ended_ms attributes input output error ");
+        l,
+        " record format id key workflow version digest state run priority limit_key affinity "
+        "parent parent_run parent_step parent_index parent_attempt depth abandoned by_task accepted_ms "
+        "deadline_ms ended_ms attributes input output error ");
 
     if (!rc && e->workflow)
         rc = wrong(l, NULL, "there is an execution already");

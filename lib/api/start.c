@@ -1,34 +1,9 @@
 /* Starts: checked here, then one command; what waits is told by the loop without a thread between. */
 #include <string.h>
 
-#include "api/api_impl.h"
+#include "api/start_impl.h"
 
-typedef struct start {
-    command command; /* first */
-    start_request request;
-    orch_v2 *orch;             /* a reference */
-    orch_execution *execution; /* told of the end; NULL = nobody asked for a handle */
-    int64_t delay_ms;          /* from when the loop takes it up */
-    orch_task *task;           /* a reference: it is a child of its step; NULL = it is nobody's child */
-    bool abandoned;
-    /* A caller that blocks. */
-    sem_t done;
-    bool wants_end; /* it waits for the end, not only for the acceptance */
-    bool accepted;  /* loop thread */
-    bool ended;     /* likewise */
-    int32_t code;   /* of the end */
-    outcome *outcome;
-    end_waiter waiter; /* of wants_end */
-    /* Callbacks. */
-    callback callback;
-    orch_start_fn accepted_fn;
-    void *user_data;
-    orch_free_fn free_fn;
-    end_watch watch; /* fn is NULL if none is wanted */
-    char workflow[];
-} start;
-
-static void start_free(start *s)
+void start_free(start *s)
 {
     orch_error_free(s->request.error);
     semver_range_free(s->request.range);
@@ -121,8 +96,8 @@ static int32_t set_task(start *s, const start_arguments *a, orch_error **err)
     return copy(&s->request.id, a->child_id, err);
 }
 
-static int32_t start_new(orch_v2 *o, const start_arguments *a,
-                         void (*done)(struct start_request *r), start **out, orch_error **err)
+int32_t start_new(orch_v2 *o, const start_arguments *a, void (*done)(struct start_request *r),
+                  start **out, orch_error **err)
 {
     int32_t rc = check_name(a->workflow, "id", err);
     size_t size;
@@ -150,8 +125,7 @@ static int32_t start_new(orch_v2 *o, const start_arguments *a,
     return 0;
 }
 
-/* A handle that the loop tells of the end: its reference is given back if the start fails. */
-static int32_t add_handle(start *s, const start_arguments *a, orch_error **err)
+int32_t start_add_handle(start *s, const start_arguments *a, orch_error **err)
 {
     const char *id = a->task ? a->child_id : a->options ? a->options->id : NULL;
     orch_execution *e = handle_new(s->orch, id);
@@ -165,7 +139,7 @@ static int32_t add_handle(start *s, const start_arguments *a, orch_error **err)
     return 0;
 }
 
-static void drop_handle(start *s)
+void start_drop_handle(start *s)
 {
     orch_execution *e = s->execution;
 
@@ -177,8 +151,7 @@ static void drop_handle(start *s)
     s->execution = NULL;
 }
 
-/* The loop has accepted nothing, since it is there already; and waits for its end, if that was asked for. Else it is a refusal. */
-static int32_t take_existing(start *s, orch_error **err)
+int32_t start_take_existing(start *s, orch_error **err)
 {
     start_request *r = &s->request;
     int32_t rc = 0;
@@ -199,7 +172,7 @@ static int32_t take_existing(start *s, orch_error **err)
 
 /* ---- callers that block ---------------------------------------------------------------------------------- */
 
-static start *start_of(start_request *r)
+start *start_of(start_request *r)
 {
     return LIST_ENTRY(r, start, request);
 }
@@ -259,13 +232,13 @@ int32_t start_blocking(orch_v2 *o, const start_arguments *a, orch_execution **ou
     if (rc)
         return rc;
     if (out)
-        rc = add_handle(s, a, err);
+        rc = start_add_handle(s, a, err);
     if (!rc)
         rc = ask(s, err);
     if (rc)
-        drop_handle(s);
+        start_drop_handle(s);
     else if (s->request.existed)
-        rc = take_existing(s, err);
+        rc = start_take_existing(s, err);
     if (!rc && out)
         *out = s->execution;
     start_free(s);
@@ -359,127 +332,4 @@ int32_t orch_launcher_start(orch_launcher *launcher, const char *workflow, const
     return rc ? rc
               : orch_v2_start_workflow(launcher->orch, workflow, inputs_json, len, options,
                                        out_execution, err);
-}
-
-/* ---- callbacks ------------------------------------------------------------------------------------------- */
-
-static void end_callbacks(start *s)
-{
-    if (s->free_fn)
-        s->free_fn(s->user_data);
-    start_free(s);
-}
-
-static void watch_called(end_watch *w)
-{
-    end_callbacks(LIST_ENTRY(w, start, watch));
-}
-
-/* The end's callback comes after this one has returned: only now is it asked for. */
-static void call_accepted(callback *c)
-{
-    start *s = LIST_ENTRY(c, start, callback);
-    orch_execution *e = s->execution;
-    orch_error *error = s->request.error;
-
-    s->request.error = NULL;
-    if (e && s->request.existed) {
-        take_existing(s, &error);
-        e = s->execution;
-    }
-    if (!e) {
-        orch_response_free(s->watch.response);
-        if (s->accepted_fn)
-            s->accepted_fn(s->user_data, NULL, error);
-        else
-            orch_error_free(error);
-        end_callbacks(s);
-        return;
-    }
-    handle_want(e); /* the host's own want may end inside its callback */
-    if (s->accepted_fn)
-        s->accepted_fn(s->user_data, e, NULL);
-    else
-        handle_unwant(e);
-    if (s->watch.fn)
-        handle_watch(e, &s->watch, NULL); /* who makes this callback will make the next one */
-    else
-        end_callbacks(s);
-    handle_unwant(e);
-}
-
-/* Loop thread. */
-static void on_async_answer(start_request *r)
-{
-    start *s = start_of(r);
-    orch_execution *e = s->execution;
-
-    if (r->code) {
-        drop_handle(s);
-    } else {
-        handle_set_key(e, r->key);
-        if (!s->accepted_fn && s->watch.fn && !r->existed) { /* nothing to say before the end */
-            handle_watch(e, &s->watch, NULL);
-            handle_unwant(e);
-            return;
-        }
-    }
-    runtime_call_back(s->orch->rt, &s->callback, NULL);
-}
-
-static int32_t post_async(start *s, const start_arguments *a, orch_error **err)
-{
-    int32_t rc = add_handle(s, a, err);
-
-    if (!rc && s->watch.fn) {
-        s->watch.response = response_new();
-        if (!s->watch.response)
-            rc = error_no_memory(err);
-    }
-    if (!rc)
-        rc = runtime_post(s->orch->rt, &s->command, err);
-    if (rc) {
-        drop_handle(s);
-        orch_response_free(s->watch.response);
-        start_free(s);
-    }
-    return rc;
-}
-
-int32_t start_async(orch_v2 *o, const start_arguments *a, const start_callbacks *c,
-                    orch_error **err)
-{
-    start *s = NULL;
-    int32_t rc = start_new(o, a, on_async_answer, &s, err);
-
-    if (!rc) {
-        s->callback.make = call_accepted;
-        s->accepted_fn = c->accepted;
-        s->user_data = c->user_data;
-        s->free_fn = c->free_fn;
-        list_init(&s->watch.link);
-        s->watch.fn = c->ended;
-        s->watch.user_data = c->user_data;
-        s->watch.free = watch_called;
-        rc = post_async(s, a, err);
-    }
-    if (rc && c->free_fn)
-        c->free_fn(c->user_data);
-    return rc;
-}
-
-int32_t orch_v2_start_workflow_async(orch_v2 *orch, const char *id, const char *inputs_json,
-                                     size_t len, const orch_start_options *options,
-                                     orch_start_fn accepted, orch_execution_fn ended,
-                                     void *user_data, orch_free_fn free_fn, orch_error **err)
-{
-    const start_arguments a = {id, inputs_json, len, options, NULL, NULL, false};
-    const start_callbacks c = {accepted, ended, user_data, free_fn};
-    int32_t rc = check_running(orch, err);
-
-    if (!rc)
-        return start_async(orch, &a, &c, err);
-    if (free_fn)
-        free_fn(user_data);
-    return rc;
 }

@@ -99,8 +99,7 @@ static int32_t check_start(const orch_start_options *start, orch_error **err)
 {
     if (start && start->id)
         return error_set(err, ORCH_E_INVALID_ARGUMENT, "start",
-                         "start has the id '%s'; a child's id follows from its task",
-                         start->id);
+                         "start has the id '%s'; a child's id follows from its task", start->id);
     if (start && start->start_key)
         return error_set(err, ORCH_E_INVALID_ARGUMENT, "start",
                          "start has a start key; of a child the task and its key in "
@@ -192,7 +191,8 @@ int32_t child_check_input(orch_v2 *o, uint64_t key, const bytes *input, orch_err
     payload_decode(o, &row.input, &status);
     if (status)
         rc = error_set(err, status, row.id,
-                       "the inputs of child '%s' cannot be decoded, and so not be compared", row.id);
+                       "the inputs of child '%s' cannot be decoded, and so not be compared",
+                       row.id);
     else
         rc = check_same(row.id, row.input, input, err);
     execution_row_clear(&row);

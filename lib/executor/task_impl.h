@@ -13,7 +13,7 @@
 /* The tasks of one executor that are not completed. Lives as long as one of them. */
 typedef struct task_set {
     atomic_uint refs;
-    pid_t pid; /* a forked child must not touch the lock */
+    pid_t pid;             /* a forked child must not touch the lock */
     const uv_loop_t *loop; /* of the engine */
     uint32_t max_output_bytes;
     pthread_mutex_t lock;

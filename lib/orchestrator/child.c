@@ -407,8 +407,7 @@ static bool holds_cancel(const inbox_page *inbox)
 static bool is_left_behind(const live *l, const execution_row *parent)
 {
     return l->parent && !l->parent->abandoned &&
-           (!parent->key || EXECUTION_STATE_IS_END(parent->state) ||
-            parent->run != l->parent->run);
+           (!parent->key || EXECUTION_STATE_IS_END(parent->state) || parent->run != l->parent->run);
 }
 
 void child_loaded(live *l, const execution_row *parent, const inbox_page *inbox)

@@ -68,7 +68,8 @@ static void cancel_stored(control_job *c)
         live_tell_pause(l);
     }
     if (l && (l->phase == PHASE_HANDED || l->phase == PHASE_DETACHED))
-        children_of_tasks_cancel(l); /* their parent's tasks may wait for them; else when it is loaded */
+        children_of_tasks_cancel(
+            l); /* their parent's tasks may wait for them; else when it is loaded */
     inbox_stored(c->job.o, c->job.unit.key, &c->item, c->job.unit.inbox_woke);
 }
 

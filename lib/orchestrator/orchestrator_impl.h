@@ -146,9 +146,9 @@ struct live {
     bool blocked;   /* PENDING, but in limit->blocked */
     bool placed;    /* it takes one of limit's places */
     uint8_t priority;
-    limit_entry *limit;  /* NULL = none */
-    char *affinity;      /* NULL = the workflow's id */
-    parent_link *parent; /* NULL = none */
+    limit_entry *limit;     /* NULL = none */
+    char *affinity;         /* NULL = the workflow's id */
+    parent_link *parent;    /* NULL = none */
     bool may_have_children; /* of tasks: one was started, or it comes from the store */
     uint32_t children_starting;
     bool suspension_void; /* a refusal of a child crosses it */

@@ -228,12 +228,12 @@ typedef struct store_unit {
     struct store_unit *next;
 
     /* Guards, checked inside the transaction. */
-    uint32_t shard;    /* whose lease must be ours ... */
-    uint64_t term;     /* ... with this term: else ABORTED ("stale term") */
+    uint32_t shard; /* whose lease must be ours ... */
+    uint64_t term;  /* ... with this term: else ABORTED ("stale term") */
     /* the execution `key` exists and has no end: else FAILED_PRECONDITION. With `accept` it may be
      * another one: the parent of what is accepted */
     bool must_be_open;
-    bool check_inbox;  /* its inbox_seq is `inbox_seen`: else ABORTED */
+    bool check_inbox; /* its inbox_seq is `inbox_seen`: else ABORTED */
     uint64_t inbox_seen;
     /* the execution `key` exists (else NOT_FOUND) and has ended with run `run` - 1 (else
      * FAILED_PRECONDITION) */

@@ -12,9 +12,9 @@
 #include <unistd.h>
 
 static const misuse_row *const tables[] = {
-    misuse_values_rows, misuse_start_rows, misuse_look_rows,    misuse_control_rows,
-    misuse_engine_rows, misuse_v1_rows,    misuse_testing_rows, misuse_orch_rows,
-    misuse_subworkflows_rows,
+    misuse_values_rows,  misuse_start_rows,  misuse_look_rows,
+    misuse_control_rows, misuse_engine_rows, misuse_v1_rows,
+    misuse_testing_rows, misuse_orch_rows,   misuse_subworkflows_rows,
 };
 
 #define TABLES (sizeof tables / sizeof *tables)

@@ -44,14 +44,14 @@ typedef struct misuse_row {
     int32_t stopped, forked, dispatch, log; /* what good() answers there */
 } misuse_row;
 
-extern const misuse_row misuse_values_rows[];  /* misuse_values.c */
-extern const misuse_row misuse_start_rows[];   /* misuse_start.c */
-extern const misuse_row misuse_look_rows[];    /* misuse_look.c */
-extern const misuse_row misuse_control_rows[]; /* misuse_control.c */
-extern const misuse_row misuse_engine_rows[];  /* misuse_engine.c */
-extern const misuse_row misuse_v1_rows[];      /* misuse_v1.c */
-extern const misuse_row misuse_testing_rows[]; /* misuse_testing.c */
-extern const misuse_row misuse_orch_rows[];    /* misuse_orch.c */
+extern const misuse_row misuse_values_rows[];       /* misuse_values.c */
+extern const misuse_row misuse_start_rows[];        /* misuse_start.c */
+extern const misuse_row misuse_look_rows[];         /* misuse_look.c */
+extern const misuse_row misuse_control_rows[];      /* misuse_control.c */
+extern const misuse_row misuse_engine_rows[];       /* misuse_engine.c */
+extern const misuse_row misuse_v1_rows[];           /* misuse_v1.c */
+extern const misuse_row misuse_testing_rows[];      /* misuse_testing.c */
+extern const misuse_row misuse_orch_rows[];         /* misuse_orch.c */
 extern const misuse_row misuse_subworkflows_rows[]; /* misuse_subworkflows.c */
 
 #endif

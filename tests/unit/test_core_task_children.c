@@ -21,9 +21,9 @@ static const world_options plain = {.test_executor = &held_ops};
 #define STUBBORN \
     HEAD("stubborn") "{\"id\":\"hire\",\"executor\":\"test\",\"retry\":{\"max_attempts\":9}}]}"
 #define HURRY "{\"id\":\"hurry\",\"version\":\"1.0.0\",\"timeout\":\"5s\",\"steps\":[" HIRE "]}"
-#define PATIENT                                                                     \
-    HEAD("patient")                                                                 \
-    HIRE ",{\"id\":\"sleep\",\"executor\":\"wait\",\"depends_on\":[\"hire\"],"      \
+#define PATIENT                                                                    \
+    HEAD("patient")                                                                \
+    HIRE ",{\"id\":\"sleep\",\"executor\":\"wait\",\"depends_on\":[\"hire\"],"     \
          "\"with\":{\"signal\":\"go\"}},{\"id\":\"last\",\"executor\":\"test\",\"" \
          "depends_on\":[\"sleep\"]}]}"
 #define CALLER \
@@ -71,7 +71,8 @@ static void post(world *w, ask *a, const attempt_place *from, const char *id, co
 static void clear(ask *a)
 {
     assert_true(a->answered);
-    a->by_store = a->request.error && strstr(orch_error_message(a->request.error), "parent has ended");
+    a->by_store = a->request.error &&
+                  strstr(orch_error_message(a->request.error), "parent has ended");
     mem_free(a->request.workflow);
     mem_free(a->request.id);
     orch_error_free(a->request.error);

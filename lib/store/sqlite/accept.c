@@ -55,8 +55,8 @@ static bool has_origin(const store_unit *u)
 {
     const execution_row *e = u->accept;
 
-    return e->parent || e->depth || e->abandoned || e->by_task || e->limit_key || e->affinity || e->attributes ||
-           u->start_key;
+    return e->parent || e->depth || e->abandoned || e->by_task || e->limit_key || e->affinity ||
+           e->attributes || u->start_key;
 }
 
 bool accept_is_plain(const store_unit *u)
