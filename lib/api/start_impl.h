@@ -10,7 +10,7 @@ typedef struct start {
     orch_v2 *orch;             /* a reference */
     orch_execution *execution; /* told of the end; NULL = nobody asked for a handle */
     int64_t delay_ms;          /* from when the loop takes it up */
-    orch_task *task;           /* a reference: it is a child of its step; NULL = it is nobody's child */
+    orch_task *task; /* a reference: it is a child of its step; NULL = it is nobody's child */
     bool abandoned;
     /* A caller that blocks. */
     sem_t done;
