@@ -1,11 +1,9 @@
 /* Parents and children: a step's child is started like any other execution, its end goes into its parent's inbox in the
- * unit that ends it, and what an ended parent leaves behind is ended too. */
+ * unit that ends it. */
 #include <string.h>
 
 #include "base/error.h"
 #include "orchestrator/orchestrator_impl.h"
-
-#define CHILDREN_PAGE 256
 
 /* ---- the end of a child, told to its parent -------------------------------------------------------------- */
 
@@ -221,13 +219,15 @@ void child_start_asked(live *l, message *m)
 
 /* ---- ending them ----------------------------------------------------------------------------------------- */
 
-/* A control of our own: nobody waits for the answer. */
+/* A control of our own. */
 typedef struct own_control {
     control_request request; /* first */
     orchestrator *o;
     uint64_t parent; /* whose engine asked; 0 = none */
     epoch epoch;
     message_child *child;
+    void (*told)(void *ctx, int32_t code); /* NULL = nobody wants to know */
+    void *ctx;
 } own_control;
 
 static void own_free(own_control *c)
@@ -255,6 +255,8 @@ static void own_done(control_request *r)
                   "execution %s: its parent's end was not told: %s", r->id,
                   r->error ? orch_error_message(r->error) : orch_code_name(r->code));
     }
+    if (c->told)
+        c->told(c->ctx, r->code);
     own_free(c);
 }
 
@@ -291,133 +293,17 @@ void child_cancel_asked(live *l, message *m)
     orchestrator_control(l->o, &c->request);
 }
 
-void child_cancel(orchestrator *o, const char *id, const char *why)
+bool child_tell(orchestrator *o, const char *id, enum control_action action, const char *why,
+                void (*told)(void *ctx, int32_t code), void *ctx)
 {
-    own_control *c = own_new(o, id, CONTROL_CANCEL, why);
+    own_control *c = own_new(o, id, action, why);
 
-    if (c)
-        orchestrator_control(o, &c->request);
-    else
-        log_write(o->ports.log, ORCH_LOG_ERROR, "execution %s is not cancelled: no memory", id);
-}
-
-typedef struct children_read {
-    pool_read base; /* first */
-    uint64_t parent, after;
-    uint8_t action;
-    bool of_tasks; /* only those */
-    char *why;
-    execution_page page;
-} children_read;
-
-static void children_free(children_read *r)
-{
-    orch_error_free(r->base.error);
-    execution_page_clear(&r->page);
-    mem_free(r->why);
-    mem_free(r);
-}
-
-static void read_children(pool_read *base)
-{
-    children_read *r = (children_read *)base;
-    store *s = &base->o->ports.store;
-    execution_filter f = {.parent = r->parent,
-                          .after_key = r->after,
-                          .ascending = true,
-                          .states = 1u << EXECUTION_OPEN | 1u << EXECUTION_SUSPENDED,
-                          .limit = CHILDREN_PAGE};
-
-    base->code = s->ops->list_executions(s->self, &f, &r->page, &base->error);
-}
-
-static void children_back(pool_read *base)
-{
-    children_read *r = (children_read *)base;
-    orchestrator *o = base->o;
-
-    if (base->code)
-        log_write(o->ports.log, ORCH_LOG_ERROR, "reading the children of an execution: %s",
-                  orch_error_message(base->error));
-    for (size_t i = 0; i < r->page.count && !o->stopping; i++) {
-        const execution_row *row = &r->page.rows[i];
-        char made[EXECUTION_ID_LEN + 1];
-        own_control *c;
-
-        if (row->abandoned || (r->of_tasks && !row->by_task))
-            continue;
-        execution_id_format(row->key, made);
-        c = own_new(o, row->id ? row->id : made, r->action, r->why);
-        if (c)
-            orchestrator_control(o, &c->request);
-    }
-    r->after = r->page.next_after;
-    execution_page_clear(&r->page);
-    if (base->code || !r->after || o->stopping || !reads_submit(o, base))
-        children_free(r);
-}
-
-static void end_all(orchestrator *o, uint64_t key, enum control_action action, const char *why,
-                    bool of_tasks)
-{
-    children_read *r = MUTATED(CHILDREN_LEFT_BEHIND) ? NULL : mem_zalloc(sizeof *r);
-
-    if (r) {
-        r->base.read = read_children;
-        r->base.back = children_back;
-        r->parent = key;
-        r->action = (uint8_t)action;
-        r->of_tasks = of_tasks;
-        r->why = why ? mem_strdup(why) : NULL;
-    }
-    if (r && !o->stopping && reads_submit(o, &r->base))
-        return;
-    if (r)
-        children_free(r);
-    log_write(o->ports.log, ORCH_LOG_ERROR,
-              "what an ended execution left behind goes on: no memory");
-}
-
-void children_end(orchestrator *o, uint64_t key, enum control_action action, const char *why)
-{
-    end_all(o, key, action, why, false);
-}
-
-void children_of_tasks_cancel(live *l)
-{
-    if (children_may_be_left(l))
-        end_all(l->o, l->key, CONTROL_CANCEL, "its parent was cancelled", true);
-}
-
-bool children_may_be_left(const live *l)
-{
-    const definition *d = l->version->definition;
-
-    return l->may_have_children && (!d || definition_calls_back(d));
-}
-
-static bool holds_cancel(const inbox_page *inbox)
-{
-    for (size_t i = 0; i < inbox->count; i++)
-        if (inbox->rows[i].kind == INBOX_CANCEL)
-            return true;
-    return false;
-}
-
-static bool is_left_behind(const live *l, const execution_row *parent)
-{
-    return l->parent && !l->parent->abandoned &&
-           (!parent->key || EXECUTION_STATE_IS_END(parent->state) || parent->run != l->parent->run);
-}
-
-void child_loaded(live *l, const execution_row *parent, const inbox_page *inbox)
-{
-    char made[EXECUTION_ID_LEN + 1];
-
-    if (l->cancelled || holds_cancel(inbox))
-        children_of_tasks_cancel(l);
-    else if (is_left_behind(l, parent) && !MUTATED(CHILDREN_LEFT_BEHIND))
-        child_cancel(l->o, live_id(l, made), "its parent has ended");
+    if (!c)
+        return false;
+    c->told = told;
+    c->ctx = ctx;
+    orchestrator_control(o, &c->request);
+    return true;
 }
 
 /* ---- links ----------------------------------------------------------------------------------------------- */

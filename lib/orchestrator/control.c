@@ -11,7 +11,8 @@ typedef struct control_job {
     unit_job job; /* first */
     control_request *request;
     inbox_item item;
-    inbox_item notice; /* for the parent */
+    inbox_item notice;  /* for the parent */
+    children_mark mark; /* for the children */
     execution_setting setting;
     execution_update update;
     control_row control;
@@ -68,8 +69,7 @@ static void cancel_stored(control_job *c)
         live_tell_pause(l);
     }
     if (l && (l->phase == PHASE_HANDED || l->phase == PHASE_DETACHED))
-        children_of_tasks_cancel(
-            l); /* their parent's tasks may wait for them; else when it is loaded */
+        children_cancel(l); /* their parent's tasks may wait for them; else when it is loaded */
     inbox_stored(c->job.o, c->job.unit.key, &c->item, c->job.unit.inbox_woke);
 }
 
@@ -114,7 +114,7 @@ static bool fill_terminate(control_job *c)
     buf_free(&b);
     u->update = &c->update;
     u->inbox_consumed = INT64_MAX;
-    return c->update.error != NULL;
+    return c->update.error && children_mark_set(&c->mark, u, CONTROL_TERMINATE);
 }
 
 static void terminate_stored(control_job *c)
@@ -130,7 +130,7 @@ static void terminate_stored(control_job *c)
         o->stats.open--;
         waiters_look(o, key);
     }
-    children_end(o, key, CONTROL_TERMINATE, c->request->why);
+    children_end(o, key, c->job.unit.run, CONTROL_TERMINATE, c->request->why);
 }
 
 /* ---- pause, resume, priority ----------------------------------------------------------------------------- */
@@ -271,6 +271,7 @@ static void job_free(control_job *c)
 {
     inbox_item_clear(&c->item);
     inbox_item_clear(&c->notice);
+    children_mark_clear(&c->mark);
     bytes_unref(c->update.error);
     mem_free(c);
 }
@@ -308,14 +309,14 @@ static int32_t submit(orchestrator *o, uint64_t key, const execution_row *row, c
     c->request = r;
     c->item.at_ms = o->now_ms;
     c->job.unit.must_be_open = true;
+    if (row)
+        c->job.unit.run = row->run;
     if (!a->fill(c)) {
         job_free(c);
         return error_no_memory(&r->error);
     }
-    if (row && c->job.unit.update) {
-        c->job.unit.run = row->run;
+    if (row && c->job.unit.update)
         child_notice_of_row(row, &c->update, &c->notice, &c->job.unit);
-    }
     if (!a->unsaid || r->who || r->why) {
         c->control = control_record(o, a->name, r->who, r->why, r->name);
         c->control.execution = key;

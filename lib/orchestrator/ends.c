@@ -8,7 +8,8 @@
 typedef struct end_job {
     unit_job job; /* first */
     execution_update update;
-    inbox_item notice; /* for its parent */
+    inbox_item notice;  /* for its parent */
+    children_mark mark; /* for its children */
 } end_job;
 
 bytes *end_error(int32_t code, const char *message)
@@ -37,39 +38,55 @@ static void end_done(unit_job *j)
 {
     end_job *e = (end_job *)j;
     live *l = live_find(j->o, j->unit.key);
-    bool left = l && !l->fresh;
 
     if (l && !j->unit.result) {
         end_reached(l, e->update.state, e->update.ended_ms, NULL, e->update.error);
         child_told(j->o, &j->unit);
-        if (left)
-            children_end(j->o, j->unit.key, CONTROL_CANCEL, "its parent has ended");
+        if (j->unit.put_setting)
+            children_end(j->o, j->unit.key, j->unit.run, CONTROL_CANCEL, "its parent has ended");
     } else if (l)
         end_let_go(l); /* it had ended, the store is no longer ours, or we stop */
     bytes_unref(e->update.error);
     inbox_item_clear(&e->notice);
+    children_mark_clear(&e->mark);
     mem_free(e);
+}
+
+/* NULL if there is no memory. */
+static end_job *end_new(live *l, enum execution_state state, bytes *error)
+{
+    end_job *e = error ? mem_zalloc(sizeof *e) : NULL;
+    store_unit *u = e ? &e->job.unit : NULL;
+
+    if (!e)
+        return NULL;
+    e->update = (execution_update){
+        .state = (uint8_t)state, .ended_ms = l->o->now_ms, .error = error};
+    unit_init(&e->job, l->o, l->key, end_done);
+    u->must_be_open = true;
+    u->update = &e->update;
+    u->run = l->run;
+    u->inbox_consumed = INT64_MAX;
+    child_notice(l, &e->update, &e->notice, u);
+    if (l->fresh || children_mark_set(&e->mark, u, CONTROL_CANCEL))
+        return e;
+    inbox_item_clear(&e->notice);
+    mem_free(e);
+    return NULL;
 }
 
 void end_now(live *l, enum execution_state state, bytes *error)
 {
     orchestrator *o = l->o;
-    end_job *e = error ? mem_zalloc(sizeof *e) : NULL;
+    end_job *e = end_new(l, state, error);
 
     queue_remove(l);
-    if (!e) { /* no memory: it stays open in the store, and comes back from there */
+    if (!e) { /* it stays open in the store, and comes back from there */
         bytes_unref(error);
         queue_later(o, l->key);
         live_free(l);
         return;
     }
     l->phase = PHASE_ENDING;
-    e->update = (execution_update){.state = (uint8_t)state, .ended_ms = o->now_ms, .error = error};
-    unit_init(&e->job, o, l->key, end_done);
-    e->job.unit.must_be_open = true;
-    e->job.unit.update = &e->update;
-    e->job.unit.run = l->run;
-    e->job.unit.inbox_consumed = INT64_MAX;
-    child_notice(l, &e->update, &e->notice, &e->job.unit);
     unit_submit_patiently(&e->job, l);
 }

@@ -33,6 +33,8 @@ static int32_t read_marks(orchestrator *o, orch_error **err)
         rc = registry_load(o, err);
     if (!rc)
         rc = settings_load(o, err);
+    if (!rc)
+        rc = children_load(o, err);
     o->last_ms = rc ? 0 : execution_key_ms(last_key) + 1; /* keys rise, whatever the clock does */
     return rc;
 }
@@ -105,6 +107,7 @@ void orchestrator_free(orchestrator *o)
     report_free_spares(o);
     limits_free(o);
     settings_free(o);
+    setting_page_clear(&o->left);
     registry_free(o);
     engines_free(o);
     heap_free(&o->timers);
@@ -167,6 +170,7 @@ bool orchestrator_pump(orchestrator *o, uint32_t budget)
     queue_read(o);
     wake_look(o);
     retention_look(o);
+    children_end_left(o);
     more = dispatch_pending(o, budget);
     set_timer(o);
     return more || !list_empty(&o->answered_starts) || !list_empty(&o->answered_controls) ||

@@ -94,17 +94,30 @@ void child_told(orchestrator *o, const store_unit *u); /* it is stored */
 /* START_CHILD and CANCEL_CHILD of l's engine. They take the message's child over. */
 void child_start_asked(live *l, message *m);
 void child_cancel_asked(live *l, message *m);
-/* Cancel one. Nobody waits for the answer. */
-void child_cancel(orchestrator *o, const char *id, const char *why);
-/* End what an ended execution has left open, but for what was abandoned. */
-void children_end(orchestrator *o, uint64_t key, enum control_action action, const char *why);
+/* A control of our own; `told` (NULL = not wanted) comes later. False if there is no memory. */
+bool child_tell(orchestrator *o, const char *id, enum control_action action, const char *why,
+                void (*told)(void *ctx, int32_t code), void *ctx);
+
+/* ---- children.c: what an execution leaves behind --------------------------------------------------------- */
+
+/* A note that the children of an execution are to be ended. Lives as long as the unit that it is in. */
+typedef struct children_mark {
+    setting_row row;
+    char name[32];
+} children_mark;
+
+/* In the unit that ends the run u->run of the execution u->key. False if there is no memory. */
+bool children_mark_set(children_mark *m, store_unit *u, enum control_action action);
+void children_mark_clear(children_mark *m);
+/* That is stored: end what is open of that run and those before it, but for what was abandoned, and delete the note. */
+void children_end(orchestrator *o, uint64_t key, uint32_t run, enum control_action action,
+                  const char *why);
 /* Of one that is cancelled: cancel what its tasks have started. The other children are for its engine to cancel. */
-void children_of_tasks_cancel(live *l);
-/* Whether it may have children that no engine knows of: those of its tasks. */
-bool children_may_be_left(const live *l);
-/* It was read for a hand-over, with its parent's row (key 0: there is none) and its inbox: what was to be done about either, and
- * was not before the process died, is done now. */
-void child_loaded(live *l, const execution_row *parent, const inbox_page *inbox);
+void children_cancel(live *l);
+/* l was read for a hand-over, with its inbox: if it is cancelled, the same. */
+void children_loaded(live *l, const inbox_page *inbox);
+int32_t children_load(orchestrator *o, orch_error **err); /* notes that are left from before */
+void children_end_left(orchestrator *o);                  /* act on them */
 
 /* ---- live.c: executions in memory ------------------------------------------------------------------------ */
 
@@ -149,7 +162,7 @@ struct live {
     limit_entry *limit;     /* NULL = none */
     char *affinity;         /* NULL = the workflow's id */
     parent_link *parent;    /* NULL = none */
-    bool may_have_children; /* of tasks: one was started, or it comes from the store */
+    bool may_have_children; /* that no engine knows of: those of its tasks */
     uint32_t children_starting;
     bool suspension_void; /* a refusal of a child crosses it */
     message *suspension;  /* waits until its children are started */
@@ -378,6 +391,7 @@ struct orchestrator {
     uint64_t blocked_count; /* lives that wait for a place of a limit */
     heap limit_timers;
     paused_entry *paused;
+    setting_page left; /* of children.c, until the first pump */
     bool all_paused;
     uint64_t input_bytes; /* that lives hold */
     struct waiter_entry *waiters;

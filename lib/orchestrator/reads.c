@@ -12,10 +12,12 @@ typedef struct read_job {
     char *id;
     uint32_t run;
     bool check_row;
+    bool check_children;
     void (*done)(void *ctx, int32_t code, execution_row *row, orch_error *error);
     void *ctx;
     /* Out. */
     execution_row row, parent;
+    bool has_children; /* open ones, perhaps */
     checkpoint_page history;
     inbox_page inbox;
     uint64_t inbox_seq; /* all up to it is in `inbox`, or consumed */
@@ -101,6 +103,20 @@ static int32_t read_parent(read_job *r)
     return rc;
 }
 
+/* A page that ends early may have missed some. */
+static int32_t look_for_children(read_job *r)
+{
+    store *s = &r->base.o->ports.store;
+    execution_filter f = {
+        .parent = r->key, .states = 1U << EXECUTION_OPEN | 1U << EXECUTION_SUSPENDED, .limit = 1};
+    execution_page page = {0};
+    int32_t rc = s->ops->list_executions(s->self, &f, &page, &r->base.error);
+
+    r->has_children = page.count || page.next_after;
+    execution_page_clear(&page);
+    return rc;
+}
+
 /* A row may have been old when it came from the store, and the execution have ended since. */
 static void read_history(pool_read *base)
 {
@@ -116,6 +132,8 @@ static void read_history(pool_read *base)
                                             &r->base.error);
     if (!r->base.code && r->check_row && r->row.parent)
         r->base.code = read_parent(r);
+    if (!r->base.code && r->check_children)
+        r->base.code = look_for_children(r);
     if (!r->base.code)
         r->base.code = s->ops->load_inbox(s->self, r->key, &r->inbox, &r->base.error);
 }
@@ -152,7 +170,8 @@ static void history_back(pool_read *base)
         } else {
             l->from_store = false;
             if (r->check_row)
-                child_loaded(l, &r->parent, &r->inbox);
+                l->may_have_children = r->has_children;
+            children_loaded(l, &r->inbox);
             name_parent(l, &r->parent);
             dispatch_loaded(l, &r->history, &r->inbox, r->inbox_seq);
         }
@@ -169,6 +188,8 @@ void reads_history(live *l)
         r->key = l->key;
         r->run = l->run;
         r->check_row = l->from_store;
+        r->check_children = l->from_store && (!l->version->definition ||
+                                              definition_calls_back(l->version->definition));
         r->inbox_seq = l->inbox_seq;
     }
     if (!r || !submit(o, r)) {

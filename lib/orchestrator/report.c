@@ -9,7 +9,8 @@ typedef struct report_job {
     unit_job job; /* first */
     message *report;
     execution_update update;
-    inbox_item *notice; /* of a child's end, for its parent */
+    inbox_item *notice;  /* of a child's end, for its parent */
+    children_mark *mark; /* of an end that leaves children behind */
 } report_job;
 
 /* The report itself goes back as its acknowledgement. */
@@ -40,6 +41,12 @@ static report_job *take_job(orchestrator *o)
 
 static void give_back(orchestrator *o, report_job *r)
 {
+    if (r->notice)
+        inbox_item_clear(r->notice);
+    if (r->mark)
+        children_mark_clear(r->mark);
+    mem_free(r->notice);
+    mem_free(r->mark);
     if (o->spare_report_count == SPARE_REPORTS) {
         mem_free(r);
         return;
@@ -86,12 +93,11 @@ static void completed(report_job *r, live *l)
 {
     orchestrator *o = l->o;
     uint64_t key = l->key;
-    bool left = children_may_be_left(l);
 
     end_reached(l, r->update.state, r->update.ended_ms, r->update.output, r->update.error);
     child_told(o, &r->job.unit);
-    if (left || (r->report->report.children && r->update.state != EXECUTION_SUCCEEDED))
-        children_end(o, key, CONTROL_CANCEL, "its parent has ended");
+    if (r->mark)
+        children_end(o, key, r->job.unit.run, CONTROL_CANCEL, "its parent has ended");
 }
 
 static void stored(report_job *r, live *l)
@@ -165,11 +171,6 @@ static void report_done(unit_job *j)
             stored(r, l);
     }
     message_free(r->report);
-    if (r->notice) {
-        inbox_item_clear(r->notice);
-        mem_free(r->notice);
-        r->notice = NULL;
-    }
     give_back(j->o, r);
 }
 
@@ -192,6 +193,17 @@ static void put_down(const live *l, const message *m, execution_update *out)
         };
 }
 
+/* Executions that succeed have awaited all children but those of tasks. False if there is no memory. */
+static bool fill_mark(const live *l, report_job *r)
+{
+    const message *m = r->report;
+
+    if (!l->may_have_children && (!m->report.children || r->update.state == EXECUTION_SUCCEEDED))
+        return true;
+    r->mark = mem_zalloc(sizeof *r->mark);
+    return r->mark && children_mark_set(r->mark, &r->job.unit, CONTROL_CANCEL);
+}
+
 /* What the unit does to the execution's row, if anything. False if there is no memory. */
 static bool fill_update(live *l, report_job *r)
 {
@@ -212,6 +224,8 @@ static bool fill_update(live *l, report_job *r)
                 return false;
             child_notice(l, &r->update, r->notice, u);
         }
+        if (!fill_mark(l, r))
+            return false;
     } else if (m->report.end == REPORT_SUSPENDED && m->report.inbox_seen >= l->inbox_seq) {
         put_down(l, m, &r->update);
         u->check_inbox = !MUTATED(SUSPENDED_UNSEEN);

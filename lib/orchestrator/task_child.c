@@ -80,7 +80,7 @@ static void cancelled_meanwhile(const task_child *t)
     const live *l = live_find(t->o, t->from.execution);
 
     if (l && l->run == t->from.run && l->cancelled && !t->abandoned)
-        child_cancel(t->o, t->id, "its parent was cancelled");
+        child_tell(t->o, t->id, CONTROL_CANCEL, "its parent was cancelled", NULL, NULL);
 }
 
 static void started(start_request *r)

@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -11,6 +12,7 @@
 #include "support/held_attempts.h"
 #include "support/world.h"
 #include "workflow/child.h"
+#include "workflow/run.h"
 
 static const world_options plain = {.test_executor = &held_ops};
 
@@ -29,6 +31,13 @@ static const world_options plain = {.test_executor = &held_ops};
 #define CALLER \
     HEAD("caller") "{\"id\":\"call\",\"executor\":\"workflow\",\"with\":{\"workflow\":\"box\"}}]}"
 
+#define SLEEPER \
+    HEAD("sleeper") "{\"id\":\"s\",\"executor\":\"wait\",\"with\":{\"signal\":\"never\"}}]}"
+#define CAREFUL                                                                        \
+    HEAD("careful")                                                                    \
+    "{\"id\":\"first\",\"executor\":\"test\",\"compensate\":{\"executor\":\"test\"}}," \
+    "{\"id\":\"hire\",\"executor\":\"test\",\"depends_on\":[\"first\"]}]}"
+
 static world *begin(const world_options *o)
 {
     world *w;
@@ -41,6 +50,8 @@ static world *begin(const world_options *o)
     world_register(w, HURRY);
     world_register(w, PATIENT);
     world_register(w, CALLER);
+    world_register(w, SLEEPER);
+    world_register(w, CAREFUL);
     return w;
 }
 
@@ -201,6 +212,12 @@ static void test_an_id_may_be_taken(void **state)
     world_free(w);
 }
 
+static void ended(control_request *r)
+{
+    mem_free(r->id);
+    r->id = NULL;
+}
+
 /* ---- the parent's end ------------------------------------------------------------------------------------ */
 
 /* The task waits for its child, and the child's work is told to stop at once. */
@@ -300,24 +317,123 @@ static void test_a_child_outlives_its_step(void **state)
     world_free(w);
 }
 
-/* The process dies between the parent's end and what follows from it. */
+static size_t notes(world *w)
+{
+    setting_page page = {0};
+    size_t count;
+
+    assert_int_equal(w->store.ops->load_settings(w->store.self, "children/", &page, NULL), 0);
+    count = page.count;
+    setting_page_clear(&page);
+    return count;
+}
+
+/* The process dies between the parent's end and what follows from it: what sleeps is found as well as what runs. */
 static void test_a_restart_leaves_none_behind(void **state)
 {
+    (void)state;
+    for (int terminated = 0; terminated < 2; terminated++) {
+        world *w = begin(&plain);
+        uint64_t parent = world_start(w, "boss", "b", NULL);
+        uint64_t child = start_child(w, 0, NULL, false), free_one = start_child(w, 0, "f", true);
+        attempt_place from = place_of(0);
+        uint64_t asleep;
+        char *error;
+        bool existed;
+
+        assert_int_equal(start_at(w, &from, "z", "sleeper", false, &asleep, &existed), 0);
+        world_advance(w, 20000);
+        assert_int_equal(world_state(w, asleep), EXECUTION_SUSPENDED);
+        if (terminated) {
+            control_request end = {.action = CONTROL_TERMINATE, .done = ended};
+
+            end.id = mem_strdup("b");
+            orchestrator_control(w->orchestrator, &end);
+            for (int i = 0; end.id && i < 20; i++) /* up to its answer */
+                world_nudge(w, i % 2 ? 3 : 9);
+            assert_null(end.id);
+        } else {
+            w->pool_held = true; /* where children are looked for */
+            held_succeed(0, NULL);
+            world_settle(w);
+            w->pool_held = false;
+        }
+        assert_true(EXECUTION_STATE_IS_END(world_state(w, parent)));
+        assert_int_equal(world_state(w, child), EXECUTION_OPEN);
+        assert_int_equal(world_state(w, asleep), EXECUTION_SUSPENDED);
+        assert_int_equal(notes(w), 1);
+        world_restart(w, &plain);
+        world_settle(w);
+        assert_int_equal(world_state(w, child), EXECUTION_CANCELLED);
+        assert_int_equal(world_state(w, asleep), EXECUTION_CANCELLED);
+        assert_int_equal(world_state(w, free_one), EXECUTION_OPEN);
+        error = world_error(w, asleep);
+        assert_int_equal(strstr(error, "\"ABORTED\"") != NULL, terminated);
+        mem_free(error);
+        assert_int_equal(notes(w), 0);
+        world_free(w);
+    }
+}
+
+static void put_note(world *w, const char *name, const char *value)
+{
+    setting_row row = {mem_strdup(name), bytes_new(value, strlen(value))};
+    store_unit u = {.term = 1, .put_setting = &row};
+
+    w->store.ops->submit(w->store.self, &u);
+    w->store.ops->flush(w->store.self);
+    assert_ptr_equal(w->store.ops->reap(w->store.self), &u);
+    assert_int_equal(u.result, 0);
+    setting_row_clear(&row);
+}
+
+/* A note of the first run, which the process had no time for, says nothing about the second. */
+static void test_a_note_spares_later_runs(void **state)
+{
     world *w = begin(&plain);
-    uint64_t parent = world_start(w, "boss", "b", NULL);
-    uint64_t child = start_child(w, 0, NULL, false), free_one = start_child(w, 0, "f", true);
+    uint64_t parent = world_start(w, "boss", "b", NULL), child;
+    char name[32] = "children/";
 
     (void)state;
-    w->pool_held = true; /* where children are looked for */
-    held_succeed(0, NULL);
+    held_fail(0, ORCH_E_ABORTED, true);
     world_settle(w);
-    assert_int_equal(world_state(w, parent), EXECUTION_SUCCEEDED);
-    assert_int_equal(world_state(w, child), EXECUTION_OPEN);
-    w->pool_held = false;
+    assert_int_equal(control(w, "b", CONTROL_RETRY), 0);
+    free(held.keys[0]);
+    held.keys[0] = strdup("b/2/hire");
+    child = start_child(w, 1, NULL, false);
+    execution_id_format(parent, name + strlen(name));
+    put_note(w, name, "{\"action\":\"cancel\",\"run\":1}");
     world_restart(w, &plain);
     world_settle(w);
+    assert_int_equal(notes(w), 0);
+    assert_int_equal(world_state(w, child), EXECUTION_OPEN);
+    world_free(w);
+}
+
+/* Its engine is lost, and it is cancelled while it waits for another one; what it does then takes its time. */
+static void test_a_cancel_between_engines_goes_down(void **state)
+{
+    world *w = begin(&plain);
+    uint64_t parent, child;
+
+    (void)state;
+    parent = world_start(w, "careful", "c", NULL);
+    held_succeed(0, NULL); /* which is to be compensated */
+    world_settle(w);
+    free(held.keys[0]);
+    held.keys[0] = strdup("c/1/hire");
+    child = start_child(w, 1, NULL, false);
+    world_restart_engine(w, 0, &plain);
+    world_settle(w);
+    assert_null(world_channel(w, parent));
+    assert_int_equal(world_cancel(w, "c", NULL), 0);
+    world_advance(w, 1000);
+    assert_int_equal(world_state(w, parent), EXECUTION_OPEN);
+    assert_int_equal(held.roles[held.started - 1], ROLE_COMPENSATE);
     assert_int_equal(world_state(w, child), EXECUTION_CANCELLED);
-    assert_int_equal(world_state(w, free_one), EXECUTION_OPEN);
+    held_succeed(held.started - 1, NULL);
+    world_settle(w);
+    assert_int_equal(world_state(w, parent), EXECUTION_CANCELLED);
     world_free(w);
 }
 
@@ -384,12 +500,6 @@ static void test_an_old_hand_over_starts_none(void **state)
     world_free(w);
 }
 
-static void terminated(control_request *r)
-{
-    mem_free(r->id);
-    r->id = NULL;
-}
-
 /* The end is on its way into the store when the child is asked for: whichever comes first, none goes on. */
 static void test_an_end_on_its_way_lets_none_pass(void **state)
 {
@@ -399,7 +509,7 @@ static void test_an_end_on_its_way_lets_none_pass(void **state)
     for (uint32_t point = 0; point < 12; point++) {
         world *w = begin(&plain);
         uint64_t parent = world_start(w, "boss", "b", NULL);
-        control_request end = {.action = CONTROL_TERMINATE, .done = terminated};
+        control_request end = {.action = CONTROL_TERMINATE, .done = ended};
         attempt_place from = place_of(0);
         execution_filter open = {.parent = parent, .states = 1U << EXECUTION_OPEN};
         execution_page page = {0};
@@ -490,7 +600,7 @@ static void test_a_retry_belongs_to_the_parent(void **state)
     assert_int_equal(control(w, "b", CONTROL_RETRY), 0);
     assert_int_equal(held.started, 5);
     assert_string_equal(held.keys[4], "b/2/hire");
-    mem_free(held.keys[0]);
+    free(held.keys[0]);
     held.keys[0] = strdup(held.keys[4]);
     again = start_child(w, 4, NULL, false); /* of the new run */
     assert_int_equal(again, world_key(w, "b/2/hire"));
@@ -509,6 +619,8 @@ int main(void)
         cmocka_unit_test(test_a_sleeping_parent_knows_its_children),
         cmocka_unit_test(test_a_child_outlives_its_step),
         cmocka_unit_test(test_a_restart_leaves_none_behind),
+        cmocka_unit_test(test_a_note_spares_later_runs),
+        cmocka_unit_test(test_a_cancel_between_engines_goes_down),
         cmocka_unit_test(test_a_sleeping_parent_awaits_its_child),
         cmocka_unit_test(test_a_waiting_parent_awaits_its_child),
         cmocka_unit_test(test_an_old_hand_over_starts_none),
