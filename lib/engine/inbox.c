@@ -49,6 +49,8 @@ void inbox_begin(slot *s)
     mem_free(start->inbox);
     start->inbox = NULL;
     start->inbox_count = 0;
+    if (s->inbox_seen < start->inbox_seq)
+        s->inbox_seen = start->inbox_seq;
 }
 
 /* It waits with those of the start. */

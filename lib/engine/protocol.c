@@ -130,6 +130,7 @@ void protocol_send_report(slot *s, enum report_end end)
     } else if (end == REPORT_SUSPENDED) {
         m->report.wake_ms = run_deadline(s->run);
         m->report.wake_children = run_wanted_children(s->run);
+        m->report.paused = s->start->paused;
     }
     channel_send(s->channel, m);
 }

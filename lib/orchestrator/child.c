@@ -113,7 +113,7 @@ static void decided(child_start *s, int32_t code, const char *why)
     l = asker(s); /* a refusal that could not be sent ends the hand-over */
     start_free(s);
     if (l) {
-        l->children_starting--;
+        l->children_asked--;
         report_suspension_again(l);
     }
 }
@@ -208,7 +208,7 @@ void child_start_asked(live *l, message *m)
     s->epoch = l->epoch;
     s->child = m->child;
     m->child = NULL;
-    l->children_starting++;
+    l->children_asked++;
     code = fill_request(s, l, &error);
     if (code)
         decided(s, code, orch_error_message(error));
@@ -239,14 +239,20 @@ static void own_free(own_control *c)
     mem_free(c);
 }
 
+static live *canceller(const own_control *c)
+{
+    live *l = c->parent ? live_find(c->o, c->parent) : NULL;
+
+    return l && epoch_compare(l->epoch, c->epoch) == 0 ? l : NULL;
+}
+
 /* One that was never started is reported to the engine that waits for its end; one that has ended is in its inbox. */
 static void own_done(control_request *r)
 {
     own_control *c = (own_control *)r;
-    live *l = c->parent ? live_find(c->o, c->parent) : NULL;
+    live *l = canceller(c);
 
-    if (l && r->code == ORCH_E_NOT_FOUND && l->phase == PHASE_HANDED &&
-        epoch_compare(l->epoch, c->epoch) == 0) {
+    if (l && r->code == ORCH_E_NOT_FOUND && l->phase == PHASE_HANDED) {
         report_suspension_void(l);
         send_refusal(l, c->child, r->code, "it was never started");
         c->child = NULL;
@@ -257,7 +263,12 @@ static void own_done(control_request *r)
     }
     if (c->told)
         c->told(c->ctx, r->code);
+    l = canceller(c); /* a refusal that could not be sent ends the hand-over */
     own_free(c);
+    if (l) {
+        l->children_asked--;
+        report_suspension_again(l);
+    }
 }
 
 static own_control *own_new(orchestrator *o, const char *id, enum control_action action,
@@ -290,6 +301,7 @@ void child_cancel_asked(live *l, message *m)
     c->epoch = l->epoch;
     c->child = m->child;
     m->child = NULL;
+    l->children_asked++;
     orchestrator_control(l->o, &c->request);
 }
 

@@ -60,14 +60,24 @@ static bool fill_cancel(control_job *c)
     return true;
 }
 
+/* l may be gone afterwards. */
+static void set_paused(live *l, bool paused)
+{
+    bool changes = l->paused != paused;
+
+    l->paused = paused;
+    l->pause_told = true;
+    if (changes)
+        live_tell_pause(l);
+}
+
 static void cancel_stored(control_job *c)
 {
     live *l = live_find(c->job.o, c->job.unit.key);
 
-    if (l && l->paused) {
-        l->paused = false;
-        live_tell_pause(l);
-    }
+    if (l)
+        set_paused(l, false);
+    l = live_find(c->job.o, c->job.unit.key);
     if (l && (l->phase == PHASE_HANDED || l->phase == PHASE_DETACHED))
         children_cancel(l); /* their parent's tasks may wait for them; else when it is loaded */
     inbox_stored(c->job.o, c->job.unit.key, &c->item, c->job.unit.inbox_woke);
@@ -146,10 +156,8 @@ static void pause_stored(control_job *c)
 {
     live *l = live_find(c->job.o, c->job.unit.key);
 
-    if (!l)
-        return;
-    l->paused = true;
-    live_tell_pause(l);
+    if (l)
+        set_paused(l, true);
 }
 
 /* What waits because of the pause alone knows no time at which it would wake. */
@@ -169,8 +177,7 @@ static void resume_stored(control_job *c)
     live *l = live_find(o, c->job.unit.key);
 
     if (l) {
-        l->paused = false;
-        live_tell_pause(l);
+        set_paused(l, false);
     } else {
         queue_bring(o, c->job.unit.key); /* it may have been put aside before it was handed over */
     }

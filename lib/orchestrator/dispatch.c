@@ -93,22 +93,26 @@ void dispatch_loaded(live *l, checkpoint_page *history, inbox_page *inbox, uint6
     message *m;
 
     l->epoch = (epoch){o->ports.term, ++o->epoch_counter};
+    if (told < upto_seq)
+        told = upto_seq;
     m = start_message(l, history, inbox);
-    if (!m)
-        error_no_memory(&error);
-    else
+    if (m) {
+        m->start->inbox_seq = told;
         open_channel(l, &error);
+    } else {
+        error_no_memory(&error);
+    }
     if (error) {
         message_free(m);
         give_back(l, error);
         orch_error_free(error);
         return;
     }
-    l->told_seq = told > upto_seq ? told : upto_seq;
+    l->told_seq = told;
     if (told > l->inbox_seq)
         l->inbox_seq = told;
     l->reading_inbox = false;
-    l->children_starting = 0;
+    l->children_asked = 0;
     l->phase = PHASE_HANDED;
     l->fresh = false;
     l->received_seq = l->stored_seq = last_seq;

@@ -154,18 +154,19 @@ struct live {
     uint64_t inbox_seq;    /* of the newest item that is stored */
     uint64_t told_seq;     /* of those, the engine was told */
     bool reading_inbox;
-    bool cancelled; /* a cancel is among them */
-    bool paused;    /* itself; see live_is_paused */
-    bool blocked;   /* PENDING, but in limit->blocked */
-    bool placed;    /* it takes one of limit's places */
+    bool cancelled;  /* a cancel is among them */
+    bool paused;     /* itself; see live_is_paused */
+    bool pause_told; /* that was told since it is in memory: its row may be older */
+    bool blocked;    /* PENDING, but in limit->blocked */
+    bool placed;     /* it takes one of limit's places */
     uint8_t priority;
     limit_entry *limit;     /* NULL = none */
     char *affinity;         /* NULL = the workflow's id */
     parent_link *parent;    /* NULL = none */
     bool may_have_children; /* that no engine knows of: those of its tasks */
-    uint32_t children_starting;
+    uint32_t children_asked; /* to be started or cancelled: not decided yet */
     bool suspension_void; /* a refusal of a child crosses it */
-    message *suspension;  /* waits until its children are started */
+    message *suspension;  /* waits until that is decided */
     uint32_t units;       /* of it in the store, or kept to go there again */
     uint32_t kept;        /* of those, how many are kept */
 };

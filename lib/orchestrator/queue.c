@@ -120,6 +120,8 @@ static void row_read(void *ctx, int32_t code, execution_row *row, orch_error *er
     orchestrator *o = ctx;
 
     (void)error;
+    if (!code && row->state == EXECUTION_SUSPENDED)
+        return; /* its time has not come */
     if (!code && queue_has_room(o) && !o->stopping)
         queue_bring_in(o, row, true);
     else if (!code)

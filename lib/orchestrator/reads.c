@@ -168,6 +168,8 @@ static void history_back(pool_read *base)
                       orch_error_message(r->base.error));
             dispatch_later(l);
         } else {
+            if (l->from_store && !l->pause_told)
+                l->paused = r->row.paused; /* the row that it was made of may have been older */
             l->from_store = false;
             if (r->check_row)
                 l->may_have_children = r->has_children;

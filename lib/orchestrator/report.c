@@ -180,10 +180,11 @@ static uint64_t wake_inbox(const live *l, const message *m)
     return l->inbox_seq + (m->report.wake_children ? m->report.wake_children : 1);
 }
 
-/* One whose workflow is paused stays open: the end of that pause wakes it, and nothing in the store would. */
+/* One whose workflow is paused, or was when its engine said so, stays open: the end of that pause brings it in, and nothing in
+ * the store would. */
 static void put_down(const live *l, const message *m, execution_update *out)
 {
-    if (!l->paused && live_is_paused(l))
+    if (!l->paused && (m->report.paused || live_is_paused(l)))
         *out = (execution_update){.state = EXECUTION_OPEN};
     else
         *out = (execution_update){
@@ -259,7 +260,7 @@ static bool keep_suspension(live *l, message *m)
 {
     if (m->report.end != REPORT_SUSPENDED || l->phase != PHASE_HANDED)
         return false;
-    if (l->children_starting) {
+    if (l->children_asked) {
         message_free(l->suspension);
         l->suspension = m;
         return true;
@@ -320,7 +321,7 @@ void report_suspension_again(live *l)
 {
     message *m = l->suspension;
 
-    if (!m || l->children_starting || l->phase != PHASE_HANDED)
+    if (!m || l->children_asked || l->phase != PHASE_HANDED)
         return;
     l->suspension = NULL;
     on_report(l, m);

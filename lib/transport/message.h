@@ -66,6 +66,7 @@ typedef struct message_start {
     uint32_t checkpoint_count;
     struct inbox_note *inbox; /* what waits in the inbox */
     uint32_t inbox_count;
+    uint64_t inbox_seq; /* all up to it is among these, or was consumed */
     int64_t accepted_ms;
     int64_t deadline_ms; /* 0 = none */
     bool paused;
@@ -160,6 +161,7 @@ typedef struct message {
             int64_t wake_ms;     /* SUSPENDED: INT64_MAX = only its inbox wakes it */
             uint32_t
                 wake_children; /* SUSPENDED: that many children must have succeeded before it is woken for one; 0 = at once */
+            bool paused;           /* SUSPENDED: it may wait for the end of a pause alone */
             bool children;         /* COMPLETED: it may have left children behind */
             bytes *output, *error; /* COMPLETED */
         } report;

@@ -83,6 +83,18 @@ static void start_ready(run *r)
     }
 }
 
+/* It was closed before the restart. A cancel would be in the inbox, and told already: so its time ran out, though not yet by
+ * the clock of this machine. */
+static void close_again(run *r)
+{
+    if (r->options.deadline_ms)
+        run_close(r, RUN_TIMED_OUT, ORCH_E_DEADLINE_EXCEEDED,
+                  run_error_text(ORCH_E_DEADLINE_EXCEEDED, "the execution passed its deadline"));
+    else
+        run_close(r, RUN_CANCELLED, ORCH_E_CANCELLED,
+                  run_error_text(ORCH_E_CANCELLED, "cancelled before the restart"));
+}
+
 int32_t run_start(run *r, int64_t now_ms, orch_error **err)
 {
     r->now_ms = now_ms;
@@ -96,8 +108,7 @@ int32_t run_start(run *r, int64_t now_ms, orch_error **err)
     r->phase = RUN_GOING;
     run_tick(r, now_ms); /* it may have no time left */
     if (r->phase == RUN_GOING && r->was_stopped)
-        run_close(r, RUN_CANCELLED, ORCH_E_CANCELLED,
-                  run_error_text(ORCH_E_CANCELLED, "cancelled before the restart"));
+        close_again(r);
     if (r->phase != RUN_GOING)
         return ORCH_OK;
     start_ready(r);

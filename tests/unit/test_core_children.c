@@ -109,6 +109,61 @@ static void test_a_cancel_goes_all_the_way_down(void **state)
     world_free(w);
 }
 
+static void test_time_that_runs_out_asleep_goes_down_too(void **state)
+{
+    world *w = begin(&plain);
+    uint64_t key;
+
+    (void)state;
+    world_register(
+        w, HEAD("ask") "{\"id\":\"w\",\"executor\":\"wait\",\"with\":{\"signal\":\"go\"}}]}");
+    world_register(w, "{\"id\":\"hour\",\"version\":\"1.0.0\",\"timeout\":\"1h\",\"steps\":[" CALL(
+                          "ask", "") "}]}");
+    key = world_start(w, "hour", "h", "{\"n\":3}");
+    world_advance(w, 5000);
+    assert_int_equal(world_state(w, key), EXECUTION_SUSPENDED);
+    world_advance(w, 3600000);
+    assert_int_equal(world_state(w, world_key(w, "h/1/call")), EXECUTION_CANCELLED);
+    assert_int_equal(world_state(w, key), EXECUTION_TIMED_OUT);
+    world_free(w);
+}
+
+static void started(start_request *r)
+{
+    r->done = NULL;
+}
+
+/* Its row is stored and nothing more when the orchestrator dies; after the restart its time is over. The cancel finds that it was
+ * never started, while its parent lies down to wait for its end. */
+static void test_a_child_that_never_began_holds_up_nobody(void **state)
+{
+    world_options tight = plain;
+
+    (void)state;
+    tight.capacity = 1;
+    for (uint32_t point = 1; point < 60; point++) {
+        world *w = begin(&tight);
+        start_request r = {.done = started, .workflow = mem_strdup("brief"), .id = mem_strdup("b")};
+        char *name = r.workflow;
+
+        world_register(w, BOX);
+        world_register(
+            w, "{\"id\":\"brief\",\"version\":\"1.0.0\",\"timeout\":\"30s\",\"steps\":[" CALL(
+                   "box", "") "}]}");
+        orchestrator_start(w->orchestrator, &r);
+        for (uint32_t i = 0; r.done || i < point; i++)
+            world_nudge(w, i);
+        w->now_ms += 60000;
+        world_restart(w, &tight);
+        world_advance(w, 20000);
+        held_end_all(); /* where the child began after all, it has the only place */
+        world_advance(w, 20000);
+        assert_int_equal(world_state(w, r.key), EXECUTION_TIMED_OUT);
+        mem_free(name);
+        world_free(w);
+    }
+}
+
 static void test_a_workflow_that_is_not_there(void **state)
 {
     world *w = begin(&plain);
@@ -290,6 +345,8 @@ int main(void)
         cmocka_unit_test(test_outputs_come_up),
         cmocka_unit_test(test_a_failure_says_where_it_began),
         cmocka_unit_test(test_a_cancel_goes_all_the_way_down),
+        cmocka_unit_test(test_time_that_runs_out_asleep_goes_down_too),
+        cmocka_unit_test(test_a_child_that_never_began_holds_up_nobody),
         cmocka_unit_test(test_a_workflow_that_is_not_there),
         cmocka_unit_test(test_a_late_child_is_cancelled_and_awaited),
         cmocka_unit_test(test_an_abandoned_child_goes_on),

@@ -326,6 +326,25 @@ static void a_delayed_start_costs_no_memory_until_it_is_due(void **state)
     world_free(w);
 }
 
+static void a_resumed_start_still_waits_for_its_time(void **state)
+{
+    world *w = begin(&many_slots);
+    uint64_t key = start(w, "later", (start_request){.start_at_ms = w->now_ms + 3600000});
+
+    (void)state;
+    assert_int_equal(world_control(w, "later", (control_request){.action = CONTROL_PAUSE}), 0);
+    assert_int_equal(world_control(w, "later", (control_request){.action = CONTROL_RESUME}), 0);
+    world_advance(w, 1800000);
+    assert_int_equal(world_state(w, key), EXECUTION_SUSPENDED);
+    assert_int_equal(held.started, 0);
+    world_advance(w, 1800000);
+    assert_int_equal(held.started, 1);
+    finish_oldest(w);
+    assert_int_equal(world_state(w, key), EXECUTION_SUCCEEDED);
+    assert_nothing_is_left(w);
+    world_free(w);
+}
+
 /* ---- start keys ------------------------------------------------------------------------------------------ */
 
 typedef struct keyed {
@@ -508,6 +527,7 @@ int main(void)
         cmocka_unit_test(what_waits_in_the_store_is_found_behind_what_runs),
         cmocka_unit_test(what_waits_for_a_place_can_end),
         cmocka_unit_test(a_delayed_start_costs_no_memory_until_it_is_due),
+        cmocka_unit_test(a_resumed_start_still_waits_for_its_time),
         cmocka_unit_test(a_start_key_starts_once),
         cmocka_unit_test(a_start_key_expires),
         cmocka_unit_test(a_limit_survives_a_restart),

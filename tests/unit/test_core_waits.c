@@ -113,6 +113,30 @@ static void test_no_signal_is_lost_on_the_way_to_sleep(void **state)
     }
 }
 
+/* What was consumed before a hand-over is not told with it, and holds up no suspension of it. */
+static void test_who_took_a_signal_can_sleep_again_and_again(void **state)
+{
+    world *w = begin(&plain);
+    uint64_t key;
+
+    (void)state;
+    world_register(w,
+                   HEAD("nap") "{\"id\":\"w\",\"executor\":\"wait\",\"with\":{\"signal\":\"go\"}},"
+                               "{\"id\":\"a\",\"executor\":\"wait\",\"depends_on\":[\"w\"],"
+                               "\"with\":{\"duration\":\"1h\"}},"
+                               "{\"id\":\"b\",\"executor\":\"wait\",\"depends_on\":[\"a\"],"
+                               "\"with\":{\"duration\":\"1h\"}}]}");
+    key = world_start(w, "nap", "n", NULL);
+    assert_int_equal(world_signal(w, "n", "go", NULL, "1"), 0);
+    for (int i = 0; i < 2; i++) {
+        world_advance(w, 5000);
+        assert_int_equal(world_state(w, key), EXECUTION_SUSPENDED);
+        world_advance(w, 3600000);
+    }
+    assert_int_equal(world_state(w, key), EXECUTION_SUCCEEDED);
+    world_free(w);
+}
+
 static void test_an_early_signal_waits_for_its_wait(void **state)
 {
     world *w = begin(&plain);
@@ -178,6 +202,78 @@ static void test_no_resume_is_lost_on_the_way_to_sleep(void **state)
         for (uint32_t i = 0; i < point; i++)
             world_nudge(w, i * 3 + point);
         assert_int_equal(control(w, "t", CONTROL_RESUME), 0);
+        assert_int_equal(held.started, 2);
+        world_free(w);
+    }
+}
+
+static void answered(control_request *r)
+{
+    r->done = NULL;
+}
+
+/* The signal wakes it; its row is read, and paused before that comes back. */
+static void test_a_pause_is_not_lost_while_a_row_is_read(void **state)
+{
+    world *w = begin(&plain);
+    char id[EXECUTION_ID_LEN + 1];
+    uint64_t key;
+    control_request r = {.action = CONTROL_SIGNAL, .done = answered, .id = id};
+
+    (void)state;
+    world_register(w,
+                   HEAD("go") "{\"id\":\"w\",\"executor\":\"wait\",\"with\":{\"signal\":\"go\"}},"
+                              "{\"id\":\"a\",\"executor\":\"test\",\"depends_on\":[\"w\"]}]}");
+    key = world_start(w, "go", NULL, NULL);
+    world_advance(w, 5000);
+    assert_int_equal(world_state(w, key), EXECUTION_SUSPENDED);
+    execution_id_format(key, id);
+    r.name = mem_strdup("go");
+    orchestrator_control(w->orchestrator, &r);
+    world_nudge(w, 19); /* the signal is stored */
+    world_nudge(w, 3);  /* the row is asked for */
+    world_nudge(w, 19); /* and read */
+    assert_null(r.done);
+    assert_int_equal(control(w, id, CONTROL_PAUSE), 0);
+    world_advance(w, 5000);
+    assert_int_equal(held.started, 0);
+    assert_int_equal(control(w, id, CONTROL_RESUME), 0);
+    assert_int_equal(held.started, 1);
+    mem_free(r.name);
+    world_free(w);
+}
+
+static void set(setting_request *r)
+{
+    (void)r;
+}
+
+static int32_t pause_workflow(world *w, bool paused)
+{
+    char name[] = "two";
+    setting_request r = {.workflow = name, .paused = paused, .code = 1, .done = set};
+
+    orchestrator_set(w->orchestrator, &r);
+    world_settle(w);
+    return r.code;
+}
+
+static void test_no_end_of_a_workflows_pause_is_lost_on_the_way_to_sleep(void **state)
+{
+    (void)state;
+    for (uint32_t point = 0; point < 60; point++) {
+        world *w = begin(&plain);
+
+        world_register(w, TWO);
+        world_start(w, "two", "t", NULL);
+        assert_int_equal(pause_workflow(w, true), 0);
+        held_succeed(0, NULL);
+        world_settle(w);
+        w->now_ms += 1000;
+        for (uint32_t i = 0; i < point; i++)
+            world_nudge(w, i * 3 + point);
+        assert_int_equal(pause_workflow(w, false), 0);
+        world_advance(w, 5000);
         assert_int_equal(held.started, 2);
         world_free(w);
     }
@@ -269,9 +365,12 @@ int main(void)
         cmocka_unit_test(test_any_number_of_sleepers_pass_a_small_engine),
         cmocka_unit_test(test_a_signal_wakes_who_waits_for_it),
         cmocka_unit_test(test_no_signal_is_lost_on_the_way_to_sleep),
+        cmocka_unit_test(test_who_took_a_signal_can_sleep_again_and_again),
         cmocka_unit_test(test_an_early_signal_waits_for_its_wait),
         cmocka_unit_test(test_what_is_paused_gives_its_place_away),
         cmocka_unit_test(test_no_resume_is_lost_on_the_way_to_sleep),
+        cmocka_unit_test(test_a_pause_is_not_lost_while_a_row_is_read),
+        cmocka_unit_test(test_no_end_of_a_workflows_pause_is_lost_on_the_way_to_sleep),
         cmocka_unit_test(test_compensation_survives_a_restart),
         cmocka_unit_test(test_a_cancel_compensates),
         cmocka_unit_test(test_heartbeats_of_an_engine_that_died_are_known),
