@@ -13,12 +13,14 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 # ---- What a caller may set ----------------------------------------------------------------------------
 
 B          ?= build
-MODE       ?= release# release, check, asan, tsan, coverage
+MODE       ?= release# release, check, sim, asan, tsan, coverage
 V          ?= 0
 WERROR     ?= 0
 JOBS       ?= $(shell nproc 2>/dev/null || echo 2)
 SRC_DIRS   ?= lib# a subset of the floors, to build while another one is in pieces
 ROUNDS     ?= 300# of check-crash and check-power
+SEEDS      ?= 2000# of check-sim and sim
+FROM       ?= 1# the first of them
 INSTANCES  ?= $(wildcard ../shared/instances)# a folder of WfFormat files, for check-instances
 WITH_CURL  ?= 1
 WITH_YAML  ?= 1
@@ -117,7 +119,11 @@ LINK    += -Wl,--gc-sections
 else
 DEFINES += -DORCH_TEST_HOOKS
 endif
-ifneq ($(filter release check,$(MODE)),)
+# The simulator's: bugs that it has to find can be switched on (lib/base/mutation.h).
+ifeq ($(MODE),sim)
+DEFINES += -DORCH_MUTATIONS
+endif
+ifneq ($(filter release check sim,$(MODE)),)
 CODEGEN += -fstack-protector-strong
 # It needs an optimiser, and warns without one.
 ifneq ($(filter -O1 -O2 -O3 -Os,$(CFLAGS)),)
@@ -137,8 +143,8 @@ endif
 ifeq ($(MODE),coverage)
 MODE_FLAGS := -U_FORTIFY_SOURCE -O0 --coverage -fprofile-update=atomic
 endif
-ifeq ($(filter release check asan tsan coverage,$(MODE)),)
-$(error MODE=$(MODE): it is release, check, asan, tsan or coverage)
+ifeq ($(filter release check sim asan tsan coverage,$(MODE)),)
+$(error MODE=$(MODE): it is release, check, sim, asan, tsan or coverage)
 endif
 
 OWN_FLAGS  = -D_GNU_SOURCE $(DEFINES) $(CPPFLAGS)
@@ -161,6 +167,7 @@ UNIT_SRC    := $(sort $(wildcard tests/unit/test_*.c tests/unit/*/test_*.c))
 INTEG_SRC   := $(sort $(wildcard tests/integration/test_*.c tests/integration/*/test_*.c))
 CRASH_SRC   := $(sort $(wildcard tests/crash/*.c))
 POWER_SRC   := $(sort $(wildcard tests/power/*.c))
+SIM_SRC     := $(sort $(wildcard tests/simulation/*.c))
 BENCH_SRC   := $(sort $(wildcard tests/bench/bench_*.c))
 BENCH_CXX   := $(sort $(wildcard tests/bench/bench_*.cc))
 BENCH_MORE  := $(filter-out $(BENCH_SRC),$(sort $(wildcard tests/bench/*.c)))# shared by the benches
@@ -178,11 +185,12 @@ UNIT_BINS    := $(call bins,$(UNIT_SRC))
 INTEG_BINS   := $(call bins,$(INTEG_SRC))
 CRASH_BINS   := $(call bins,$(CRASH_SRC))
 POWER_BINS   := $(call bins,$(POWER_SRC))
+SIM          := $(B)/tests/sim
 BENCH_C_BINS := $(call bins,$(BENCH_SRC))
 BENCH_X_BINS := $(call bins,$(BENCH_CXX))
 C_TEST_BINS  := $(UNIT_BINS) $(INTEG_BINS) $(CRASH_BINS) $(POWER_BINS)
 EXAMPLE_BINS := $(addprefix $(B)/examples/,$(EXAMPLES))
-ALL_SRC      := $(LIB_SRC) $(SUPPORT_SRC) $(UNIT_SRC) $(INTEG_SRC) $(CRASH_SRC) $(POWER_SRC) $(BENCH_SRC) \
+ALL_SRC      := $(LIB_SRC) $(SUPPORT_SRC) $(UNIT_SRC) $(INTEG_SRC) $(CRASH_SRC) $(POWER_SRC) $(SIM_SRC) $(BENCH_SRC) \
     $(BENCH_MORE) $(EXAMPLE_SRC)
 
 # T=name picks programs by the file's name, with or without its prefix.
@@ -277,6 +285,12 @@ $(C_TEST_BINS): $(B)/tests/%: $(B)/obj/tests/%.o $(SUPPORT) $(INTERNAL)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LINK_FLAGS) -o $@ $< $(TEST_LIBS) $(CMOCKA_LIBS) $(DEPS_LIBS) $(SYS_LIBS)
 
+$(call objs,$(SIM_SRC)): CMOCKA_CFLAGS :=
+$(SIM): $(call objs,$(SIM_SRC)) $(INTERNAL)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LINK_FLAGS) -o $@ $^ $(DEPS_LIBS) $(SYS_LIBS)
+
 # Some tests run the examples, as a user does.
 $(filter %/test_inventory,$(INTEG_BINS)): | $(B)/examples/inventory
 $(filter %/test_wfreplay,$(INTEG_BINS)): | $(B)/examples/wfreplay
@@ -328,7 +342,7 @@ deps-ci: ; $(call deps_install,$(NEED_CI)) ## Install what .ci/run needs
 RUN_TESTS = MODE=$(MODE) ROUNDS=$(ROUNDS) sh tests/tools/run_tests.sh -j $(JOBS) -t $(TEST_TIMEOUT)
 TEST_TIMEOUT ?= $(if $(filter release check,$(MODE)),120,600)# seconds a program may take
 
-.PHONY: demo check check-asan check-tsan check-valgrind check-crash check-power check-instances bench coverage
+.PHONY: demo check check-asan check-tsan check-valgrind check-crash check-power check-sim sim check-instances bench coverage
 demo: deps ## Run a real job on a source tree (TREE=dir; this one), and say where the report is
 	$(submake) $(B)/examples/inventory
 	@$(B)/examples/inventory --state $(B)/demo $(or $(TREE),.)
@@ -345,6 +359,11 @@ check-crash: deps-check ## Kill the orchestrator with SIGKILL, ROUNDS times, and
 	$(call in_mode,check) run-crash
 check-power: deps-check ## Lose what was not synced, ROUNDS times, and count what it lost
 	$(call in_mode,check) run-power
+check-sim: deps-check ## Simulate: SEEDS worlds in which everything goes wrong, and every promise is checked
+	$(call in_mode,sim) run-sim
+# SEED=n: that one; TRACE=1: all that happens in it; MUTATION=name: with a bug that is to be found.
+sim: deps-check ## The same with more SEEDS, FROM a seed on; or SEED=n TRACE=1 for one
+	$(call in_mode,sim) run-sim
 
 check-instances: deps ## Run every WfFormat file of INSTANCES=dir
 	@test -n "$(INSTANCES)" || { echo 'check-instances: say which folder: make check-instances INSTANCES=dir' >&2; exit 1; }
@@ -356,7 +375,7 @@ bench: deps-bench ## Measure; prints one JSON object a line (T=name for one)
 	@for b in $(call pick,$(BENCH_C_BINS) $(BENCH_X_BINS)); do $$b || exit 1; done
 
 # The halves that run in a mode, after the packages are there.
-.PHONY: run-tests run-valgrind run-crash run-power run-bench-build
+.PHONY: run-tests run-valgrind run-crash run-power run-sim run-bench-build
 run-tests: $(call pick,$(UNIT_BINS) $(INTEG_BINS))
 	@$(RUN_TESTS) $^
 run-valgrind: $(call pick,$(UNIT_BINS))
@@ -366,6 +385,10 @@ run-crash: $(call pick,$(CRASH_BINS))
 	@$(RUN_TESTS) -v -t 7200 $^
 run-power: $(call pick,$(POWER_BINS))
 	@$(RUN_TESTS) -v -t 7200 $^
+run-sim: $(SIM)
+	@$(if $(SEED),:,$(SIM) --twice --seeds 20 --no-shrink)
+	@$(SIM) $(if $(SEED),--seed $(SEED) $(if $(TRACE),--trace),--seeds $(SEEDS) --from $(FROM) --jobs $(JOBS)) \
+	    $(if $(MUTATION),--mutation $(MUTATION)) $(SIM_FLAGS)
 run-bench-build: $(call pick,$(BENCH_C_BINS) $(BENCH_X_BINS)) shared
 
 coverage: deps-coverage ## Lines and branches that the tests reach; HTML in build/coverage
@@ -416,7 +439,7 @@ compile_commands.json: ## For editors and clang-tidy, in build/
 
 # One after the other, however many jobs make may run: they share processors and build folders.
 CHECKS := check check-asan check-tsan check-valgrind check-layers check-schema check-install check-abi docs lint check-crash \
-    check-power $(if $(INSTANCES),check-instances)
+    check-power check-sim $(if $(INSTANCES),check-instances)
 check-all: ## Every test at full size
 	+@for c in $(CHECKS); do echo "== $$c"; $(MAKE) $$c || exit 1; done
 
