@@ -110,6 +110,7 @@ struct slot {
     message *spare;        /* an acknowledgement that was read: the next report is made of it */
     unacknowledged pending;
     run_action end;                /* COMPLETED: kept for a reattachment */
+    uint32_t refusals;             /* of children, that came on this channel */
     uint64_t inbox_seen;           /* of the inbox: the newest that the run was told */
     size_t inbox_capacity;         /* of start->inbox, once some came behind it … */
     uint32_t inbox_limit;          /* … and how many it may hold */

@@ -131,6 +131,7 @@ void protocol_send_report(slot *s, enum report_end end)
         m->report.wake_ms = run_deadline(s->run);
         m->report.wake_children = run_wanted_children(s->run);
         m->report.paused = s->start->paused;
+        m->report.refusals = s->refusals;
     }
     channel_send(s->channel, m);
 }
@@ -251,6 +252,7 @@ static void on_attach(engine *e, channel *c, const message *m)
     channel_close(s->channel); /* of a break that only the orchestrator has noticed */
     s->channel = c;
     s->detached_ms = 0;
+    s->refusals = 0;
     c->handler = &slot_handler;
     c->ctx = s;
     if (s->state == SLOT_SUSPENDING)
@@ -338,6 +340,7 @@ static void on_child_refused(slot *s, message_child *child)
     if (s->state != SLOT_RUNNING && s->state != SLOT_SUSPENDING)
         return;
     s->state = SLOT_RUNNING;
+    s->refusals++;
     child_refused(s, child);
     engine_touch(s);
 }

@@ -98,6 +98,7 @@ static void send_refusal(live *l, message_child *child, int32_t code, const char
         return;
     }
     m->child = child;
+    l->refusals++;
     channel_send(l->channel, m);
 }
 

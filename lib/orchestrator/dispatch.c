@@ -112,7 +112,7 @@ void dispatch_loaded(live *l, checkpoint_page *history, inbox_page *inbox, uint6
     if (told > l->inbox_seq)
         l->inbox_seq = told;
     l->reading_inbox = false;
-    l->children_asked = 0;
+    l->children_asked = l->refusals = 0;
     l->phase = PHASE_HANDED;
     l->fresh = false;
     l->received_seq = l->stored_seq = last_seq;

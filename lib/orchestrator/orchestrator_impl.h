@@ -160,15 +160,16 @@ struct live {
     bool blocked;    /* PENDING, but in limit->blocked */
     bool placed;     /* it takes one of limit's places */
     uint8_t priority;
-    limit_entry *limit;     /* NULL = none */
-    char *affinity;         /* NULL = the workflow's id */
-    parent_link *parent;    /* NULL = none */
-    bool may_have_children; /* that no engine knows of: those of its tasks */
+    limit_entry *limit;      /* NULL = none */
+    char *affinity;          /* NULL = the workflow's id */
+    parent_link *parent;     /* NULL = none */
+    bool may_have_children;  /* that no engine knows of: those of its tasks */
     uint32_t children_asked; /* to be started or cancelled: not decided yet */
-    bool suspension_void; /* a refusal of a child crosses it */
-    message *suspension;  /* waits until that is decided */
-    uint32_t units;       /* of it in the store, or kept to go there again */
-    uint32_t kept;        /* of those, how many are kept */
+    uint32_t
+        refusals; /* of children, on this channel: a suspension that has not heard all of them is void */
+    message *suspension; /* waits until that is decided */
+    uint32_t units;      /* of it in the store, or kept to go there again */
+    uint32_t kept;       /* of those, how many are kept */
 };
 
 live *live_new(orchestrator *o, uint64_t key); /* NULL if there is no memory */

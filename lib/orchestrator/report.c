@@ -227,7 +227,8 @@ static bool fill_update(live *l, report_job *r)
         }
         if (!fill_mark(l, r))
             return false;
-    } else if (m->report.end == REPORT_SUSPENDED && m->report.inbox_seen >= l->inbox_seq) {
+    } else if (m->report.end == REPORT_SUSPENDED && m->report.inbox_seen >= l->inbox_seq &&
+               m->report.refusals == l->refusals) {
         put_down(l, m, &r->update);
         u->check_inbox = !MUTATED(SUSPENDED_UNSEEN);
         u->inbox_seen = l->inbox_seq;
@@ -330,6 +331,7 @@ void report_suspension_again(live *l)
 static void on_accepted(live *l, const message *m)
 {
     l->told_seq = m->accepted.inbox_seen;
+    l->refusals = 0;
     l->o->engines[l->engine].instance = m->accepted.instance;
     dispatch_attached(l);
 }

@@ -161,6 +161,7 @@ typedef struct message {
             int64_t wake_ms;     /* SUSPENDED: INT64_MAX = only its inbox wakes it */
             uint32_t
                 wake_children; /* SUSPENDED: that many children must have succeeded before it is woken for one; 0 = at once */
+            uint32_t refusals;     /* SUSPENDED: CHILD_REFUSED that came on this channel */
             bool paused;           /* SUSPENDED: it may wait for the end of a pause alone */
             bool children;         /* COMPLETED: it may have left children behind */
             bytes *output, *error; /* COMPLETED */

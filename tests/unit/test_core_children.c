@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "support/held_attempts.h"
+#include "support/poor_store.h"
 #include "support/world.h"
 
 static const world_options plain = {.test_executor = &held_ops};
@@ -159,6 +160,34 @@ static void test_a_child_that_never_began_holds_up_nobody(void **state)
         held_end_all(); /* where the child began after all, it has the only place */
         world_advance(w, 20000);
         assert_int_equal(world_state(w, r.key), EXECUTION_TIMED_OUT);
+        mem_free(name);
+        world_free(w);
+    }
+}
+
+/* The store refuses the child; that its parent lay down meanwhile, and did not know, does not count. */
+static void test_no_refusal_of_a_child_is_lost_on_the_way_to_sleep(void **state)
+{
+    world_options tight = plain;
+
+    (void)state;
+    tight.capacity = 1;
+    for (uint32_t point = 0; point < 60; point++) {
+        world *w = begin(&tight);
+        start_request r = {.done = started, .workflow = mem_strdup("ship"), .id = mem_strdup("s")};
+        char *name = r.workflow;
+
+        register_all(w);
+        poor_reset();
+        poor_put_under(w);
+        poor.pass = 2; /* its parent, and the row that says so */
+        poor.refuse = 1;
+        orchestrator_start(w->orchestrator, &r);
+        for (uint32_t i = 0; i < 200; i++)
+            world_nudge(w, i * 3 + point);
+        world_advance(w, 20000);
+        assert_int_equal(poor.refused, 1);
+        assert_int_equal(world_state(w, r.key), EXECUTION_FAILED);
         mem_free(name);
         world_free(w);
     }
@@ -347,6 +376,7 @@ int main(void)
         cmocka_unit_test(test_a_cancel_goes_all_the_way_down),
         cmocka_unit_test(test_time_that_runs_out_asleep_goes_down_too),
         cmocka_unit_test(test_a_child_that_never_began_holds_up_nobody),
+        cmocka_unit_test(test_no_refusal_of_a_child_is_lost_on_the_way_to_sleep),
         cmocka_unit_test(test_a_workflow_that_is_not_there),
         cmocka_unit_test(test_a_late_child_is_cancelled_and_awaited),
         cmocka_unit_test(test_an_abandoned_child_goes_on),
