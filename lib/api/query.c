@@ -220,10 +220,9 @@ static int32_t fill_list(orch_v2 *o, const orch_filter *f, execution_page *page,
 
         if (!passes(f, &page->rows[i], running[i]))
             continue;
-        rc = response_set_row(&l->items[l->count], o, &page->rows[i], running[i], &parent, err);
+        rc = response_set_row(&l->items[l->count++], o, &page->rows[i], running[i], &parent, err);
         if (rc)
-            return rc;
-        l->count++;
+            return rc; /* who frees the list clears what this one has got */
     }
     l->more = page->next_after != 0;
     execution_id_format(page->next_after, l->next);

@@ -1,6 +1,6 @@
 /* Goal: kill -9 loses nothing that was accepted, ends nothing twice, and runs no checkpointed step again.
  *
- * A child process works under a mixed load (chains, wide maps, retries, waits, cancels, signals, pauses, children, sagas, new runs) on
+ * A child process works under a mixed load (chains, wide maps, retries, waits, cancels, signals, pauses, children, also of tasks, sagas, new runs) on
  * one file, and is killed with SIGKILL at a random moment; ROUNDS times. Between two rounds the parent looks into the file: what is stored there is
  * marked in the side log that the steps keep. At the end a last child works everything off, and the verdict is:
  *   - every execution whose start returned has one end, and the right output;

@@ -184,6 +184,72 @@ static int32_t call_pull(orch_v2 *o)
     return rc == ORCH_E_DEADLINE_EXCEEDED ? 0 : rc;
 }
 
+static orch_task *held; /* of the execution "open" */
+
+static int32_t call_child(orch_v2 *o)
+{
+    orch_execution *e = NULL;
+    int32_t rc = orch_subworkflows_start(orch_v2_subworkflows(o), held, "work", "{\"items\":[]}",
+                                         12, NULL, NULL, &e, NULL);
+
+    orch_execution_free(e);
+    return rc;
+}
+
+static int32_t call_child_async(orch_v2 *o)
+{
+    return orch_subworkflows_start_async(orch_v2_subworkflows(o), held, "work", "{\"items\":[]}",
+                                         12, NULL, NULL, NULL, nothing, NULL, NULL, NULL);
+}
+
+static int32_t call_children(orch_v2 *o)
+{
+    return orch_subworkflows_wait(orch_v2_subworkflows(o), held, -1, NULL);
+}
+
+static int32_t call_lineage(orch_v2 *o)
+{
+    orch_lineage *l = NULL;
+    int32_t rc = orch_subworkflows_get_lineage(orch_v2_subworkflows(o), "open/1/a~first", &l, NULL);
+
+    orch_lineage_free(l);
+    return rc;
+}
+
+static int32_t call_height(orch_v2 *o)
+{
+    int32_t rc = orch_subworkflows_height(orch_v2_subworkflows(o), "open", NULL);
+
+    return rc > 0 ? 0 : rc;
+}
+
+static int32_t call_list_children(orch_v2 *o)
+{
+    orch_execution_list *l = NULL;
+    int32_t rc = orch_subworkflows_list(orch_v2_subworkflows(o), "open", NULL, &l, NULL);
+
+    orch_execution_list_free(l);
+    return rc;
+}
+
+/* With a child that its task has started. */
+static void hold_one_open(orch_v2 *o)
+{
+    orch_start_options *options = orch_start_options_new();
+    orch_child_options *child = orch_child_options_new();
+
+    host_define(o, "{'id':'held','version':'1.0.0','steps':[{'id':'a','executor':'held'}]}");
+    assert_int_equal(orch_start_options_set_id(options, "open"), 0);
+    HOST_OK(orch_v2_start_workflow(o, "held", NULL, 0, options, NULL, &err));
+    HOST_OK(orch_engine_next_task(orch_v2_local_engine(o), "held", HOST_PATIENCE_MS, &held, &err));
+    assert_int_equal(orch_child_options_set_key(child, "first"), 0);
+    HOST_OK(orch_subworkflows_start(orch_v2_subworkflows(o), held, "work", "{\"items\":[]}", 12,
+                                    NULL, child, NULL, &err));
+    HOST_OK(orch_subworkflows_wait(orch_v2_subworkflows(o), held, -1, &err));
+    orch_child_options_free(child);
+    orch_start_options_free(options);
+}
+
 static orch_v2 *open_with_one_that_ended(void)
 {
     orch_v2 *o = host_open("memory:", NULL);
@@ -197,14 +263,16 @@ static orch_v2 *open_with_one_that_ended(void)
     HOST_OK(orch_v2_execute_workflow(o, "work", "{\"items\":[1]}", 13, options, &r, &err));
     orch_response_free(r);
     orch_start_options_free(options);
+    hold_one_open(o);
     return o;
 }
 
 static void calling(void **state)
 {
-    static const call_fn calls[] = {call_async,    call_start, call_list,   call_history,
-                                    call_find,     call_get,   call_cancel, call_register,
-                                    call_executor, call_pull};
+    static const call_fn calls[] = {call_async,    call_start,   call_list,   call_history,
+                                    call_find,     call_get,     call_cancel, call_register,
+                                    call_executor, call_pull,    call_child,  call_child_async,
+                                    call_children, call_lineage, call_height, call_list_children};
 
     (void)state;
     for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
@@ -219,6 +287,7 @@ static void calling(void **state)
                 fail_msg("call %zu, allocation %ld: %s", i, n, orch_code_name(rc));
         }
         assert_int_equal(calls[i](o), 0);
+        HOST_OK(orch_task_complete(held, NULL, 0, &err));
         host_close(o);
     }
 }

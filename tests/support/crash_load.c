@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-const char *const load_names[KINDS] = {"chain",   "map",    "retry", "wait",   "cancelled",
-                                       "signals", "family", "saga",  "retried"};
+const char *const load_names[KINDS] = {"chain",   "map",    "retry", "wait",    "cancelled",
+                                       "signals", "family", "saga",  "retried", "errand"};
 
 static const char *const definitions[KINDS] = {
     "{\"id\":\"chain\",\"version\":\"1.0.0\",\"steps\":["
@@ -78,7 +78,17 @@ static const char *const definitions[KINDS] = {
     "{\"id\":\"b\",\"executor\":\"second\",\"depends_on\":[\"a\"],\"with\":{\"to\":\"${steps.a."
     "output}\"}}],"
     "\"output\":\"${steps.b.output}\"}",
+    /* Its task starts a chain and passes on what comes of it, and another child that only its end ends. */
+    "{\"id\":\"errand\",\"version\":\"1.0.0\",\"steps\":["
+    "{\"id\":\"a\",\"executor\":\"errand\",\"with\":{\"n\":\"${input.n}\"},"
+    "\"retry\":{\"max_attempts\":9}},"
+    "{\"id\":\"w\",\"executor\":\"wait\",\"depends_on\":[\"a\"],\"with\":{\"duration\":\"9ms\"}}],"
+    "\"output\":\"${steps.a.output}\"}",
 };
+
+static const char leftover[] =
+    "{\"id\":\"leftover\",\"version\":\"1.0.0\",\"steps\":["
+    "{\"id\":\"w\",\"executor\":\"wait\",\"with\":{\"signal\":\"never\"}}]}";
 
 /* ---- the side log ---------------------------------------------------------------------------------------- */
 
@@ -167,24 +177,73 @@ static void second(void *user_data, orch_task *task)
         succeed(task);
 }
 
+static void child_accepted(void *task, orch_execution *child, orch_error *error)
+{
+    if (error)
+        orch_task_fail(task, orch_error_code(error), 1, orch_error_message(error));
+    orch_execution_free(child);
+    orch_error_free(error);
+}
+
+static void child_ended(void *task, orch_response *end)
+{
+    size_t len;
+    const char *output = orch_response_output(end, &len);
+
+    if (orch_response_state(end) == ORCH_EXECUTION_SUCCEEDED)
+        orch_task_complete(task, output, len, NULL);
+    else
+        orch_task_fail(task, ORCH_E_INTERNAL, 0, "its chain did not succeed");
+    orch_response_free(end);
+}
+
+static void errand(void *subworkflows, orch_task *task)
+{
+    orch_child_options *left = orch_child_options_new();
+    orch_error *error = NULL;
+    size_t len;
+    const char *input = orch_task_input(task, &len);
+    int32_t rc;
+
+    say_start(task);
+    orch_child_options_set_key(left, "left");
+    rc = orch_subworkflows_start(subworkflows, task, "leftover", NULL, 0, NULL, left, NULL, &error);
+    orch_child_options_free(left);
+    if (!rc)
+        rc = orch_subworkflows_start_async(subworkflows, task, "chain", input, len, NULL, NULL,
+                                           child_accepted, child_ended, task, NULL, &error);
+    if (rc)
+        orch_task_fail(task, rc, 1, orch_error_message(error));
+    orch_error_free(error);
+}
+
+static void define_workflow(orch_v2 *orch, const char *text)
+{
+    orch_error *error = NULL;
+
+    CHECK(orch_v2_register_definition(orch, text, strlen(text), &error) == 0, "%s",
+          orch_error_message(error));
+}
+
 void load_define(orch_v2 *orch)
 {
     static const struct {
         const char *name;
         orch_task_fn fn;
     } executors[] = {
-        {"add", add}, {"undo", add}, {"flaky", flaky}, {"broken", broken}, {"second", second},
+        {"add", add},       {"undo", add},      {"flaky", flaky},
+        {"broken", broken}, {"second", second}, {"errand", errand},
     };
     orch_error *error = NULL;
 
     for (size_t i = 0; i < sizeof executors / sizeof *executors; i++)
         CHECK(orch_engine_register_executor(orch_v2_local_engine(orch), executors[i].name,
-                                            executors[i].fn, NULL, NULL, &error) == 0,
+                                            executors[i].fn, orch_v2_subworkflows(orch), NULL,
+                                            &error) == 0,
               "%s", orch_error_message(error));
     for (int i = 0; i < KINDS; i++)
-        CHECK(orch_v2_register_definition(orch, definitions[i], strlen(definitions[i]), &error) ==
-                  0,
-              "%s: %s", load_names[i], orch_error_message(error));
+        define_workflow(orch, definitions[i]);
+    define_workflow(orch, leftover);
 }
 
 int load_ends_by_itself(enum kind k)
@@ -305,7 +364,8 @@ size_t load_count_open(orch_v2 *orch)
 static long expected(enum kind k, long n)
 {
     switch (k) {
-    case CHAIN: return n + 4;
+    case CHAIN:
+    case ERRAND: return n + 4;
     case MAP: return 40 * n + 40 * 41 / 2 + 40;
     case FAMILY: return 3 * n + 3 + 3 * 4;
     default: return n + 2;

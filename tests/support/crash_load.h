@@ -16,7 +16,7 @@
         }                                           \
     } while (0)
 
-enum kind { CHAIN, MAP, RETRY, WAIT, CANCELLED, SIGNALS, FAMILY, SAGA, RETRIED, KINDS };
+enum kind { CHAIN, MAP, RETRY, WAIT, CANCELLED, SIGNALS, FAMILY, SAGA, RETRIED, ERRAND, KINDS };
 
 extern const char *const load_names[KINDS];
 
