@@ -91,8 +91,8 @@ ORCH_API int32_t orch_child_options_set_on_parent_end(orch_child_options *option
  *         if an execution that is none of its children has the id; ORCH_E_FAILED_PRECONDITION if the attempt is over (its engine has given it up, another one has the
  *         execution, or the parent has ended), if the task is one of `compensate` or `on_failure`, which start none, if it would be more than 32 executions deep, and after stop,
  *         in a forked child, inside a callback of orch_v2_dispatch; ORCH_E_CANCELLED or ORCH_E_DEADLINE_EXCEEDED if the task was told to stop;
- *         ORCH_E_NOT_FOUND (workflow, version); ORCH_E_INVALID_ARGUMENT, also for a task of another orchestrator; ORCH_E_RESOURCE_EXHAUSTED. Whatever the error, nothing
- *         was started
+ *         ORCH_E_NOT_FOUND (workflow, version); ORCH_E_INVALID_ARGUMENT, also for a task of another orchestrator; ORCH_E_RESOURCE_EXHAUSTED. Whatever the error, this
+ *         call has started nothing
  * Any thread that holds the task. Blocks until it is recorded; orch_subworkflows_start_async does not.
  */
 ORCH_API int32_t orch_subworkflows_start(orch_subworkflows *subworkflows, orch_task *task,

@@ -96,6 +96,52 @@ static void so_many_signals_wait(void **state)
     host_close(o);
 }
 
+static orch_execution *hire(orch_v2 *o, orch_task *task)
+{
+    orch_execution *e = NULL;
+
+    HOST_OK(orch_subworkflows_start(orch_v2_subworkflows(o), task, "short", NULL, 0, NULL, NULL, &e,
+                                    &err));
+    return e;
+}
+
+/* However long its task takes, the child is there for the next attempt; it goes after its parent has ended, and the path
+ * to one whose parent went first begins with itself. */
+static void children_of_tasks_stay_for_their_parent(void **state)
+{
+    orch_v2 *o = open_with(state, "task.db", "RETENTION_AGE", "10d");
+    orch_subworkflows *sub = orch_v2_subworkflows(o);
+    orch_child_options *loose = orch_child_options_new();
+    orch_lineage *l = NULL;
+    orch_execution *e;
+    orch_task *task = NULL;
+
+    host_define(o, "{'id':'boss','version':'1.0.0','steps':[{'id':'a','executor':'boss'}]}");
+    start(o, "boss", "b");
+    HOST_OK(orch_engine_next_task(orch_v2_local_engine(o), "boss", HOST_PATIENCE_MS, &task, &err));
+    orch_execution_free(hire(o, task));
+    assert_int_equal(orch_child_options_set_key(loose, "loose"), 0);
+    assert_int_equal(orch_child_options_set_on_parent_end(loose, ORCH_CHILD_ABANDON), 0);
+    HOST_OK(orch_subworkflows_start(sub, task, "long", NULL, 0, NULL, loose, NULL, &err));
+    HOST_OK(orch_testing_advance(o, 30 * DAY, &err));
+    e = hire(o, task);
+    assert_int_equal(orch_execution_existed(e), 1);
+    orch_execution_free(e);
+    HOST_OK(orch_task_complete(task, NULL, 0, &err));
+    host_await_state(o, "b", ORCH_EXECUTION_SUCCEEDED);
+    HOST_OK(orch_testing_advance(o, 11 * DAY, &err));
+    assert_false(is_there(o, "b/1/a"));
+    assert_false(is_there(o, "b"));
+    HOST_OK(orch_subworkflows_get_lineage(sub, "b/1/a~loose", &l, &err));
+    assert_int_equal(orch_lineage_depth(l), 1);
+    assert_int_equal(orch_lineage_count(l), 1);
+    assert_int_equal(orch_lineage_parent_run(l, 0), 1);
+    assert_string_equal(orch_lineage_step(l, 0), "");
+    orch_lineage_free(l);
+    orch_child_options_free(loose);
+    host_close(o);
+}
+
 static char yes; /* a state that is not NULL */
 
 #define ON_BOTH(test)                             \
@@ -110,6 +156,7 @@ int main(void)
         ON_BOTH(ended_ones_go_after_their_time),
         ON_BOTH(so_many_are_kept),
         ON_BOTH(so_many_signals_wait),
+        ON_BOTH(children_of_tasks_stay_for_their_parent),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -452,6 +452,58 @@ static void an_end_takes_what_is_open_along(void **state)
     host_close(o);
 }
 
+static size_t count_children(orch_v2 *o, const char *id)
+{
+    orch_execution_list *list = NULL;
+    size_t count;
+
+    HOST_OK(orch_subworkflows_list(orch_v2_subworkflows(o), id, NULL, &list, &err));
+    count = orch_execution_list_count(list);
+    orch_execution_list_free(list);
+    return count;
+}
+
+/* What is taken over starts nothing again; what is done again has children of its own. */
+static void new_runs_have_children_of_their_own(void **state)
+{
+    char room[200];
+    orch_v2 *o = open_all(store_url(state, "anew.db", room));
+    orch_lineage *l = NULL;
+    orch_execution *e;
+    orch_task *task;
+
+    start(o, "boss", "b");
+    task = next(o, "boss");
+    await_end(hire_with(o, task, "quick", "{}", NULL, ORCH_CHILD_CANCEL), ORCH_EXECUTION_SUCCEEDED,
+              NULL);
+    complete(task, NULL);
+    host_await_state(o, "b", ORCH_EXECUTION_SUCCEEDED);
+    HOST_OK(orch_v2_fork(o, "b", "f", NULL, NULL, NULL, NULL, &err));
+    host_await_state(o, "f", ORCH_EXECUTION_SUCCEEDED);
+    assert_int_equal(count_children(o, "f"), 0);
+    HOST_OK(orch_v2_fork(o, "b", "g", NULL, "hire", NULL, NULL, &err));
+    task = next(o, "boss");
+    e = hire_with(o, task, "quick", "{\"other\":1}", NULL, ORCH_CHILD_CANCEL);
+    assert_string_equal(orch_execution_id(e), "g/1/hire");
+    assert_int_equal(orch_execution_existed(e), 0);
+    await_end(e, ORCH_EXECUTION_SUCCEEDED, NULL);
+    complete(task, NULL);
+    HOST_OK(orch_v2_rerun(o, "b", "hire", NULL, &err));
+    task = next(o, "boss");
+    e = hire_with(o, task, "quick", "{\"other\":1}", NULL, ORCH_CHILD_CANCEL);
+    assert_string_equal(orch_execution_id(e), "b/2/hire");
+    await_end(e, ORCH_EXECUTION_SUCCEEDED, NULL);
+    complete(task, NULL);
+    HOST_OK(orch_subworkflows_get_lineage(orch_v2_subworkflows(o), "b/2/hire", &l, &err));
+    assert_int_equal(orch_lineage_parent_run(l, 1), 2);
+    orch_lineage_free(l);
+    assert_int_equal(count_children(o, "b"), 2);
+    HOST_FAILS(orch_v2_rerun(o, "b/2/hire", "work", NULL, &err), ORCH_E_FAILED_PRECONDITION,
+               "is the child of a task");
+    host_await_state(o, "b", ORCH_EXECUTION_SUCCEEDED);
+    host_close(o);
+}
+
 /* ---- when none may be started ---------------------------------------------------------------------------- */
 
 static void what_is_over_starts_none(void **state)
@@ -910,6 +962,7 @@ int main(int argc, char **argv)
         ON_BOTH(all_of_a_step_are_waited_for),
         ON_BOTH(a_cancel_goes_down),
         ON_BOTH(an_end_takes_what_is_open_along),
+        ON_BOTH(new_runs_have_children_of_their_own),
         ON_BOTH(what_is_over_starts_none),
         ON_BOTH(a_lineage_says_who_started_whom),
         ON_BOTH(a_family_moves),
