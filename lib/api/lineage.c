@@ -128,13 +128,14 @@ static int32_t climb(orch_v2 *o, orch_lineage *l, const execution_row *from, orc
         execution_page page = {0};
 
         rc = query_short(o, parent, &page, err);
-        if (rc || !page.count)
-            return rc;
-        rc = name_step(o, &l->items[l->count - 1], step, page.rows[0].definition, err);
-        if (!rc)
-            rc = add(l, &page.rows[0], err);
-        parent = page.rows[0].parent;
-        step = page.rows[0].parent_step;
+        parent = 0;
+        if (!rc && page.count) {
+            rc = name_step(o, &l->items[l->count - 1], step, page.rows[0].definition, err);
+            if (!rc)
+                rc = add(l, &page.rows[0], err);
+            parent = page.rows[0].parent;
+            step = page.rows[0].parent_step;
+        }
         execution_page_clear(&page);
     }
     return rc;

@@ -12,6 +12,9 @@
 
 typedef struct ending {
     pool_read base; /* first */
+    list again;     /* in o->endings, until again_ms */
+    int64_t again_ms;
+    uint32_t refusals;
     uint64_t parent, after;
     uint32_t run; /* of the parent, that has ended: later ones may go on */
     uint8_t action;
@@ -103,13 +106,20 @@ static void read_page(pool_read *base)
     base->code = s->ops->list_executions(s->self, &f, &e->page, &base->error);
 }
 
-/* A note of what could not be done stays for the next start. */
+/* What could not be read or told, for want of room or memory, is tried again; those that were told before have a cancel more then. */
 static void settle(ending *e)
 {
+    orchestrator *o = e->base.o;
+
     if (!e->is_read || e->asked)
         return;
-    if (e->marked && !e->failed && !e->base.o->stopping)
-        unmark(e->base.o, e->parent);
+    if (e->failed && !o->stopping) {
+        e->again_ms = o->now_ms + refusal_pause_ms(++e->refusals);
+        list_push(&o->endings, &e->again);
+        return;
+    }
+    if (e->marked && !o->stopping)
+        unmark(o, e->parent);
     ending_free(e);
 }
 
@@ -155,6 +165,54 @@ static void page_back(pool_read *base)
     settle(e);
 }
 
+static void begin(ending *e, orchestrator *o)
+{
+    orch_error_free(e->base.error);
+    e->base.error = NULL;
+    e->base.code = 0;
+    e->after = 0;
+    e->failed = e->is_read = false;
+    if (reads_submit(o, &e->base))
+        return;
+    e->failed = e->is_read = true;
+    settle(e);
+}
+
+void children_end_again(orchestrator *o)
+{
+    for (list *it = o->endings.next, *next; it != &o->endings && !o->stopping; it = next) {
+        ending *e = LIST_ENTRY(it, ending, again);
+
+        next = it->next;
+        if (e->again_ms > o->now_ms)
+            continue;
+        list_remove(it);
+        begin(e, o);
+    }
+}
+
+int64_t children_deadline(const orchestrator *o)
+{
+    int64_t at = INT64_MAX;
+
+    LIST_EACH(it, &o->endings)
+    {
+        if (LIST_ENTRY(it, ending, again)->again_ms < at)
+            at = LIST_ENTRY(it, ending, again)->again_ms;
+    }
+    return at;
+}
+
+/* The notes stay for the next start. */
+void children_forget(orchestrator *o)
+{
+    list *node;
+
+    while ((node = list_pop(&o->endings)))
+        ending_free(LIST_ENTRY(node, ending, again));
+    setting_page_clear(&o->left);
+}
+
 static void end_all(orchestrator *o, const ending *what, const char *why)
 {
     ending *e;
@@ -162,18 +220,18 @@ static void end_all(orchestrator *o, const ending *what, const char *why)
     if (o->stopping || MUTATED(CHILDREN_LEFT_BEHIND))
         return;
     e = mem_zalloc(sizeof *e);
-    if (e) {
-        *e = *what;
-        e->base.read = read_page;
-        e->base.back = page_back;
-        e->why = why ? mem_strdup(why) : NULL;
-    }
-    if (e && reads_submit(o, &e->base))
+    if (!e) {
+        log_write(o->ports.log, ORCH_LOG_ERROR,
+                  "what an ended execution left behind goes on until the next start: no memory");
         return;
-    if (e)
-        ending_free(e);
-    log_write(o->ports.log, ORCH_LOG_ERROR,
-              "what an ended execution left behind goes on until the next start: no memory");
+    }
+    *e = *what;
+    list_init(&e->again);
+    e->base.o = o;
+    e->base.read = read_page;
+    e->base.back = page_back;
+    e->why = why ? mem_strdup(why) : NULL;
+    begin(e, o);
 }
 
 void children_end(orchestrator *o, uint64_t key, uint32_t run, enum control_action action,

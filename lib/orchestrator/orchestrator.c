@@ -56,6 +56,7 @@ int32_t orchestrator_new(const orchestrator_options *options, const orchestrator
     list_init(&o->answered_settings);
     list_init(&o->answered_imports);
     list_init(&o->unread);
+    list_init(&o->endings);
     list_init(&o->answered_starts);
     list_init(&o->answered_controls);
     list_init(&o->answered_registers);
@@ -107,7 +108,7 @@ void orchestrator_free(orchestrator *o)
     report_free_spares(o);
     limits_free(o);
     settings_free(o);
-    setting_page_clear(&o->left);
+    children_forget(o);
     registry_free(o);
     engines_free(o);
     heap_free(&o->timers);
@@ -137,6 +138,8 @@ static void set_timer(orchestrator *o)
         at = units_deadline(o);
     if (reads_definitions_deadline(o) < at)
         at = reads_definitions_deadline(o);
+    if (!o->stopping && children_deadline(o) < at)
+        at = children_deadline(o);
     if (!o->stopping && limits_deadline(o) < at)
         at = limits_deadline(o);
     if (!o->stopping && retention_deadline(o) < at)
@@ -171,6 +174,7 @@ bool orchestrator_pump(orchestrator *o, uint32_t budget)
     wake_look(o);
     retention_look(o);
     children_end_left(o);
+    children_end_again(o);
     more = dispatch_pending(o, budget);
     set_timer(o);
     return more || !list_empty(&o->answered_starts) || !list_empty(&o->answered_controls) ||

@@ -118,6 +118,9 @@ void children_cancel(live *l);
 void children_loaded(live *l, const inbox_page *inbox);
 int32_t children_load(orchestrator *o, orch_error **err); /* notes that are left from before */
 void children_end_left(orchestrator *o);                  /* act on them */
+void children_end_again(orchestrator *o);                 /* what was refused, if it is time */
+int64_t children_deadline(const orchestrator *o);
+void children_forget(orchestrator *o);
 
 /* ---- live.c: executions in memory ------------------------------------------------------------------------ */
 
@@ -394,6 +397,7 @@ struct orchestrator {
     heap limit_timers;
     paused_entry *paused;
     setting_page left; /* of children.c, until the first pump */
+    list endings;      /* of children.c: those that are tried again */
     bool all_paused;
     uint64_t input_bytes; /* that lives hold */
     struct waiter_entry *waiters;

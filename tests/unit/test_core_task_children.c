@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "support/held_attempts.h"
+#include "support/poor_store.h"
 #include "support/world.h"
 #include "workflow/child.h"
 #include "workflow/run.h"
@@ -375,6 +376,35 @@ static void test_a_restart_leaves_none_behind(void **state)
     }
 }
 
+/* Whichever unit the store refuses for a moment: the end, the cancels of the children, the note's deletion. */
+static void test_a_refusal_leaves_none_behind(void **state)
+{
+    int refused = 0;
+
+    (void)state;
+    for (int pass = 0; pass < 8; pass++) {
+        world *w = begin(&plain);
+        uint64_t parent = world_start(w, "boss", "b", NULL);
+        uint64_t children[2] = {start_child(w, 0, "a", false), start_child(w, 0, "b", false)};
+
+        poor_reset();
+        poor_put_under(w);
+        poor.pass = pass;
+        poor.refuse = 1;
+        held_succeed(0, NULL);
+        world_advance(w, 10000);
+        refused += poor.refused;
+        assert_int_equal(world_state(w, parent), EXECUTION_SUCCEEDED);
+        for (int i = 0; i < 2; i++)
+            assert_int_equal(world_state(w, children[i]), EXECUTION_CANCELLED);
+        world_restart(w, &plain); /* the note may be left, if its deletion was refused */
+        world_settle(w);
+        assert_int_equal(notes(w), 0);
+        world_free(w);
+    }
+    assert_true(refused >= 5);
+}
+
 static void put_note(world *w, const char *name, const char *value)
 {
     setting_row row = {mem_strdup(name), bytes_new(value, strlen(value))};
@@ -619,6 +649,7 @@ int main(void)
         cmocka_unit_test(test_a_sleeping_parent_knows_its_children),
         cmocka_unit_test(test_a_child_outlives_its_step),
         cmocka_unit_test(test_a_restart_leaves_none_behind),
+        cmocka_unit_test(test_a_refusal_leaves_none_behind),
         cmocka_unit_test(test_a_note_spares_later_runs),
         cmocka_unit_test(test_a_cancel_between_engines_goes_down),
         cmocka_unit_test(test_a_sleeping_parent_awaits_its_child),
