@@ -119,14 +119,31 @@ static void decided(child_start *s, int32_t code, const char *why)
     }
 }
 
+/* It cannot be known now whether the child is there: the next hand-over asks again. */
+static void undecided(child_start *s)
+{
+    live *l = asker(s);
+
+    start_free(s);
+    if (!l)
+        return;
+    l->children_asked--;
+    if (l->phase == PHASE_HANDED && !l->o->stopping)
+        dispatch_later(l);
+}
+
 /* Whether the execution that has the id is the one that was asked for, and was started before. */
 static void existing_read(void *ctx, int32_t code, execution_row *row, orch_error *error)
 {
     child_start *s = ctx;
     const message_child *c = s->child;
 
-    if (code)
+    if (code == ORCH_E_NOT_FOUND && s->request.code != ORCH_E_ALREADY_EXISTS)
+        decided(s, s->request.code, orch_error_message(s->request.error));
+    else if (code == ORCH_E_NOT_FOUND)
         decided(s, code, orch_error_message(error));
+    else if (code)
+        undecided(s);
     else if (row->parent == s->parent && row->parent_run == s->run && row->parent_step == c->step &&
              row->parent_index == c->index && row->parent_attempt == c->attempt)
         decided(s, 0, NULL);
@@ -134,11 +151,12 @@ static void existing_read(void *ctx, int32_t code, execution_row *row, orch_erro
         decided(s, ORCH_E_ALREADY_EXISTS, "another execution has the id of this child");
 }
 
+/* What could not be recorded for a moment may have been started before, and run: it is asked for again after each hand-over. */
 static void started(start_request *r)
 {
     child_start *s = (child_start *)r;
 
-    if (r->code == ORCH_E_ALREADY_EXISTS)
+    if (r->code == ORCH_E_ALREADY_EXISTS || refusal_passes(r->code))
         reads_row(s->o, 0, s->child->id, existing_read, s);
     else
         decided(s, r->code, r->code ? orch_error_message(r->error) : NULL);

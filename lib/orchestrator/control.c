@@ -196,8 +196,10 @@ static void priority_stored(control_job *c)
 {
     live *l = live_find(c->job.o, c->job.unit.key);
 
-    if (!l)
+    if (!l) { /* it may wait in the store, where it is not looked for under that one */
+        queue_overflow(c->job.o, c->request->priority, c->job.unit.key);
         return;
+    }
     if (l->phase == PHASE_PENDING && !l->blocked && !list_empty(&l->link)) {
         queue_remove(l);
         l->priority = c->request->priority;

@@ -183,7 +183,8 @@ static bool next_going(run *r, run_action *out)
     /* That a step failed decides what others do, so it must be stored first. */
     while (r->phase == RUN_GOING && (!r->options.paused || MUTATED(PAUSE_IGNORED)) &&
            !run_all_done(r) && (r->failed_seq <= r->stored_seq || MUTATED(FAILURE_NOT_AWAITED))) {
-        ring *q = r->asks.len ? &r->asks : &r->starts;
+        /* One that is passed over may let go on what had begun behind it. */
+        ring *q = r->begun.len ? &r->begun : r->asks.len ? &r->asks : &r->starts;
 
         if (!q->len)
             return false;

@@ -243,10 +243,12 @@ static void resume_all(node *n)
 {
     char workflow[8];
 
-    request_setting(n, NULL, NULL, false, (limit){0});
-    for (uint32_t i = 0; i < FIRST_WORKFLOWS; i++) {
-        snprintf(workflow, sizeof workflow, "w%u", i);
-        request_setting(n, workflow, NULL, false, (limit){0});
+    if (model_is_paused(-1))
+        request_setting(n, NULL, NULL, false, (limit){0});
+    for (int i = 0; i < FIRST_WORKFLOWS; i++) {
+        snprintf(workflow, sizeof workflow, "w%d", i);
+        if (model_is_paused(i))
+            request_setting(n, workflow, NULL, false, (limit){0});
     }
 }
 
@@ -258,8 +260,6 @@ static void give(node *n, execution *e, uint64_t turn)
 
     if (execution_is_paused(e))
         request_control(n, e, resume, NULL, NULL);
-    if (turn > 30 && execution_is_left_behind(e)) /* it is not always ended by itself yet */
-        request_control(n, e, cancel, NULL, NULL);
     if (!execution_wants_signal(e, &signal, &correlated))
         return;
     if (turn > 60) /* its inbox is full of others */
@@ -274,7 +274,7 @@ static void care(void *ctx, uint64_t turn)
 
     if (load.over)
         return;
-    if (n->up && turn % 4 == 0)
+    if (n->up)
         resume_all(n);
     for (uint32_t i = 0; i < model_execution_count() && n->up; i++)
         if (!execution_has_ended(model_execution(i)))

@@ -168,15 +168,8 @@ void model_leased(uint64_t term)
 void model_orchestrator_up(node *n)
 {
     (void)n;
-    for (uint32_t i = 0; i < LIMIT_KEYS; i++)
-        model.limits[i].before = model.limits[i].stored;
     for (uint32_t i = 0; i < model.count; i++)
         model.all[i]->attached = false;
-}
-
-void model_limit_answered(uint32_t limit_key)
-{
-    model.limits[limit_key].before = model.limits[limit_key].stored;
 }
 
 void model_engine_died(node *n)
@@ -271,7 +264,8 @@ static void put(execution *e, const inbox_item *item)
     }
     if (item->kind == INBOX_CANCEL) {
         /* No engine had it, and nothing else is there to be told: it ends at once. */
-        e->must_be_cancelled |= !e->epoch.term && e->run == 1 && e->inbox_count == 1;
+        e->must_be_cancelled |= !e->epoch.term && e->run == 1 && e->inbox_count == 1 &&
+                                !e->now->last_seq;
         e->cancel_stored = true;
         e->cancels++;
     }
@@ -356,24 +350,44 @@ static void set(execution *e, const execution_setting *s)
     e->pause_settled = false;
 }
 
+#define LIMIT_PASSES (15 * SECONDS) /* to the hand-overs that were on their way */
+
+/* Workflow -1: everything. */
+static void set_paused(int workflow, bool paused)
+{
+    uint32_t bit = UINT32_C(1) << (workflow + 1);
+
+    model.paused = paused ? model.paused | bit : model.paused & ~bit;
+}
+
+bool model_is_paused(int workflow)
+{
+    return (model.paused >> (workflow + 1) & 1) != 0;
+}
+
 static void put_setting(const setting_row *row)
 {
     const char *value = row->value ? row->value->data : "";
     const char *at = strstr(value, "\"concurrency\":");
-    uint32_t place, number = at ? (uint32_t)strtoul(at + 14, NULL, 10) : 0;
+    uint32_t now, number = at ? (uint32_t)strtoul(at + 14, NULL, 10) : 0;
+    limit_record *l;
 
     trace("stored: setting %s %s", row->name, value);
-    if (!strcmp(row->name, "pause/"))
-        model.all_paused = row->value != NULL;
+    if (!strncmp(row->name, "pause/", 6))
+        set_paused(row->name[6] ? (int)strtol(row->name + 7, NULL, 10) : -1, row->value != NULL);
     if (strncmp(row->name, "limit/k", 7) != 0)
         return;
-    place = (uint32_t)(row->name[7] - '0');
-    /* Until it is answered the one before may still be in force: 0 is none. */
-    if (model.limits[place].before && model.limits[place].stored > model.limits[place].before)
-        model.limits[place].before = model.limits[place].stored;
-    if (!model.limits[place].stored)
-        model.limits[place].before = 0;
-    model.limits[place].stored = number;
+    l = &model.limits[row->name[7] - '0'];
+    now = model_limit(l);
+    *l = (limit_record){number ? number : UINT32_MAX, now, sim.now_us + LIMIT_PASSES};
+}
+
+/* A hand-over that had its place before may still be on its way. */
+uint32_t model_limit(const limit_record *l)
+{
+    uint32_t stored = l->stored ? l->stored : UINT32_MAX;
+
+    return sim.now_us < l->larger_until_us && l->larger > stored ? l->larger : stored;
 }
 
 static void change(execution *e, const store_unit *u)

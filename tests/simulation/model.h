@@ -43,8 +43,6 @@ bool execution_has_ended(const execution *e);
 bool execution_is_paused(const execution *e);
 uint8_t execution_state(const execution *e);
 const described *execution_description(const execution *e);
-bool execution_is_left_behind(
-    const execution *e); /* its parent has ended, and would not have let it go */
 /* How many of these were stored, to be compared before and after a request. */
 uint32_t execution_cancels(const execution *e);
 uint32_t execution_pauses(const execution *e, bool paused);
@@ -59,7 +57,7 @@ void model_signal_answered(uint64_t serial, int32_t code);
 
 described *model_definitions(uint32_t *count);
 described *model_definition_new(int workflow);
-void model_limit_answered(uint32_t limit_key);
+bool model_is_paused(int workflow); /* by itself; -1: everything */
 
 /* ---- at the end ------------------------------------------------------------------------------------------ */
 

@@ -11,18 +11,22 @@
 
 static void check_limit(const execution *e)
 {
-    uint32_t placed = 0, stored, before, most;
+    uint32_t placed = 0, most;
+    const char *other = "";
 
     if (!e->limit)
         return;
-    stored = model.limits[e->limit - 1].stored;
-    before = model.limits[e->limit - 1].before;
-    most = stored > before ? stored : before;
-    for (uint32_t i = 0; i < model.count; i++)
-        placed += model.all[i]->limit == e->limit && model.all[i]->attached;
-    if (stored && before && placed > most)
-        broken("Limits are kept", "%s is the %uth of key k%u, the limit is %u", e->id, placed,
-               e->limit - 1u, most);
+    most = model_limit(&model.limits[e->limit - 1]);
+    for (uint32_t i = 0; i < model.count; i++) {
+        if (model.all[i]->limit != e->limit || !model.all[i]->attached)
+            continue;
+        placed++;
+        if (model.all[i] != e)
+            other = model.all[i]->id;
+    }
+    if (placed > most)
+        broken("Limits are kept", "%s is number %u of key k%u, beside %s, and the limit is %u",
+               e->id, placed, e->limit - 1u, other, most);
 }
 
 void model_handed_over(node *from, node *to, const message *m)
@@ -39,8 +43,11 @@ void model_handed_over(node *from, node *to, const message *m)
                m->epoch.counter, e->epoch.term, e->epoch.counter);
     e->epoch = m->epoch;
     e->attached = true;
-    trace("%s: %s goes to %s as %" PRIu64 ".%" PRIu64, from->name, e->id, to->name, m->epoch.term,
-          m->epoch.counter);
+    trace("%s: %s goes to %s as %" PRIu64 ".%" PRIu64 ", %u in its inbox%s", from->name, e->id,
+          to->name, m->epoch.term, m->epoch.counter, s->inbox_count, s->paused ? ", paused" : "");
+    for (uint32_t i = 0; i < s->inbox_count; i++)
+        trace("  item %" PRIu64 ": kind %u, state %u, of step %u", s->inbox[i].seq,
+              (unsigned)s->inbox[i].kind, (unsigned)s->inbox[i].state, s->inbox[i].step);
     if (memcmp(&s->definition, e->d->digest, sizeof e->d->digest) != 0)
         broken("Executions keep their version", "%s is handed over with another", e->id);
     if (s->run == e->run && s->checkpoint_count != e->now->last_seq)

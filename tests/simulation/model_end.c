@@ -130,7 +130,7 @@ static bool has_signal(const execution *e, uint8_t signal, bool correlated)
     return false;
 }
 
-bool execution_is_left_behind(const execution *e)
+static bool is_left_behind(const execution *e)
 {
     const execution *p = e->parent ? model_find(e->parent) : NULL;
 
@@ -139,7 +139,7 @@ bool execution_is_left_behind(const execution *e)
 
 bool execution_wants_signal(const execution *e, uint8_t *signal, bool *correlated)
 {
-    if (EXECUTION_STATE_IS_END(e->state) || e->cancel_stored || execution_is_left_behind(e))
+    if (EXECUTION_STATE_IS_END(e->state) || e->cancel_stored || is_left_behind(e))
         return false;
     for (uint32_t i = 0; i < e->d->steps; i++) {
         const described_step *s = &e->d->step[i];
@@ -173,9 +173,8 @@ void model_show_open(void)
             trace("open: %s (w%u 1.%u.0), state %u%s%s%s%s, %u in its inbox, row %" PRIu64, e->id,
                   (unsigned)e->d->workflow, (unsigned)e->d->version, (unsigned)e->state,
                   e->paused ? ", paused" : "", e->cancel_stored ? ", cancelled" : "",
-                  e->attached ? ", attached" : "",
-                  execution_is_left_behind(e) ? ", left behind" : "", e->inbox_count,
-                  e->now->last_seq);
+                  e->attached ? ", attached" : "", is_left_behind(e) ? ", left behind" : "",
+                  e->inbox_count, e->now->last_seq);
     }
 }
 

@@ -85,6 +85,11 @@ typedef struct attempt_record {
     bool open;
 } attempt_record;
 
+typedef struct limit_record { /* UINT32_MAX: none */
+    uint32_t stored, larger;
+    int64_t larger_until_us;
+} limit_record;
+
 struct model {
     execution *by_key, *by_id;
     execution **all;
@@ -94,16 +99,14 @@ struct model {
     attempt_record *attempts; /* by serial - 1 */
     uint64_t attempt_count, attempt_capacity;
     uint64_t term;
-    struct {
-        uint32_t stored, before;
-    } limits[LIMIT_KEYS];
+    limit_record limits[LIMIT_KEYS];
     struct {
         uint64_t key;
         uint8_t signal;
         bool correlated, stored, consumed;
     } * signals;
     uint64_t signal_count, signal_capacity;
-    bool all_paused;
+    uint32_t paused; /* bit 0: everything; bit n + 1: workflow n */
 };
 extern struct model model;
 
@@ -113,6 +116,7 @@ static inline uint32_t stand_place(uint32_t index)
 }
 execution *model_find_id(const char *id);
 attempt_record *model_attempt(uint64_t serial); /* NULL: none */
+uint32_t model_limit(const limit_record *l);    /* that holds for a hand-over now */
 uint64_t serial_of(const bytes *json);          /* of {"n":SERIAL}, or a bare number; 0: none */
 void model_check_run_end(execution *e, const store_unit *u);     /* model_end.c */
 void model_row(execution *e, const checkpoint *c, bool carried); /* model_rows.c */

@@ -121,6 +121,8 @@ void node_set_timer(void *ctx, int64_t at_ms)
 
 void node_jump_clock(node *n, int64_t by_ms)
 {
+    if (node_now_ms(n) > n->latest_ms)
+        n->latest_ms = node_now_ms(n);
     n->offset_ms += by_ms;
     if (n->offset_ms > sim.clock_ahead_ms)
         sim.clock_ahead_ms = n->offset_ms;

@@ -26,6 +26,7 @@ struct node {
     bool up;
     uint32_t
         incarnation;   /* rises with each start and death: what is of an older one is passed over */
+    int64_t latest_ms; /* that its clock ever said before it was set */
     int64_t offset_ms; /* of its clock */
     int64_t stalled_until_us;
     int64_t away_until_us; /* takes no connections */

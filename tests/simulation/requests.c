@@ -259,11 +259,8 @@ static void was_set(setting_request *r)
 {
     setting *s = (setting *)r;
 
-    if (counts(s->from)) {
+    if (counts(s->from))
         trace("a setting is answered: %s", r->code ? orch_code_name(r->code) : "OK");
-        if (!r->code && r->limit_key)
-            model_limit_answered((uint32_t)(r->limit_key[1] - '0'));
-    }
     mem_free(r->workflow);
     mem_free(r->limit_key);
     orch_error_free(r->error);

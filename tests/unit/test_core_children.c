@@ -193,6 +193,34 @@ static void test_no_refusal_of_a_child_is_lost_on_the_way_to_sleep(void **state)
     }
 }
 
+/* After a restart it is asked for again. The store refuses that, and cannot say at first whether it is there. */
+static void test_a_child_that_is_there_is_not_refused(void **state)
+{
+    (void)state;
+    for (int unreadable = 0; unreadable < 2; unreadable++) {
+        world *w = begin(&plain);
+        uint64_t key;
+
+        register_all(w);
+        key = world_start(w, "ship", "s", "{\"n\":3}");
+        assert_int_equal(held.started, 1);
+        world_restart(w, &plain);
+        poor_reset();
+        poor_put_under(w);
+        poor.refuse = 1;
+        for (uint32_t i = 0; poor.refuse; i++)
+            world_nudge(w, i);
+        poor.fail[POOR_EXECUTION] = unreadable;
+        world_advance(w, 5000);
+        assert_int_equal(poor.failed, unreadable);
+        assert_int_equal(world_checkpoints(w, key, CHECKPOINT_FAILED), 0);
+        held_end_all();
+        world_advance(w, 5000);
+        assert_int_equal(world_state(w, key), EXECUTION_SUCCEEDED);
+        world_free(w);
+    }
+}
+
 static void test_a_workflow_that_is_not_there(void **state)
 {
     world *w = begin(&plain);
@@ -377,6 +405,7 @@ int main(void)
         cmocka_unit_test(test_time_that_runs_out_asleep_goes_down_too),
         cmocka_unit_test(test_a_child_that_never_began_holds_up_nobody),
         cmocka_unit_test(test_no_refusal_of_a_child_is_lost_on_the_way_to_sleep),
+        cmocka_unit_test(test_a_child_that_is_there_is_not_refused),
         cmocka_unit_test(test_a_workflow_that_is_not_there),
         cmocka_unit_test(test_a_late_child_is_cancelled_and_awaited),
         cmocka_unit_test(test_an_abandoned_child_goes_on),

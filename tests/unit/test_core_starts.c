@@ -345,6 +345,28 @@ static void a_resumed_start_still_waits_for_its_time(void **state)
     world_free(w);
 }
 
+static void what_waits_in_the_store_is_found_under_its_new_priority(void **state)
+{
+    world_options o = {.capacity = 1, .window = 2, .test_executor = &held_ops};
+    control_request highest = {.action = CONTROL_PRIORITY, .priority = 9};
+    world *w = begin(&o);
+    uint64_t keys[6];
+    char id[8];
+
+    (void)state;
+    for (int i = 0; i < 6; i++) {
+        snprintf(id, sizeof id, "x-%d", i);
+        keys[i] = start(w, id, (start_request){0});
+    }
+    assert_int_equal(world_control(w, "x-5", highest), 0);
+    for (int i = 0; i < 6; i++)
+        finish_oldest(w);
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(world_state(w, keys[i]), EXECUTION_SUCCEEDED);
+    assert_nothing_is_left(w);
+    world_free(w);
+}
+
 /* ---- start keys ------------------------------------------------------------------------------------------ */
 
 typedef struct keyed {
@@ -528,6 +550,7 @@ int main(void)
         cmocka_unit_test(what_waits_for_a_place_can_end),
         cmocka_unit_test(a_delayed_start_costs_no_memory_until_it_is_due),
         cmocka_unit_test(a_resumed_start_still_waits_for_its_time),
+        cmocka_unit_test(what_waits_in_the_store_is_found_under_its_new_priority),
         cmocka_unit_test(a_start_key_starts_once),
         cmocka_unit_test(a_start_key_expires),
         cmocka_unit_test(a_limit_survives_a_restart),

@@ -419,6 +419,28 @@ static void test_that_one_was_let_go_is_known_after_a_restart(void **state)
     assert_over(&w, RUN_CANCELLED, "P a, C a");
 }
 
+/* `b` is passed over once `a` has failed, and only then `c`, which had begun, goes on. */
+static void test_what_had_begun_behind_one_that_is_passed_over_goes_on(void **state)
+{
+    rig w;
+
+    (void)state;
+    rig_open(&w,
+             HEAD TASK("a", "") "," TASK("b", ",'depends_on':['a']") "," CHILD(
+                 "c", ",'depends_on':['b'],'run_if':'all_done'") "]}",
+             NULL);
+    rig_pump(&w);
+    rig_fail(&w, "a");
+    specify(&w, "c", NONE, SPEC);
+    assert_string_equal(rig_doing(&w), "+c");
+    rig_restart(&w, ANY);
+    rig_end_child(&w, "c", NONE, 0, "1");
+    rig_pump(&w);
+    assert_string_equal(rig_history(&w), "F a, P c, S c"); /* nothing else would wake it */
+    rig_store(&w);
+    assert_over(&w, RUN_FAILED, "F a, P c, S c");
+}
+
 static void test_a_child_that_was_never_started_needs_no_stop(void **state)
 {
     rig w;
@@ -712,6 +734,7 @@ int main(void)
         cmocka_unit_test(test_a_cancel_stops_children_and_awaits_them),
         cmocka_unit_test(test_an_abandoned_child_is_let_go),
         cmocka_unit_test(test_that_one_was_let_go_is_known_after_a_restart),
+        cmocka_unit_test(test_what_had_begun_behind_one_that_is_passed_over_goes_on),
         cmocka_unit_test(test_a_child_that_was_never_started_needs_no_stop),
         cmocka_unit_test(test_a_cancel_while_it_is_evaluated),
         cmocka_unit_test(test_items_are_children_within_the_bound),
