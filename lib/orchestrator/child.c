@@ -62,10 +62,18 @@ typedef struct child_start {
     uint32_t run;    /* of the parent */
     epoch epoch;     /* of the hand-over that asked */
     message_child *child;
+    list link;                   /* in o->children_starting */
+    struct own_control *cancels; /* of this child, that came meanwhile */
 } child_start;
 
+static void cancel_all(struct own_control *c);
+
+/* A cancel that was asked for meanwhile finds it now, or finds that it is not there. */
 static void start_free(child_start *s)
 {
+    struct own_control *cancels = s->cancels;
+
+    list_remove(&s->link);
     mem_free(s->request.workflow);
     semver_range_free(s->request.range);
     mem_free(s->request.id);
@@ -74,6 +82,7 @@ static void start_free(child_start *s)
     orch_error_free(s->request.error);
     message_child_free(s->child);
     mem_free(s);
+    cancel_all(cancels);
 }
 
 static live *asker(const child_start *s)
@@ -227,6 +236,7 @@ void child_start_asked(live *l, message *m)
     s->epoch = l->epoch;
     s->child = m->child;
     m->child = NULL;
+    list_push(&l->o->children_starting, &s->link);
     l->children_asked++;
     code = fill_request(s, l, &error);
     if (code)
@@ -247,6 +257,7 @@ typedef struct own_control {
     message_child *child;
     void (*told)(void *ctx, int32_t code); /* NULL = nobody wants to know */
     void *ctx;
+    struct own_control *next; /* of child_start.cancels */
 } own_control;
 
 static void own_free(own_control *c)
@@ -265,6 +276,44 @@ static live *canceller(const own_control *c)
     return l && epoch_compare(l->epoch, c->epoch) == 0 ? l : NULL;
 }
 
+static void cancel_all(own_control *c)
+{
+    while (c) {
+        own_control *next = c->next;
+
+        orchestrator_control(c->o, &c->request);
+        c = next;
+    }
+}
+
+/* The start of that child is on its way, maybe of an earlier hand-over: only then is it known whether it is there. */
+static bool waits_for_start(own_control *c)
+{
+    LIST_EACH(it, &c->o->children_starting)
+    {
+        child_start *s = LIST_ENTRY(it, child_start, link);
+
+        if (strcmp(s->child->id, c->request.id) != 0)
+            continue;
+        c->next = s->cancels;
+        s->cancels = c;
+        return true;
+    }
+    return false;
+}
+
+/* A refusal that passes: the next hand-over asks again. */
+static void cancel_refused(const own_control *c)
+{
+    const control_request *r = &c->request;
+    live *l = canceller(c);
+
+    log_write(c->o->ports.log, ORCH_LOG_ERROR, "execution %s: its parent's end was not told: %s",
+              r->id, r->error ? orch_error_message(r->error) : orch_code_name(r->code));
+    if (l && l->phase == PHASE_HANDED && refusal_passes(r->code) && !c->o->stopping)
+        dispatch_later(l);
+}
+
 /* One that was never started is reported to the engine that waits for its end; one that has ended is in its inbox. */
 static void own_done(control_request *r)
 {
@@ -276,9 +325,7 @@ static void own_done(control_request *r)
         send_refusal(l, c->child, r->code, "it was never started");
         c->child = NULL;
     } else if (r->code && r->code != ORCH_E_NOT_FOUND && r->code != ORCH_E_FAILED_PRECONDITION) {
-        log_write(c->o->ports.log, ORCH_LOG_ERROR,
-                  "execution %s: its parent's end was not told: %s", r->id,
-                  r->error ? orch_error_message(r->error) : orch_code_name(r->code));
+        cancel_refused(c);
     }
     if (c->told)
         c->told(c->ctx, r->code);
@@ -321,7 +368,8 @@ void child_cancel_asked(live *l, message *m)
     c->child = m->child;
     m->child = NULL;
     l->children_asked++;
-    orchestrator_control(l->o, &c->request);
+    if (!waits_for_start(c))
+        orchestrator_control(l->o, &c->request);
 }
 
 bool child_tell(orchestrator *o, const char *id, enum control_action action, const char *why,

@@ -215,6 +215,7 @@ void limit_block(live *l)
         log_write(o->ports.log, ORCH_LOG_ERROR, "limit %s: no memory for its timer", e->key);
     if (o->blocked_count >= o->options.window / 2 || e->blocked_count >= BLOCKED_MOST) {
         e->in_store = true;
+        e->missed = e->reading; /* it may have been passed over, as one that is in memory */
         live_free(l);
         return;
     }
@@ -279,7 +280,7 @@ static void page_back(pool_read *base)
         return; /* the page showed only what is in memory already */
     e->reading = false;
     if (!base->code && !any && r->priority < 0)
-        e->in_store = false;
+        e->in_store = e->missed;
     if (base->code)
         log_write(o->ports.log, ORCH_LOG_ERROR, "reading what waits for limit %s: %s", e->key,
                   orch_error_message(base->error));
@@ -304,6 +305,7 @@ static void read_more(orchestrator *o, limit_entry *e)
         r->entry = e;
         r->priority = PRIORITIES - 1;
         e->reading = reads_submit(o, &r->base);
+        e->missed = false;
     }
     if (e->reading)
         return;

@@ -56,6 +56,7 @@ int32_t orchestrator_new(const orchestrator_options *options, const orchestrator
     list_init(&o->answered_settings);
     list_init(&o->answered_imports);
     list_init(&o->unread);
+    list_init(&o->children_starting);
     list_init(&o->endings);
     list_init(&o->answered_starts);
     list_init(&o->answered_controls);

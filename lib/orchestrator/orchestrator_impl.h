@@ -228,6 +228,7 @@ typedef struct limit_entry {
     uint32_t blocked_count;
     bool in_store; /* more of it waits in the store only */
     bool reading;
+    bool missed;          /* some went there since that began */
     int64_t tokens_milli; /* hand-overs that the rate allows now, × 1000 */
     int64_t filled_ms;    /* as of then */
     heap_node timer;      /* of the next one */
@@ -416,6 +417,7 @@ struct orchestrator {
     uint32_t sequences[STORE_SHARDS];
     uint64_t epoch_counter;
     uint32_t accepting;
+    list children_starting;  /* child_starts that are not decided */
     uint32_t reads;          /* under way */
     unit_job *spare_reports; /* of report.c, linked by unit.next */
     uint32_t spare_report_count;
