@@ -41,7 +41,9 @@ static void accepted(orchestrator *o, live *l, start_request *r, int64_t wake_ms
     } else if (queue_takes_new(o, l)) {
         queue_add(l, false);
     } else {
-        if (!limit_waits_in_store(l->limit))
+        if (limit_waits_in_store(l->limit))
+            limit_left_in_store(l->limit);
+        else
             queue_overflow(o, l->priority, key);
         live_free(l);
     }

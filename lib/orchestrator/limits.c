@@ -147,6 +147,12 @@ bool limit_waits_in_store(const limit_entry *e)
     return e && e->in_store;
 }
 
+void limit_left_in_store(limit_entry *e)
+{
+    if (e && e->reading)
+        e->missed = true;
+}
+
 static void read_more(orchestrator *o, limit_entry *e);
 
 void limit_unblock(live *l)
@@ -215,7 +221,7 @@ void limit_block(live *l)
         log_write(o->ports.log, ORCH_LOG_ERROR, "limit %s: no memory for its timer", e->key);
     if (o->blocked_count >= o->options.window / 2 || e->blocked_count >= BLOCKED_MOST) {
         e->in_store = true;
-        e->missed = e->reading; /* it may have been passed over, as one that is in memory */
+        limit_left_in_store(e);
         live_free(l);
         return;
     }

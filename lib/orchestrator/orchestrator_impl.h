@@ -238,9 +238,11 @@ typedef struct limit_entry {
 bool limit_attach(live *l, const char *key); /* NULL: none. False if there is no memory */
 void limit_detach(live *l);
 bool limit_waits_in_store(const limit_entry *e); /* NULL: false */
-bool limit_allows(live *l);                      /* that it is handed over now */
-void limit_take(live *l);                        /* it is handed over */
-void limit_release(live *l);                     /* it is no longer with an engine */
+/* One more of it does: what is being read may have been passed over before. */
+void limit_left_in_store(limit_entry *e);
+bool limit_allows(live *l);  /* that it is handed over now */
+void limit_take(live *l);    /* it is handed over */
+void limit_release(live *l); /* it is no longer with an engine */
 void limit_block(live *l);   /* it waits for a place; l may be gone afterwards */
 void limit_unblock(live *l); /* it is taken out of those that wait */
 int32_t limit_set(orchestrator *o, const char *key, const limit *limit, orch_error **err);

@@ -88,6 +88,7 @@ void queue_bring_in(orchestrator *o, execution_row *row, bool wanted)
                (!limit_waits_in_store(l->limit) && !settings_paused(o, l->version->workflow))) {
         queue_add(l, false);
     } else {
+        limit_left_in_store(l->limit);
         live_free(l); /* it is found again when that no longer holds */
     }
 }
