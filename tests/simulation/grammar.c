@@ -63,7 +63,8 @@ static void choose_work(described_step *s)
         s->timeout_ms = 1000 + pick(20) * 1000;
     if (s->kind == DO_WORK && has(FEATURE_HEARTBEAT, 4))
         s->heartbeat_ms = 2000 + pick(5) * 1000;
-    if (s->kind != DO_CHILD && !s->heartbeat_ms && has(FEATURE_LOOSE, 12))
+    /* Those that do the same each time: that is what such a step says of itself. */
+    if ((s->kind == DO_NOOP || s->kind == DO_LUA) && has(FEATURE_LOOSE, 3))
         s->loose = true;
 }
 
@@ -85,7 +86,7 @@ static void choose_dependencies(described_step *s, uint32_t number)
     for (uint32_t i = 0; i < number; i++)
         if (i + 3 >= number && !one_in(FOR_DEFINITIONS, 3))
             s->after |= (uint16_t)(1u << i);
-    if (s->after && has(FEATURE_RUN_IF, 6))
+    if (s->after && has(FEATURE_RUN_IF, 4))
         s->condition = (uint8_t)(1 + pick(3));
     if (has(FEATURE_WHEN, 6))
         s->when = (uint8_t)(1 + pick(s->after ? 3 : 2));

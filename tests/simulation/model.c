@@ -243,6 +243,22 @@ static execution *take_in(const execution_row *row)
     return e;
 }
 
+/* Each key of a workflow starts one, or another once that has ended, if that is wanted: then the key is that one's. */
+static void note_start_key(execution *e, const start_key *k)
+{
+    for (uint32_t i = 0; i < model.count; i++) {
+        execution *other = model.all[i];
+
+        if (strcmp(other->start_key, k->key) != 0 || other->d->workflow != e->d->workflow)
+            continue;
+        if (k->policy != START_KEY_ANEW || !EXECUTION_STATE_IS_END(other->state))
+            broken("A start key starts one execution", "%s and %s have the key %s", other->id,
+                   e->id, k->key);
+        other->start_key[0] = '\0';
+    }
+    snprintf(e->start_key, sizeof e->start_key, "%s", k->key);
+}
+
 /* ---- inboxes --------------------------------------------------------------------------------------------- */
 
 static void put(execution *e, const inbox_item *item)
@@ -267,6 +283,7 @@ static void put(execution *e, const inbox_item *item)
         e->must_be_cancelled |= !e->epoch.term && e->run == 1 && e->inbox_count == 1 &&
                                 !e->now->last_seq;
         e->cancel_stored = true;
+        e->cancelled_us = sim.now_us;
         e->cancels++;
     }
 }
@@ -350,8 +367,6 @@ static void set(execution *e, const execution_setting *s)
     e->pause_settled = false;
 }
 
-#define LIMIT_PASSES (15 * SECONDS) /* to the hand-overs that were on their way */
-
 /* Workflow -1: everything. */
 static void set_paused(int workflow, bool paused)
 {
@@ -379,7 +394,7 @@ static void put_setting(const setting_row *row)
         return;
     l = &model.limits[row->name[7] - '0'];
     now = model_limit(l);
-    *l = (limit_record){number ? number : UINT32_MAX, now, sim.now_us + LIMIT_PASSES};
+    *l = (limit_record){number ? number : UINT32_MAX, now, sim.now_us + ON_ITS_WAY};
 }
 
 /* A hand-over that had its place before may still be on its way. */
@@ -427,6 +442,8 @@ void model_applied(node *by, const store_unit *u)
     if (u->definition)
         define(u->definition);
     e = u->accept ? take_in(u->accept) : model_find(u->key);
+    if (u->accept && u->start_key)
+        note_start_key(e, u->start_key);
     if (e)
         change(e, u);
     if (u->put_setting)

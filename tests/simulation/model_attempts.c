@@ -41,6 +41,8 @@ void model_handed_over(node *from, node *to, const message *m)
         broken("No zombies: each hand-over has a higher epoch",
                "%s: %" PRIu64 ".%" PRIu64 " after %" PRIu64 ".%" PRIu64, e->id, m->epoch.term,
                m->epoch.counter, e->epoch.term, e->epoch.counter);
+    if (sim.now_us < e->cancelled_us + ON_ITS_WAY)
+        e->must_be_cancelled = false;
     e->epoch = m->epoch;
     e->attached = true;
     trace("%s: %s goes to %s as %" PRIu64 ".%" PRIu64 ", %u in its inbox%s", from->name, e->id,
@@ -194,9 +196,11 @@ static void check_step(execution *e, const node *n, const attempt *a, uint32_t n
     if (e->now->closing)
         broken("After the end of a run is decided no step starts", "%s does", a->idempotency_key);
     check_causes(e, number);
-    if (e->now->failed && s->condition == IF_SUCCEEDED && !s->after && !s->items && !st->failed &&
-        e->d->step[number].kind == DO_WORK && epoch_compare(st->tried_epoch[0], e->epoch) != 0)
-        trace("%s starts after a failure", a->idempotency_key);
+    if (e->now->failed && s->condition == IF_SUCCEEDED && a->index == INDEX_NONE && !st->begun)
+        broken("After a failure no step starts but those for it", "%s does", a->idempotency_key);
+    if (e->deadline_ms && e->deadline_ms <= node_now_ms(n))
+        broken("An execution does not go on past its deadline", "%s starts %" PRId64 " ms after it",
+               a->idempotency_key, node_now_ms(n) - e->deadline_ms);
     if (h->paused && !h->cancelled)
         broken("Paused is paused", "%s starts, and its engine knows of the pause",
                a->idempotency_key);

@@ -7,9 +7,12 @@
 
 #define LIMIT_KEYS  3
 #define SERIAL_NONE 0
+/* A hand-over may have been decided upon so long before, and its history be read since: it does not know what came then. */
+#define ON_ITS_WAY  (15 * SECONDS)
 
 /* A step, or an item of it, as the platter has it. */
 typedef struct stand {
+    bool begun;  /* there is a row of it */
     uint8_t end; /* enum checkpoint_kind; 0 = none */
     uint32_t end_attempt;
     uint64_t end_seq;
@@ -60,12 +63,14 @@ struct execution {
     uint8_t state;
     bool paused, abandoned, terminated, cancel_stored, accepted_told;
     bool must_be_cancelled;
+    int64_t cancelled_us;
     uint32_t cancels, pauses[2];
     uint32_t pause_requests; /* of pauses and resumes: not answered */
     bool pause_settled;      /* it is paused, was answered so, and nothing else is on its way */
     int64_t accepted_ms, deadline_ms, start_ms;
     uint64_t parent;
     uint32_t parent_run, parent_step, parent_index;
+    char start_key[16];
     uint8_t limit; /* number of its key + 1; 0 = none */
     bool attached; /* the orchestrator has a channel open about it */
     epoch epoch;   /* of the newest hand-over */

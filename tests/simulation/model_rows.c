@@ -144,7 +144,7 @@ static void end_of(execution *e, const checkpoint *c, bool carried)
     st->end_attempt = c->attempt;
     if (c->kind == CHECKPOINT_FAILED) {
         r->any_failed = true;
-        r->failed |= !s->goes_on && (c->index == INDEX_NONE || !s->goes_on);
+        r->failed |= !s->goes_on && c->index == INDEX_NONE;
     }
     if (carried)
         return;
@@ -220,6 +220,8 @@ static void take(execution *e, const checkpoint *c, bool carried)
     run_record *r = e->now;
     stand *st = c->step < STEPS_MAX ? &r->stands[c->step][stand_place(c->index)] : NULL;
 
+    if (st)
+        st->begun = true;
     switch (c->kind) {
     case CHECKPOINT_EXPANDED: r->expanded[c->step] = true; break;
     case CHECKPOINT_WAITING:

@@ -10,7 +10,7 @@
 
 #define LINES 4096 /* kept … */
 #define SHOWN 120  /* … and shown of them */
-#define WIDTH 240
+#define WIDTH 480
 
 static struct {
     char lines[LINES][WIDTH];
