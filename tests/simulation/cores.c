@@ -24,7 +24,7 @@ static struct {
     int64_t back_after_us[2];
 } cores;
 
-static void start_orchestrator(void *ctx, uint64_t arg);
+static void start_orchestrator(void *ctx, uint64_t incarnation);
 
 node *cores_primary(void)
 {

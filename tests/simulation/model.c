@@ -28,11 +28,11 @@ void model_begin(void)
 
 void model_end(void)
 {
+    HASH_CLEAR(hh_key, model.by_key);
+    HASH_CLEAR(hh_id, model.by_id);
     for (uint32_t i = 0; i < model.count; i++) {
         execution *e = model.all[i];
 
-        HASH_DELETE(hh_key, model.by_key, e);
-        HASH_DELETE(hh_id, model.by_id, e);
         free(e->inbox);
         free(e->now);
         free(e);

@@ -18,11 +18,11 @@ void model_orchestrator_up(node *n);
 void model_engine_died(node *n);
 /* The unit took place (result 0) or not, and nobody knows yet. */
 void model_applied(node *by, const store_unit *u);
-void model_handed_over(node *from, node *to, const message *start);
+void model_handed_over(node *from, node *to, const message *m);
 void model_channel(uint64_t key, bool open); /* the orchestrator's end of a channel about it */
-void model_engine_hears(node *engine, const message *m);
+void model_engine_hears(node *n, const message *m);
 /* The number by which the model knows the attempt, which is also its output. */
-uint64_t model_attempt_starts(node *engine, const attempt *a);
+uint64_t model_attempt_starts(node *n, const attempt *a);
 void model_attempt_ends(uint64_t serial, int32_t code);
 
 /* ---- what callers are told ------------------------------------------------------------------------------- */

@@ -21,9 +21,7 @@ typedef struct stand {
     bool waiting;     /* WAITING is stored … */
     int64_t wait_ms;  /* … until then; 0 = for a signal alone */
     uint64_t details; /* of the last heartbeat */
-    bool child;       /* CHILD is stored */
-    uint32_t child_attempt;
-    uint8_t undo; /* UNDONE or UNDO_FAILED */
+    uint8_t undo;     /* UNDONE or UNDO_FAILED */
     uint32_t undo_failed;
     int64_t undo_due_ms;
     /* Of attempts that were started under the newest hand-over. */
@@ -34,9 +32,7 @@ typedef struct stand {
 typedef struct run_record {
     uint64_t last_seq;
     stand stands[STEPS_MAX][ITEMS_MAX + 1]; /* the step itself, and its items */
-    bool expanded[STEPS_MAX];
     bool closing, failed, any_failed, handled;
-    uint8_t closing_state;
     uint64_t undone_seq; /* of the end that was undone last; 0 = none yet */
 } run_record;
 

@@ -207,23 +207,19 @@ static void retrying(execution *e, const checkpoint *c, stand *st)
     }
 }
 
-static void closing(execution *e, const checkpoint *c)
+static void closing(execution *e)
 {
     if (e->now->closing)
         broken("One end: how a run ends is decided once", "%s decides it again", e->id);
     e->now->closing = true;
-    e->now->closing_state = (uint8_t)c->attempt;
 }
 
-static void take(execution *e, const checkpoint *c, bool carried)
+static void take_of_step(execution *e, const checkpoint *c, bool carried)
 {
-    run_record *r = e->now;
-    stand *st = c->step < STEPS_MAX ? &r->stands[c->step][stand_place(c->index)] : NULL;
+    stand *st = &e->now->stands[c->step][stand_place(c->index)];
 
-    if (st)
-        st->begun = true;
+    st->begun = true;
     switch (c->kind) {
-    case CHECKPOINT_EXPANDED: r->expanded[c->step] = true; break;
     case CHECKPOINT_WAITING:
         st->waiting = true;
         st->wait_ms = c->due_ms;
@@ -233,19 +229,25 @@ static void take(execution *e, const checkpoint *c, bool carried)
     case CHECKPOINT_FAILED:
     case CHECKPOINT_SKIPPED:
     case CHECKPOINT_CANCELLED: end_of(e, c, carried); break;
-    case CHECKPOINT_CHILD: st->child = true; break;
     case CHECKPOINT_HEARTBEAT: st->details = serial_of(c->output); break;
-    case CHECKPOINT_CLOSING: closing(e, c); break;
     case CHECKPOINT_UNDO_RETRYING:
         st->undo_failed = c->attempt;
         st->undo_due_ms = c->due_ms;
         break;
     case CHECKPOINT_UNDONE:
     case CHECKPOINT_UNDO_FAILED: undo_of(e, c); break;
-    case CHECKPOINT_HANDLED:
-    case CHECKPOINT_HANDLER_FAILED: r->handled = true; break;
     default: break;
     }
+}
+
+static void take(execution *e, const checkpoint *c, bool carried)
+{
+    if (c->step != STEP_NONE)
+        take_of_step(e, c, carried);
+    else if (c->kind == CHECKPOINT_CLOSING)
+        closing(e);
+    else if (c->kind == CHECKPOINT_HANDLED || c->kind == CHECKPOINT_HANDLER_FAILED)
+        e->now->handled = true;
 }
 
 void model_row(execution *e, const checkpoint *c, bool carried)

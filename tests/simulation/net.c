@@ -37,6 +37,7 @@ typedef struct side {
 
 struct pair {
     list link;
+    pair *next; /* of net.all */
     uint64_t number;
     uint64_t key;  /* of the execution that it is about, once that is known */
     unsigned refs; /* sides that are not closed, and events */
@@ -46,6 +47,7 @@ struct pair {
 
 static struct {
     list pairs;
+    pair *all; /* freed together in the end: who lets go of one may still look at it */
     uint64_t numbers;
     struct {
         int64_t until_us[2]; /* from that engine; to it */
@@ -70,7 +72,6 @@ static void unref(pair *p)
     if (--p->refs)
         return;
     list_remove(&p->link);
-    free(p);
 }
 
 static void close_side(side *s)
@@ -227,6 +228,8 @@ static int32_t net_open(void *self, const char *endpoint, const channel_handler 
     p = calloc(1, sizeof *p);
     if (!p)
         abort();
+    p->next = net.all;
+    net.all = p;
     p->number = ++net.numbers;
     p->refs = 2;
     side_init(&p->sides[0], p, from);
@@ -476,15 +479,14 @@ void net_begin(void)
     list_init(&net.pairs);
 }
 
-/* Both ends are gone: what is left are pairs that wait for their events. */
 void net_end(void)
 {
-    while (!list_empty(&net.pairs)) {
-        pair *p = LIST_ENTRY(net.pairs.next, pair, link);
+    while (net.all) {
+        pair *p = net.all;
 
         drop_items(&p->sides[0], 0);
         drop_items(&p->sides[1], 0);
-        list_remove(&p->link);
+        net.all = p->next;
         free(p);
     }
 }

@@ -116,7 +116,7 @@ static inline int64_t sim_now_ms(void)
 void sim_fault_done(enum fault f); /* it took effect */
 
 /* The end of a seed that broke a promise: says which, and the last of the trace. Does not return. */
-_Noreturn void broken(const char *promise, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+void broken(const char *promise, const char *format, ...)
+    __attribute__((noreturn, format(printf, 2, 3)));
 
 #endif

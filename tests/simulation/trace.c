@@ -46,15 +46,12 @@ void trace(const char *format, ...)
     char *line = kept.lines[kept.count++ % LINES];
     int64_t us = sim.now_us;
     va_list args;
-    int len = snprintf(line, WIDTH, "%4" PRId64 ".%06" PRId64 " ", us / SECONDS, us % SECONDS);
-    int more;
 
+    snprintf(line, WIDTH, "%4" PRId64 ".%06" PRId64 " ", us / SECONDS, us % SECONDS);
     va_start(args, format);
-    more = vsnprintf(line + len, (size_t)(WIDTH - len), format, args);
+    vsnprintf(line + strlen(line), WIDTH - strlen(line), format, args);
     va_end(args);
-    if (more > WIDTH - len - 1)
-        more = WIDTH - len - 1;
-    add_to_hash(line, (size_t)(len + more));
+    add_to_hash(line, strlen(line));
     if (kept.show)
         puts(line);
 }
