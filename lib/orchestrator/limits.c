@@ -166,14 +166,14 @@ void limit_unblock(live *l)
  * queue has no claim to a place or a token yet. */
 static void look(orchestrator *o, limit_entry *e)
 {
-    if (!has_place(e))
+    if (!has_place(e) || (list_empty(&e->blocked) && !e->in_store))
         return;
-    if (list_empty(&e->blocked))
-        read_more(o, e);
-    else if (has_token(e, o->now_ms))
-        queue_add(LIST_ENTRY(e->blocked.next, live, link), true);
-    else
+    if (!has_token(e, o->now_ms))
         heap_set(&o->limit_timers, &e->timer, next_token_ms(e));
+    else if (list_empty(&e->blocked))
+        read_more(o, e);
+    else
+        queue_add(LIST_ENTRY(e->blocked.next, live, link), true);
 }
 
 void limit_take(live *l)
@@ -208,6 +208,8 @@ void limit_detach(live *l)
         return;
     limit_release(l);
     l->limit = NULL;
+    if (list_empty(&e->blocked)) /* it may have been the one that was to go, and ended before */
+        look(l->o, e);
     e->users--;
     let_go(l->o, e);
 }

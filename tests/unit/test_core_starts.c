@@ -261,6 +261,33 @@ static void many_of_a_key_wait_in_the_store(void **state)
     world_free(w);
 }
 
+/* It has left those that wait for a place, and ends before an engine has room for it. */
+static void what_ends_on_its_way_to_a_place_makes_room_for_the_next(void **state)
+{
+    static const world_options tight = {.test_executor = &held_ops, .capacity = 1, .window = 2};
+    world *w = begin(&tight);
+    uint64_t hasty, last;
+
+    (void)state;
+    set_limit(w, "tenant", (limit){.concurrency = 1});
+    start_limited(w, "first", "tenant");
+    hasty = start(w, "hasty",
+                  (start_request){.limit_key = mem_strdup("tenant"), .timeout_ms = 10000});
+    last = start_limited(w, "last", "tenant");
+    start(w, "other", (start_request){.has_priority = true, .priority = 9});
+    finish_oldest(w);
+    assert_string_equal(newest(), "other");
+    world_advance(w, 11000);
+    assert_int_equal(world_state(w, hasty), EXECUTION_TIMED_OUT);
+    finish_oldest(w);
+    world_advance(w, 5000);
+    assert_string_equal(newest(), "last");
+    finish_oldest(w);
+    assert_int_equal(world_state(w, last), EXECUTION_SUCCEEDED);
+    assert_nothing_is_left(w);
+    world_free(w);
+}
+
 /* Those that run are open in the store as well, and more than a page of them. */
 static void what_waits_in_the_store_is_found_behind_what_runs(void **state)
 {
@@ -546,6 +573,7 @@ int main(void)
         cmocka_unit_test(a_rate_is_kept),
         cmocka_unit_test(a_burst_is_larger_than_the_rate),
         cmocka_unit_test(many_of_a_key_wait_in_the_store),
+        cmocka_unit_test(what_ends_on_its_way_to_a_place_makes_room_for_the_next),
         cmocka_unit_test(what_waits_in_the_store_is_found_behind_what_runs),
         cmocka_unit_test(what_waits_for_a_place_can_end),
         cmocka_unit_test(a_delayed_start_costs_no_memory_until_it_is_due),
