@@ -378,7 +378,7 @@ static void what_waits_in_the_store_is_found_under_its_new_priority(void **state
     control_request highest = {.action = CONTROL_PRIORITY, .priority = 9};
     world *w = begin(&o);
     uint64_t keys[6];
-    char id[8];
+    char id[16];
 
     (void)state;
     for (int i = 0; i < 6; i++) {
