@@ -116,6 +116,14 @@ ifeq ($(MODE),release)
 DEFINES += -DNDEBUG
 CODEGEN += -ffunction-sections -fdata-sections
 LINK    += -Wl,--gc-sections
+# A step crosses every floor of the house: seen as a whole it costs a tenth less. Not with clang, whose link-time
+# optimiser needs a linker of its own.
+LTO ?= $(if $(findstring clang,$(CC)),0,1)
+ifneq ($(LTO),0)
+CODEGEN += -flto
+LINK    += -flto=auto
+RELINK  := -flto=auto -flinker-output=nolto-rel
+endif
 else
 DEFINES += -DORCH_TEST_HOOKS
 endif
@@ -263,7 +271,7 @@ $(B)/liborch.so: $(B)/$(SONAME)
 # has a function of the same name as one of ours links all the same.
 $(B)/liborch.o: $(LIB_OBJ) $(B)/objects
 	$(call say,LD,$@)
-	$(Q)$(CC) -r -nostdlib -o $@.tmp $(LIB_OBJ)
+	$(Q)$(CC) $(CODEGEN) $(CFLAGS) $(RELINK) -r -nostdlib -o $@.tmp $(LIB_OBJ)
 	$(Q)$(OBJCOPY) --localize-hidden $@.tmp $@ && rm -f $@.tmp
 $(B)/liborch.a: $(B)/liborch.o
 	$(call say,AR,$@)

@@ -192,8 +192,7 @@ uint64_t live_next_key(orchestrator *o, const char *id);
 
 typedef struct queue_level { /* of one priority */
     list pending;            /* oldest first */
-    bool more;               /* what waits in the store only: */
-    uint64_t behind;         /* all of it has higher keys */
+    uint64_t behind;         /* what waits in the store only has higher keys */
     uint64_t overflow;       /* the lowest that went there while a page was read */
 } queue_level;
 
@@ -393,6 +392,7 @@ struct orchestrator {
     int64_t rested_ms; /* the earliest retry_ms of an engine; INT64_MAX = none */
     live *lives;
     queue_level levels[PRIORITIES];
+    uint32_t levels_more; /* bit n: of priority n some may wait in the store only */
     uint64_t pending_count; /* in these */
     bool reading_page;
     limit_entry *limits;

@@ -11,9 +11,9 @@ void queue_init(orchestrator *o)
 {
     for (int i = 0; i < PRIORITIES; i++) {
         list_init(&o->levels[i].pending);
-        o->levels[i].more = !MUTATED(QUEUE_LOST_AT_RESTART);
         o->levels[i].overflow = UINT64_MAX;
     }
+    o->levels_more = MUTATED(QUEUE_LOST_AT_RESTART) ? 0 : (1u << PRIORITIES) - 1;
 }
 
 void queue_add(live *l, bool first)
@@ -57,7 +57,7 @@ bool queue_has_room(const orchestrator *o)
 
 bool queue_takes_new(const orchestrator *o, const live *l)
 {
-    return !o->stopping && queue_has_room(o) && !o->levels[l->priority].more &&
+    return !o->stopping && queue_has_room(o) && !(o->levels_more & 1u << l->priority) &&
            !limit_waits_in_store(l->limit) && !settings_paused(o, l->version->workflow);
 }
 
@@ -65,11 +65,11 @@ bool queue_takes_new(const orchestrator *o, const live *l)
 
 typedef struct page_read {
     pool_read base; /* first */
-    uint16_t asked; /* bit n: of priority n there may be more ... */
+    uint32_t asked; /* bit n: of priority n there may be more ... */
     uint64_t after[PRIORITIES];
     uint32_t limit;
     /* Out. */
-    uint16_t empty; /* ... but there was none */
+    uint32_t empty; /* ... but there was none */
     uint8_t priority;
     execution_page page; /* of that one */
 } page_read;
@@ -99,9 +99,9 @@ void queue_overflow(orchestrator *o, uint8_t priority, uint64_t key)
 
     if (o->reading_page && key < level->overflow)
         level->overflow = key;
-    if (!level->more || key <= level->behind)
+    if (!(o->levels_more & 1u << priority) || key <= level->behind)
         level->behind = key - 1;
-    level->more = true;
+    o->levels_more |= 1u << priority;
 }
 
 void queue_overflow_any(orchestrator *o, uint64_t key)
@@ -173,7 +173,7 @@ static void read_page(pool_read *base)
         if (base->code || r->page.count || r->page.next_after)
             return;
         execution_page_clear(&r->page); /* what is empty may have room all the same */
-        r->empty |= (uint16_t)(1u << i);
+        r->empty |= 1u << i;
     }
 }
 
@@ -192,9 +192,10 @@ static void note_level(orchestrator *o, const page_read *r, uint8_t priority)
 
     level->overflow = UINT64_MAX;
     if (!r->base.code && r->empty >> priority & 1)
-        level->more = false;
+        o->levels_more &= ~(1u << priority);
     if (!r->base.code && r->page.count + r->page.next_after && priority == r->priority) {
-        level->more = r->page.next_after != 0;
+        o->levels_more &= ~(1u << priority);
+        o->levels_more |= (uint32_t)(r->page.next_after != 0) << priority;
         level->behind = r->page.next_after;
     }
     if (overflow != UINT64_MAX)
@@ -219,22 +220,12 @@ static void page_back(pool_read *base)
     page_free(r);
 }
 
-static uint16_t levels_with_more(const orchestrator *o)
-{
-    uint16_t levels = 0;
-
-    for (int i = 0; i < PRIORITIES; i++)
-        levels |= (uint16_t)(o->levels[i].more << i);
-    return levels;
-}
-
 void queue_read(orchestrator *o)
 {
     uint32_t half = o->options.window / 2 ? o->options.window / 2 : 1;
-    uint16_t levels = levels_with_more(o);
     page_read *r;
 
-    if (!levels || o->reading_page || o->stopping || o->pending_count >= half ||
+    if (!o->levels_more || o->reading_page || o->stopping || o->pending_count >= half ||
         o->input_bytes > o->options.window_bytes || o->page_retry_ms > o->now_ms)
         return;
     o->page_retry_ms = 0;
@@ -242,7 +233,7 @@ void queue_read(orchestrator *o)
     if (r) {
         r->base.read = read_page;
         r->base.back = page_back;
-        r->asked = levels;
+        r->asked = o->levels_more;
         r->limit = half < PAGE_MOST ? half : PAGE_MOST;
         for (int i = 0; i < PRIORITIES; i++)
             r->after[i] = o->levels[i].behind;
