@@ -122,7 +122,7 @@ LTO ?= $(if $(findstring clang,$(CC)),0,1)
 ifneq ($(LTO),0)
 CODEGEN += -flto
 LINK    += -flto=auto
-RELINK  := -flto=auto -flinker-output=nolto-rel
+RELINK   = $(CODEGEN) $(CFLAGS) -flto=auto -flinker-output=nolto-rel
 endif
 else
 DEFINES += -DORCH_TEST_HOOKS
@@ -271,7 +271,7 @@ $(B)/liborch.so: $(B)/$(SONAME)
 # has a function of the same name as one of ours links all the same.
 $(B)/liborch.o: $(LIB_OBJ) $(B)/objects
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CODEGEN) $(CFLAGS) $(RELINK) -r -nostdlib -o $@.tmp $(LIB_OBJ)
+	$(Q)$(CC) $(RELINK) -r -nostdlib -o $@.tmp $(LIB_OBJ)
 	$(Q)$(OBJCOPY) --localize-hidden $@.tmp $@ && rm -f $@.tmp
 $(B)/liborch.a: $(B)/liborch.o
 	$(call say,AR,$@)
