@@ -135,6 +135,19 @@ static void set_concurrency(orch_v2 *o, const char *key, uint32_t executions)
     orch_limit_free(l);
 }
 
+/* Of a0 to a3. */
+static int count_running(orch_v2 *o)
+{
+    char id[20];
+    int count = 0;
+
+    for (int i = 0; i < 4; i++) {
+        snprintf(id, sizeof id, "a%d", i);
+        count += host_state(o, id) == ORCH_EXECUTION_RUNNING;
+    }
+    return count;
+}
+
 static void a_limit_holds_back_its_own_only(void **state)
 {
     char room[200], id[20];
@@ -148,16 +161,18 @@ static void a_limit_holds_back_its_own_only(void **state)
     }
     start(o, "gated", "b", "tenant/b");
     start(o, "gated", "c", NULL);
-    latch_wait(&gate, 3); /* one of a, b and c */
+    latch_wait(&gate, 3); /* one of a (of those of one millisecond any may be first), b and c */
     host_await_state(o, "b", ORCH_EXECUTION_RUNNING);
     host_await_state(o, "c", ORCH_EXECUTION_RUNNING);
-    assert_int_equal(host_state(o, "a0"), ORCH_EXECUTION_RUNNING);
-    assert_int_equal(host_state(o, "a3"), ORCH_EXECUTION_PENDING);
+    assert_int_equal(count_running(o), 1);
     set_concurrency(o, "tenant/a", 3);
     latch_wait(&gate, 5);
-    assert_int_equal(host_state(o, "a3"), ORCH_EXECUTION_PENDING);
+    assert_int_equal(count_running(o), 3);
     latch_open(&gate);
-    host_await_state(o, "a3", ORCH_EXECUTION_SUCCEEDED);
+    for (int i = 0; i < 4; i++) {
+        snprintf(id, sizeof id, "a%d", i);
+        host_await_state(o, id, ORCH_EXECUTION_SUCCEEDED);
+    }
     host_close(o);
 }
 
