@@ -358,11 +358,7 @@ static const hostile hostile_code[] = {
 };
 
 /* They take some 100 ms at the most; what has no bound would take for ever. */
-#ifdef __SANITIZE_ADDRESS__
-#    define HANG_S 60
-#else
-#    define HANG_S 5
-#endif
+#define HANG_S 60 /* under a sanitizer or valgrind they are some fifty times as slow */
 
 /* The thread sanitizer does not see that an error of Lua left C functions, and gives up after some ten thousand. */
 static bool is_too_much(const char *code)
