@@ -392,7 +392,7 @@ struct orchestrator {
     int64_t rested_ms; /* the earliest retry_ms of an engine; INT64_MAX = none */
     live *lives;
     queue_level levels[PRIORITIES];
-    uint32_t levels_more; /* bit n: of priority n some may wait in the store only */
+    uint32_t levels_more;   /* bit n: of priority n some may wait in the store only */
     uint64_t pending_count; /* in these */
     bool reading_page;
     limit_entry *limits;
