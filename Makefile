@@ -20,7 +20,8 @@ JOBS       ?= $(shell nproc 2>/dev/null || echo 2)
 SRC_DIRS   ?= lib# a subset of the floors, to build while another one is in pieces
 ROUNDS     ?= 300# of check-crash and check-power
 SEEDS      ?= 2000# of check-sim and sim
-FROM       ?= 1# the first of them
+FROM       ?= 1# the first of them; likewise of the allocations that check-oom fails
+EVERY      ?= 1# check-oom: one of so many
 INSTANCES  ?= $(wildcard ../shared/instances)# a folder of WfFormat files, for check-instances
 WITH_CURL  ?= 1
 WITH_YAML  ?= 1
@@ -175,6 +176,7 @@ UNIT_SRC    := $(sort $(wildcard tests/unit/test_*.c tests/unit/*/test_*.c))
 INTEG_SRC   := $(sort $(wildcard tests/integration/test_*.c tests/integration/*/test_*.c))
 CRASH_SRC   := $(sort $(wildcard tests/crash/*.c))
 POWER_SRC   := $(sort $(wildcard tests/power/*.c))
+OOM_SRC     := $(sort $(wildcard tests/oom/*.c))
 SIM_SRC     := $(sort $(wildcard tests/simulation/*.c))
 BENCH_SRC   := $(sort $(wildcard tests/bench/bench_*.c))
 BENCH_CXX   := $(sort $(wildcard tests/bench/bench_*.cc))
@@ -193,12 +195,13 @@ UNIT_BINS    := $(call bins,$(UNIT_SRC))
 INTEG_BINS   := $(call bins,$(INTEG_SRC))
 CRASH_BINS   := $(call bins,$(CRASH_SRC))
 POWER_BINS   := $(call bins,$(POWER_SRC))
+OOM_BINS     := $(call bins,$(OOM_SRC))
 SIM          := $(B)/tests/sim
 BENCH_C_BINS := $(call bins,$(BENCH_SRC))
 BENCH_X_BINS := $(call bins,$(BENCH_CXX))
-C_TEST_BINS  := $(UNIT_BINS) $(INTEG_BINS) $(CRASH_BINS) $(POWER_BINS)
+C_TEST_BINS  := $(UNIT_BINS) $(INTEG_BINS) $(CRASH_BINS) $(POWER_BINS) $(OOM_BINS)
 EXAMPLE_BINS := $(addprefix $(B)/examples/,$(EXAMPLES))
-ALL_SRC      := $(LIB_SRC) $(SUPPORT_SRC) $(UNIT_SRC) $(INTEG_SRC) $(CRASH_SRC) $(POWER_SRC) $(SIM_SRC) $(BENCH_SRC) \
+ALL_SRC      := $(LIB_SRC) $(SUPPORT_SRC) $(UNIT_SRC) $(INTEG_SRC) $(CRASH_SRC) $(POWER_SRC) $(OOM_SRC) $(SIM_SRC) $(BENCH_SRC) \
     $(BENCH_MORE) $(EXAMPLE_SRC)
 
 # T=name picks programs by the file's name, with or without its prefix.
@@ -347,10 +350,12 @@ deps-ci: ; $(call deps_install,$(NEED_CI)) ## Install what .ci/run needs
 
 # ---- Tests ----------------------------------------------------------------------------------------------
 
-RUN_TESTS = MODE=$(MODE) ROUNDS=$(ROUNDS) sh tests/tools/run_tests.sh -j $(JOBS) -t $(TEST_TIMEOUT)
+# Of what check-oom does at full size, the others do a part.
+RUN_TESTS = MODE=$(MODE) ROUNDS=$(ROUNDS) OOM_EVERY=$(OOM_EVERY) sh tests/tools/run_tests.sh -j $(JOBS) -t $(TEST_TIMEOUT)
+OOM_EVERY ?= 40
 TEST_TIMEOUT ?= $(if $(filter release check,$(MODE)),120,600)# seconds a program may take
 
-.PHONY: demo check check-asan check-tsan check-valgrind check-crash check-power check-sim sim check-instances bench coverage
+.PHONY: demo check check-asan check-tsan check-valgrind check-crash check-power check-oom check-sim sim check-instances bench coverage
 demo: deps ## Run a real job on a source tree (TREE=dir; this one), and say where the report is
 	$(submake) $(B)/examples/inventory
 	@$(B)/examples/inventory --state $(B)/demo $(or $(TREE),.)
@@ -367,6 +372,8 @@ check-crash: deps-check ## Kill the orchestrator with SIGKILL, ROUNDS times, and
 	$(call in_mode,check) run-crash
 check-power: deps-check ## Lose what was not synced, ROUNDS times, and count what it lost
 	$(call in_mode,check) run-power
+check-oom: deps-check ## Fail each allocation in turn (EVERY=n: each n-th, FROM=the first), under AddressSanitizer
+	$(call in_mode,asan) run-oom
 check-sim: deps-check ## Simulate: SEEDS worlds in which everything goes wrong, and every promise is checked
 	$(call in_mode,sim) run-sim
 # SEED=n: that one; TRACE=1: all that happens in it; MUTATION=name: with a bug that is to be found.
@@ -383,8 +390,8 @@ bench: deps-bench ## Measure; prints one JSON object a line (T=name for one)
 	@for b in $(call pick,$(BENCH_C_BINS) $(BENCH_X_BINS)); do $$b || exit 1; done
 
 # The halves that run in a mode, after the packages are there.
-.PHONY: run-tests run-valgrind run-crash run-power run-sim run-bench-build
-run-tests: $(call pick,$(UNIT_BINS) $(INTEG_BINS))
+.PHONY: run-tests run-valgrind run-crash run-power run-oom run-sim run-bench-build
+run-tests: $(call pick,$(UNIT_BINS) $(INTEG_BINS) $(OOM_BINS))
 	@$(RUN_TESTS) $^
 run-valgrind: $(call pick,$(UNIT_BINS))
 	@MODE=valgrind RUNNER='valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,possible' \
@@ -393,6 +400,8 @@ run-crash: $(call pick,$(CRASH_BINS))
 	@$(RUN_TESTS) -v -t 7200 $^
 run-power: $(call pick,$(POWER_BINS))
 	@$(RUN_TESTS) -v -t 7200 $^
+run-oom: $(call pick,$(OOM_BINS))
+	@MODE=$(MODE) sh tests/tools/oom.sh $(EVERY) $(FROM) $^
 run-sim: $(SIM)
 	@$(if $(SEED),:,$(SIM) --twice --seeds 20 --no-shrink)
 	@$(SIM) $(if $(SEED),--seed $(SEED) $(if $(TRACE),--trace),--seeds $(SEEDS) --from $(FROM) --jobs $(JOBS)) \
@@ -402,7 +411,7 @@ run-bench-build: $(call pick,$(BENCH_C_BINS) $(BENCH_X_BINS)) shared
 coverage: deps-coverage ## Lines and branches that the tests reach; HTML in build/coverage
 	$(call in_mode,coverage) run-coverage
 .PHONY: run-coverage
-run-coverage: $(UNIT_BINS) $(INTEG_BINS)
+run-coverage: $(UNIT_BINS) $(INTEG_BINS) $(OOM_BINS)
 	@find $(B) -name '*.gcda' -delete
 	@$(RUN_TESTS) $^
 	@sh tests/tools/coverage.sh $(B)
@@ -447,7 +456,7 @@ compile_commands.json: ## For editors and clang-tidy, in build/
 
 # One after the other, however many jobs make may run: they share processors and build folders.
 CHECKS := check check-asan check-tsan check-valgrind check-layers check-schema check-install check-abi docs lint check-crash \
-    check-power check-sim $(if $(INSTANCES),check-instances)
+    check-power check-oom check-sim $(if $(INSTANCES),check-instances)
 check-all: ## Every test at full size
 	+@for c in $(CHECKS); do echo "== $$c"; $(MAKE) $$c || exit 1; done
 

@@ -199,6 +199,11 @@ uint64_t orchestrator_units_submitted(const orchestrator *o)
     return o->stats.units_submitted;
 }
 
+bool orchestrator_has_units(const orchestrator *o)
+{
+    return o->stats.units_in_store > 0;
+}
+
 void orchestrator_get_stats(const orchestrator *o, orchestrator_stats *out)
 {
     *out = o->stats;

@@ -228,5 +228,6 @@ typedef struct orchestrator_stats {
 } orchestrator_stats;
 void orchestrator_get_stats(const orchestrator *o, orchestrator_stats *out);
 uint64_t orchestrator_units_submitted(const orchestrator *o); /* that one alone, for each turn */
+bool orchestrator_has_units(const orchestrator *o);           /* in the store, not reaped */
 
 #endif

@@ -188,6 +188,17 @@ static void close_gate(runtime *rt)
     } while (atomic_load(&rt->gate) != GATE_CLOSED || turn(rt));
 }
 
+/* Who ends it without waiting for its stop does not wait for the store either: what is not committed by now comes back, and
+ * who asked for it hears of that. */
+static void give_up_units(runtime *rt)
+{
+    while (orchestrator_has_units(rt->orchestrator)) {
+        if (rt->store.ops->give_up)
+            rt->store.ops->give_up(rt->store.self);
+        turn(rt);
+    }
+}
+
 static void on_late(uv_timer_t *timer)
 {
     uv_stop(timer->loop);
@@ -227,6 +238,7 @@ static void *thread_main(void *arg)
         rt->turns = 0;
     }
     close_gate(rt);
+    give_up_units(rt);
     cores_free(rt);
     callbacks_publish(&rt->callbacks);
     drain_loop(rt);

@@ -425,6 +425,9 @@ typedef struct store_ops {
      * free may be called. DEADLINE_EXCEEDED if something could not be committed (a full disk). */
     int32_t (*stop)(void *self, int32_t timeout_ms, orch_error **err);
     void (*free)(void *self);
+    /* After stop: end threads, whatever they are at, and give what is not committed to reap, with CANCELLED; a unit whose commit was under
+     * way may be stored all the same. Owner's thread; blocks for what the disk is at. NULL: stop leaves nothing. */
+    void (*give_up)(void *self);
 } store_ops;
 
 typedef struct store {

@@ -1,7 +1,7 @@
 /* Goal: no public function can be called so wrongly that it crashes, hangs or half does something. Each has a row: it is given NULL,
  * empty, oversized and malformed arguments, and is called rightly in the wrong place: after stop, in a forked child, inside a
  * callback of dispatch, inside a log callback. The headers are read, so that a function without a row fails the test. The rows are in
- * tests/support/misuse_*.c. */
+ * tests/support/misuse_*.c; tests/oom goes by them too. */
 #include "support/misuse.h"
 
 #include <dirent.h>
@@ -11,49 +11,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const misuse_row *const tables[] = {
-    misuse_values_rows,  misuse_start_rows,  misuse_look_rows,
-    misuse_control_rows, misuse_engine_rows, misuse_v1_rows,
-    misuse_testing_rows, misuse_orch_rows,   misuse_subworkflows_rows,
-};
-
-#define TABLES (sizeof tables / sizeof *tables)
-#define EACH_ROW(r)                                 \
-    for (size_t table = 0; table < TABLES; table++) \
-        for (const misuse_row *r = tables[table]; r->names; r++)
-
-orch_v2 *orch;
-orch_v1 *v1;
-orch_engine *engine;
-orch_execution *execution;
-orch_task *task;
-char huge[1 << 20];
-int freed;
-
-const char NOOP[] =
-    "{\"id\":\"noop\",\"version\":\"1.0.0\",\"steps\":[{\"id\":\"a\",\"executor\":\"noop\"}]}";
-
-void count_free(void *user_data)
-{
-    (void)user_data;
-    freed++;
-}
-
-static bool names(const misuse_row *row, const char *name)
-{
-    size_t len = strlen(name);
-
-    for (const char *p = row->names; (p = strstr(p, name)); p += len)
-        if ((p == row->names || p[-1] == ' ') && (p[len] == ' ' || !p[len]))
-            return true;
-    return false;
-}
-
 static bool has_row(const char *name)
 {
-    EACH_ROW(r)
+    EACH_MISUSE_ROW(r)
     {
-        if (names(r, name))
+        if (misuse_names(r->names, name))
             return true;
     }
     return false;
@@ -160,7 +122,7 @@ static void every_function_has_a_row(void **state)
 static void bad_arguments_are_refused(void **state)
 {
     (void)state;
-    EACH_ROW(r)
+    EACH_MISUSE_ROW(r)
     {
         r->bad();
     }
@@ -185,12 +147,12 @@ static int call_rightly(enum place place)
 {
     int number = 0;
 
-    EACH_ROW(r)
+    EACH_MISUSE_ROW(r)
     {
         int32_t expected = answer_in(r, place), rc;
 
         number++;
-        if (!r->good || (tables[table] == misuse_v1_rows && !v1))
+        if (!r->good || (misuse_tables[table] == misuse_v1_rows && !v1))
             continue;
         rc = r->good();
         if (rc == expected)

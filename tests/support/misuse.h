@@ -1,4 +1,5 @@
-/* Rows of tests/integration/test_misuse.c: each public function is called as wrongly as can be, and rightly in the wrong place. */
+/* Rows of tests/integration/test_misuse.c: each public function is called as wrongly as can be, and rightly in the wrong place. That
+ * none is missing is tested there; so they are also the list of all public functions. */
 #ifndef TESTS_SUPPORT_MISUSE_H
 #define TESTS_SUPPORT_MISUSE_H
 
@@ -53,5 +54,15 @@ extern const misuse_row misuse_v1_rows[];           /* misuse_v1.c */
 extern const misuse_row misuse_testing_rows[];      /* misuse_testing.c */
 extern const misuse_row misuse_orch_rows[];         /* misuse_orch.c */
 extern const misuse_row misuse_subworkflows_rows[]; /* misuse_subworkflows.c */
+
+#define MISUSE_TABLES 9
+extern const misuse_row *const misuse_tables[MISUSE_TABLES];
+
+#define EACH_MISUSE_ROW(r)                                 \
+    for (size_t table = 0; table < MISUSE_TABLES; table++) \
+        for (const misuse_row *r = misuse_tables[table]; r->names; r++)
+
+/* True if the name is one of those with a space between. */
+bool misuse_names(const char *names, const char *name);
 
 #endif

@@ -247,5 +247,9 @@ void *commit_main(void *arg)
 
     while (take_batch(s, &batch))
         commit_batch(s, &batch);
+    pthread_mutex_lock(&s->lock);
+    units_append(&batch, &s->queue); /* it quits over it */
+    s->queue = batch;
+    pthread_mutex_unlock(&s->lock);
     return NULL;
 }

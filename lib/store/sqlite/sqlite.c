@@ -199,6 +199,21 @@ static int32_t sqlite_stop(void *self, int32_t timeout_ms, orch_error **err)
     return 0;
 }
 
+static void sqlite_give_up(void *self)
+{
+    sqlite_store *s = self;
+
+    quit_threads(s);
+    join_threads(s);
+    pthread_mutex_lock(&s->lock);
+    s->pending = 0;
+    units_append(&s->queue, &s->submitted);
+    for (store_unit *u = s->queue.first; u; u = u->next)
+        u->result = ORCH_E_CANCELLED;
+    units_append(&s->done, &s->queue);
+    pthread_mutex_unlock(&s->lock);
+}
+
 static void sqlite_free(void *self)
 {
     sqlite_store *s = self;
@@ -254,6 +269,7 @@ static const store_ops sqlite_ops = {
     .backup = sqlite_backup,
     .stop = sqlite_stop,
     .free = sqlite_free,
+    .give_up = sqlite_give_up,
 };
 
 static sqlite_store *new_store(const sqlite_options *o)
