@@ -1,12 +1,13 @@
 /* Goal: kill -9 loses nothing that was accepted, ends nothing twice, and runs no checkpointed step again.
  *
- * A child process works under a mixed load (chains, wide maps, retries, waits, cancels, signals, pauses, children, also of tasks, sagas, new runs) on
- * one file, and is killed with SIGKILL at a random moment; ROUNDS times. Between two rounds the parent looks into the file: what is stored there is
+ * A child process works under a mixed load that uses the whole language and all control (support/crash_load.h) on one file, and is
+ * killed with SIGKILL at a random moment; ROUNDS times. Between two rounds the parent looks into the file: what is stored there is
  * marked in the side log that the steps keep. At the end a last child works everything off, and the verdict is:
  *   - every execution whose start returned has one end, and the right output;
  *   - no step was started after the mark that says its checkpoint is stored;
  *   - within one process no attempt was started twice;
- *   - of a saga exactly what was done is undone, the last first; of a new run nothing is done that was taken over. */
+ *   - what each family of the load says of its own: what was undone, started with a key, set, forked, copied.
+ * Then ended executions are deleted, also under kills, until few are left, and those are whole. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -30,8 +31,8 @@
 /* ---- the child ------------------------------------------------------------------------------------------- */
 
 typedef struct flight {
-    char id[64];
-    enum kind kind;
+    char id[LOAD_ID_ROOM];
+    const load_kind *kind;
     long n;
 } flight;
 
@@ -43,7 +44,7 @@ static void accepted(void *user_data, orch_execution *execution, orch_error *err
     flight *f = user_data;
 
     CHECK(execution, "start of %s: %s", f->id, orch_error_message(error));
-    load_say(load_names[f->kind], f->id, f->n);
+    load_say(f->kind->name, f->id, f->n);
     orch_execution_free(execution);
 }
 
@@ -56,38 +57,24 @@ static void ended(void *user_data, orch_response *response)
 
 static void launch(unsigned round, long number)
 {
+    static char input[LOAD_INPUT_ROOM];
     flight *f = malloc(sizeof *f);
     orch_start_options *o = orch_start_options_new();
     orch_error *error = NULL;
-    char input[64];
 
     CHECK(f && o, "memory");
-    f->kind = (enum kind)(rand() % KINDS);
+    f->kind = load_any();
     f->n = rand() % 1000;
     snprintf(f->id, sizeof f->id, "r%u-%ld", round, number);
     snprintf(input, sizeof input, "{\"n\":%ld}", f->n);
     orch_start_options_set_id(o, f->id);
-    CHECK(orch_v2_start_workflow_async(orch, load_names[f->kind], input, strlen(input), o, accepted,
-                                       load_ends_by_itself(f->kind) ? ended : NULL, f, free,
-                                       &error) == 0,
+    if (f->kind->prepare)
+        f->kind->prepare(o, f->n, input);
+    CHECK(orch_v2_start_workflow_async(orch, f->kind->name, input, strlen(input), o, accepted,
+                                       f->kind->needs_help ? NULL : ended, f, free, &error) == 0,
           "start: %s", orch_error_message(error));
-    if (load_ends_by_itself(f->kind))
-        flying++;
+    flying += !f->kind->needs_help;
     orch_start_options_free(o);
-}
-
-static void begin(const char *dir)
-{
-    char url[8192];
-    orch_config *config = orch_config_new();
-    orch_error *error = NULL;
-
-    snprintf(url, sizeof url, "sqlite:%s/crash.db", dir);
-    CHECK(orch_config_set(config, "STORE_URL", url, &error) == 0, "%s", orch_error_message(error));
-    orch = orch_v2_new(config, &error);
-    CHECK(orch, "%s", orch_error_message(error));
-    orch_config_free(config);
-    load_define(orch);
 }
 
 /* Works until it is killed. */
@@ -97,7 +84,8 @@ static int work(const char *dir, unsigned round)
 
     srand(round * 7919u + 13);
     load_open_log(dir);
-    begin(dir);
+    orch = load_open("crash.db", NULL, NULL);
+    load_define(orch);
     fd.fd = orch_v2_fd(orch);
     CHECK(fd.fd >= 0, "fd");
     for (long number = 0;; number++) {
@@ -109,8 +97,14 @@ static int work(const char *dir, unsigned round)
         }
         launch(round, number);
         if (number % 30 == 10)
-            load_help(orch, 0);
+            load_help(orch, false);
     }
+}
+
+static void close_all(void)
+{
+    CHECK(orch_v2_stop(orch, 10000, NULL) == ORCH_OK, "stop");
+    orch_v2_free(orch);
 }
 
 /* ---- the end: everything is worked off, then judged ------------------------------------------------------- */
@@ -118,32 +112,41 @@ static int work(const char *dir, unsigned round)
 static int finish(const char *dir)
 {
     struct pollfd none;
-    char path[4096], word[32], key[128];
-    long number, judged = 0;
-    FILE *f;
+    long judged;
 
     load_open_log(dir);
-    begin(dir);
+    orch = load_open("crash.db", NULL, NULL);
+    load_define(orch);
     for (int turns = 0; load_count_open(orch); turns++) {
         CHECK(turns < 6000, "something does not come to its end");
         if (turns % 20 == 0)
-            load_help(orch, 1);
+            load_help(orch, true);
         poll(&none, 0, 10); /* until the next look; the condition is load_count_open */
     }
-    snprintf(path, sizeof path, "%s/side.log", dir);
-    f = fopen(path, "r");
-    CHECK(f, "%s", path);
-    while (fscanf(f, "%31s %127s %ld %*d", word, key, &number) == 3)
-        for (int k = 0; k < KINDS; k++)
-            if (!strcmp(word, load_names[k])) {
-                load_judge(orch, (enum kind)k, key, number);
-                judged++;
-            }
-    fclose(f);
-    CHECK(orch_v2_stop(orch, 10000, NULL) == ORCH_OK, "stop");
-    orch_v2_free(orch);
+    judged = load_judge(orch);
+    close_all();
     printf("%ld executions accepted, each with one right end\n", judged);
     return judged > 0 ? 0 : 1;
+}
+
+/* ---- and then: few are kept -------------------------------------------------------------------------------- */
+
+#define KEPT "200"
+
+static int prune(const char *dir, bool to_its_end)
+{
+    struct pollfd none;
+
+    load_open_log(dir);
+    orch = load_open("crash.db", "RETENTION_COUNT", KEPT);
+    load_define(orch);
+    for (int turns = 0; load_count_kept(orch) > (size_t)atoi(KEPT) || !to_its_end; turns++) {
+        CHECK(turns < 6000, "what is to go does not go");
+        poll(&none, 0, 10); /* until the next look, or the kill */
+    }
+    load_judge_kept(orch);
+    close_all();
+    return 0;
 }
 
 /* ---- the parent ------------------------------------------------------------------------------------------ */
@@ -160,12 +163,12 @@ static long stored_count;
 static void mark_stored(const char *dir)
 {
     static const char sql[] =
-        "SELECT e.id || '/' || c.run || '/' || json_extract(d.text, '$.steps[' || c.step || "
-        "'].id') || "
+        "SELECT e.id || '/' || c.run || '/' || CASE WHEN c.kind IN (16, 17) THEN 'on_failure' ELSE "
+        "json_extract(d.text, '$.steps[' || c.step || '].id') END || "
         "CASE WHEN c.idx IS NULL OR c.idx < 0 OR c.idx = 4294967295 THEN '' ELSE '/' || c.idx END "
         "|| CASE WHEN c.kind IN (13, 14) THEN '/compensate' ELSE '' END "
         "FROM checkpoint c JOIN execution e ON e.key = c.execution JOIN definition d ON d.key = "
-        "e.definition WHERE c.kind IN (5, 6, 7, 8, 13, 14) AND e.accepted_ms >= ?1";
+        "e.definition WHERE c.kind IN (5, 6, 7, 8, 13, 14, 16, 17) AND e.id IS NOT NULL AND e.accepted_ms >= ?1";
     static int64_t since_ms;
     char path[4096];
     sqlite3 *db = NULL;
@@ -204,100 +207,62 @@ static void mark_stored(const char *dir)
                60000; /* open ones are not older than that: looked at again */
 }
 
-/* Of each saga: which step was undone last, in the order of the log. Its compensations may be started again after a kill, until
- * they are stored, but never out of order. */
-typedef struct undoing {
-    UT_hash_handle hh;
-    char id[64];
-    char last; /* 'b', then 'a' */
-} undoing;
-
-static undoing *undoings;
-
-static void judge_undo(const char *key)
-{
-    const char *run = strchr(key, '/');
-    char id[64], step = run[3];
-    undoing *u;
-
-    snprintf(id, sizeof id, "%.*s", (int)(run - key), key);
-    CHECK(!strncmp(run, "/1/", 3) && (step == 'a' || step == 'b'), "%s was never done", key);
-    HASH_FIND_STR(undoings, id, u);
-    if (!u) {
-        u = calloc(1, sizeof *u);
-        CHECK(u, "memory");
-        snprintf(u->id, sizeof u->id, "%s", id);
-        HASH_ADD_STR(undoings, id, u);
-        CHECK(step == 'b', "%s was undone before what came after it", key);
-    }
-    CHECK(u->last != 'a' || step == 'a', "%s was undone after what came before it", key);
-    u->last = step;
-}
-
-static void judge_saga(const char *id)
-{
-    undoing *u;
-
-    HASH_FIND_STR(undoings, id, u);
-    CHECK(u && u->last == 'a', "%s was not undone to its beginning", id);
-}
-
 typedef struct started_key {
     UT_hash_handle hh;
     char key[160]; /* with attempt and pid */
 } started_key;
 
-static void judge_log(const char *dir)
-{
-    char path[4096], word[32], key[128], place[192];
-    started_key *started = NULL, *s;
-    stored_key *marked = NULL, *m;
-    long number, starts = 0;
-    int pid;
-    FILE *f;
+typedef struct started_log {
+    started_key *started;
+    stored_key *marked;
+    long starts;
+} started_log;
 
-    snprintf(path, sizeof path, "%s/side.log", dir);
-    f = fopen(path, "r");
-    CHECK(f, "%s", path);
-    while (fscanf(f, "%31s %127s %ld %d", word, key, &number, &pid) == 4) {
-        if (!strcmp(word, "stored")) {
-            m = calloc(1, sizeof *m);
-            CHECK(m, "memory");
-            snprintf(m->key, sizeof m->key, "%s", key);
-            HASH_ADD_STR(marked, key, m);
-        } else if (!strcmp(word, "start")) {
-            starts++;
-            if (strstr(key, "/compensate"))
-                judge_undo(key);
-            CHECK(!strstr(key, "/2/a"), "%s was taken over from run 1", key);
-            HASH_FIND_STR(marked, key, m);
-            CHECK(!m, "%s ran again after its checkpoint was stored", key);
-            snprintf(place, sizeof place, "%s#%ld@%d", key, number, pid);
-            HASH_FIND_STR(started, place, s);
-            CHECK(!s, "%s: attempt %ld was started twice in process %d", key, number, pid);
-            s = calloc(1, sizeof *s);
-            CHECK(s, "memory");
-            snprintf(s->key, sizeof s->key, "%.150s", place);
-            HASH_ADD_STR(started, key, s);
-        }
+static void judge_line(void *ctx, const char *word, const char *key, long number, int pid)
+{
+    started_log *l = ctx;
+    char place[224];
+    started_key *s;
+    stored_key *m;
+
+    if (!strcmp(word, "stored")) {
+        m = calloc(1, sizeof *m);
+        CHECK(m, "memory");
+        snprintf(m->key, sizeof m->key, "%.127s", key);
+        HASH_ADD_STR(l->marked, key, m);
+    } else if (!strcmp(word, "start")) {
+        l->starts++;
+        HASH_FIND_STR(l->marked, key, m);
+        CHECK(!m, "%s ran again after its checkpoint was stored", key);
+        snprintf(place, sizeof place, "%s#%ld@%d", key, number, pid);
+        HASH_FIND_STR(l->started, place, s);
+        CHECK(!s, "%s: attempt %ld was started twice in process %d", key, number, pid);
+        s = calloc(1, sizeof *s);
+        CHECK(s, "memory");
+        snprintf(s->key, sizeof s->key, "%.159s", place);
+        HASH_ADD_STR(l->started, key, s);
     }
-    rewind(f);
-    while (fscanf(f, "%31s %127s %ld %d", word, key, &number, &pid) == 4)
-        if (!strcmp(word, load_names[SAGA]))
-            judge_saga(key);
-    fclose(f);
-    while ((s = started)) {
+}
+
+static void judge_log(void)
+{
+    started_log l = {0};
+    started_key *s;
+    stored_key *m;
+
+    load_read_log(judge_line, &l);
+    while ((s = l.started)) {
         /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not see through uthash's tables */
-        HASH_DEL(started, s);
+        HASH_DEL(l.started, s);
         free(s);
     }
-    while ((m = marked)) {
+    while ((m = l.marked)) {
         /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not see through uthash's tables */
-        HASH_DEL(marked, m);
+        HASH_DEL(l.marked, m);
         free(m);
     }
-    CHECK(starts > 0 && stored_count > 0, "the load did nothing");
-    printf("%ld attempts, %ld checkpointed steps seen between kills, none ran again\n", starts,
+    CHECK(l.starts > 0 && stored_count > 0, "the load did nothing");
+    printf("%ld attempts, %ld checkpointed steps seen between kills, none ran again\n", l.starts,
            stored_count);
 }
 
@@ -330,6 +295,15 @@ static void kill_at_random(pid_t pid)
           "the child ended by itself: status %x", (unsigned)status);
 }
 
+static void run_to_end(const char *role, const char *dir)
+{
+    pid_t pid = spawn("/proc/self/exe", role, dir, 0);
+    int status;
+
+    CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0,
+          "the last child (%s) failed; its files are in %s", role, dir);
+}
+
 static int number_from(const char *name, int otherwise)
 {
     const char *text = getenv(name);
@@ -342,13 +316,13 @@ int main(int argc, char **argv)
     int rounds = number_from("ROUNDS", 300);
     const char *tmp = getenv("TMPDIR");
     char dir[3000], command[4200];
-    int status;
-    pid_t last;
 
     if (argc == 4 && !strcmp(argv[1], "work"))
         return work(argv[2], (unsigned)atoi(argv[3]));
     if (argc == 4 && !strcmp(argv[1], "finish"))
         return finish(argv[2]);
+    if (argc == 4 && !strcmp(argv[1], "prune"))
+        return prune(argv[2], !strcmp(argv[3], "0"));
     srand((unsigned)number_from("SEED", (int)time(NULL)));
     snprintf(dir, sizeof dir, "%s/orch-crash-XXXXXX", tmp ? tmp : "/tmp");
     CHECK(mkdtemp(dir), "%s: %s", dir, strerror(errno));
@@ -357,10 +331,11 @@ int main(int argc, char **argv)
         kill_at_random(spawn("/proc/self/exe", "work", dir, i));
         mark_stored(dir);
     }
-    last = spawn("/proc/self/exe", "finish", dir, 0);
-    CHECK(waitpid(last, &status, 0) == last && WIFEXITED(status) && WEXITSTATUS(status) == 0,
-          "the last child failed; its files are in %s", dir);
-    judge_log(dir);
+    run_to_end("finish", dir);
+    judge_log();
+    for (int i = 1; i <= rounds / 10; i++)
+        kill_at_random(spawn("/proc/self/exe", "prune", dir, i));
+    run_to_end("prune", dir);
     printf("%d kills\n", rounds);
     snprintf(command, sizeof command, "rm -rf '%s'", dir);
     return system(command) == 0 ? 0 : 1;
