@@ -103,6 +103,8 @@ orch_v2 *load_open(const char *file, const char *setting, const char *value)
 
     snprintf(url, sizeof url, "sqlite:%s/%s", load_dir(), file);
     CHECK(orch_config_set(config, "STORE_URL", url, &error) == 0, "%s", orch_error_message(error));
+    CHECK(orch_config_set(config, "TASK_THREADS", "6", &error) == 0, "%s",
+          orch_error_message(error)); /* more than a limit allows */
     if (setting)
         CHECK(orch_config_set(config, setting, value, &error) == 0, "%s",
               orch_error_message(error));

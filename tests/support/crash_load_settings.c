@@ -191,6 +191,27 @@ static void define(orch_v2 *orch)
     set_paused(orch, PAUSE_ALL, false);
 }
 
+/* More than may go at a time. */
+static void start_limited(orch_v2 *orch)
+{
+    long n = rand() % 1000;
+    char input[32];
+
+    snprintf(input, sizeof input, "{\"n\":%ld}", n);
+    for (int i = 0; i < 3 * LIMIT_MOST; i++) {
+        orch_start_options *o = orch_start_options_new();
+        orch_execution *x = NULL;
+        orch_error *error = NULL;
+
+        limited_prepare(o, n, input);
+        CHECK(orch_v2_start_workflow(orch, "limited", input, strlen(input), o, &x, &error) == 0,
+              "%s", orch_error_message(error));
+        load_say("limited", orch_execution_id(x), n);
+        orch_execution_free(x);
+        orch_start_options_free(o);
+    }
+}
+
 static void help(orch_v2 *orch, bool all)
 {
     if (all) {
@@ -204,6 +225,7 @@ static void help(orch_v2 *orch, bool all)
     if (rand() % 2)
         register_version(orch);
     set_paused(orch, PAUSE_ALL, false);
+    start_limited(orch);
 }
 
 static void line(orch_v2 *orch, const char *word, const char *key, long number)
