@@ -124,7 +124,7 @@ static orch_execution_list *list(orch_v2 *orch, const char *workflow, const char
 
     if (workflow)
         set(filter, "workflow", workflow);
-    if (strcmp(state, "open")) {
+    if (strcmp(state, "open") != 0) {
         set(filter, "state", state);
     } else {
         set(filter, "state", "pending");

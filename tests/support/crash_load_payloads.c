@@ -53,10 +53,13 @@ static void define(orch_v2 *orch)
 static int32_t code(const unsigned char *from, size_t len, bool encode, void **out_data,
                     size_t *out_len)
 {
-    unsigned char *to = malloc(len + 1);
+    unsigned char *to;
 
-    if (!to || (!encode && (len < 2 || from[0] != 0xc0)))
+    if (!encode && (len < 2 || from[0] != 0xc0))
         return ORCH_E_DATA_LOSS;
+    to = malloc(len + 1);
+    if (!to)
+        return ORCH_E_RESOURCE_EXHAUSTED;
     if (encode)
         to[0] = 0xc0;
     for (size_t i = 0; i + !encode < len; i++)
@@ -179,7 +182,7 @@ static void line(orch_v2 *orch, const char *word, const char *key, long number)
     orch_error *error = NULL;
 
     (void)number;
-    if (strcmp(word, "copy"))
+    if (strcmp(word, "copy") != 0)
         return;
     open_copies();
     CHECK(orch_v2_export_execution(orch, key, append, &t, &error) == 0, "%s",

@@ -60,10 +60,10 @@ static void set_from_line(void *ctx, const char *word, const char *key, long num
     setting *settings = ctx;
 
     (void)pid;
-    if (strcmp(word, "set") && strcmp(word, "set?"))
+    if (strcmp(word, "set") != 0 && strcmp(word, "set?") != 0)
         return;
     for (int i = 0; i < SETTINGS; i++) {
-        if (strcmp(key, setting_names[i]))
+        if (strcmp(key, setting_names[i]) != 0)
             continue;
         settings[i].unsure = word[3] == '?';
         if (!word[3])

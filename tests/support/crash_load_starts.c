@@ -97,7 +97,7 @@ static void line(orch_v2 *orch, const char *word, const char *key, long number)
     const char *id = strchr(key, '=');
 
     (void)orch;
-    if (strcmp(word, "keyed") || !id || number >= KEYS)
+    if (strcmp(word, "keyed") != 0 || !id || number >= KEYS)
         return;
     if (policy_of((int)number) == RETURNS || policy_of((int)number) == REFUSES) {
         CHECK(!*holders[number] || !strcmp(holders[number], id + 1), "key %ld has two: %s and %s",
