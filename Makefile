@@ -20,6 +20,7 @@ JOBS       ?= $(shell nproc 2>/dev/null || echo 2)
 SRC_DIRS   ?= lib# a subset of the floors, to build while another one is in pieces
 ROUNDS     ?= 300# of check-crash and check-power
 SEEDS      ?= 2000# of check-sim and sim
+MUTATION_SEEDS ?= 1000# of check-mutations, for each mutation
 FROM       ?= 1# the first of them; likewise of the allocations that check-oom fails
 EVERY      ?= 1# check-oom: one of so many
 INSTANCES  ?= $(wildcard ../shared/instances)# a folder of WfFormat files, for check-instances
@@ -355,7 +356,7 @@ RUN_TESTS = MODE=$(MODE) ROUNDS=$(ROUNDS) OOM_EVERY=$(OOM_EVERY) sh tests/tools/
 OOM_EVERY ?= 40
 TEST_TIMEOUT ?= $(if $(filter release check,$(MODE)),120,600)# seconds a program may take
 
-.PHONY: demo check check-asan check-tsan check-valgrind check-crash check-power check-oom check-sim sim check-instances bench coverage
+.PHONY: demo check check-asan check-tsan check-valgrind check-crash check-power check-oom check-sim check-mutations sim check-instances bench coverage
 demo: deps ## Run a real job on a source tree (TREE=dir; this one), and say where the report is
 	$(submake) $(B)/examples/inventory
 	@$(B)/examples/inventory --state $(B)/demo $(or $(TREE),.)
@@ -376,6 +377,8 @@ check-oom: deps-check ## Fail each allocation in turn (EVERY=n: each n-th, FROM=
 	$(call in_mode,asan) run-oom
 check-sim: deps-check ## Simulate: SEEDS worlds in which everything goes wrong, and every promise is checked
 	$(call in_mode,sim) run-sim
+check-mutations: deps-check ## Switch on one bug after the other: the simulator has to catch each, within MUTATION_SEEDS seeds
+	$(call in_mode,sim) run-mutations
 # SEED=n: that one; TRACE=1: all that happens in it; MUTATION=name: with a bug that is to be found.
 sim: deps-check ## The same with more SEEDS, FROM a seed on; or SEED=n TRACE=1 for one
 	$(call in_mode,sim) run-sim
@@ -390,7 +393,7 @@ bench: deps-bench ## Measure; prints one JSON object a line (T=name for one)
 	@for b in $(call pick,$(BENCH_C_BINS) $(BENCH_X_BINS)); do $$b || exit 1; done
 
 # The halves that run in a mode, after the packages are there.
-.PHONY: run-tests run-valgrind run-crash run-power run-oom run-sim run-bench-build
+.PHONY: run-tests run-valgrind run-crash run-power run-oom run-sim run-mutations run-bench-build
 run-tests: $(call pick,$(UNIT_BINS) $(INTEG_BINS) $(OOM_BINS))
 	@$(RUN_TESTS) $^
 run-valgrind: $(call pick,$(UNIT_BINS))
@@ -406,6 +409,8 @@ run-sim: $(SIM)
 	@$(if $(SEED),:,$(SIM) --twice --seeds 20 --no-shrink)
 	@$(SIM) $(if $(SEED),--seed $(SEED) $(if $(TRACE),--trace),--seeds $(SEEDS) --from $(FROM) --jobs $(JOBS)) \
 	    $(if $(MUTATION),--mutation $(MUTATION)) $(SIM_FLAGS)
+run-mutations: $(SIM)
+	@$(SIM) --mutations --seeds $(MUTATION_SEEDS) --from $(FROM) --jobs $(JOBS)
 run-bench-build: $(call pick,$(BENCH_C_BINS) $(BENCH_X_BINS)) shared
 
 coverage: deps-coverage ## Lines and branches that the tests reach; HTML in build/coverage
@@ -456,7 +461,7 @@ compile_commands.json: ## For editors and clang-tidy, in build/
 
 # One after the other, however many jobs make may run: they share processors and build folders.
 CHECKS := check check-asan check-tsan check-valgrind check-layers check-schema check-install check-abi docs lint check-crash \
-    check-power check-oom check-sim $(if $(INSTANCES),check-instances)
+    check-power check-oom check-sim check-mutations $(if $(INSTANCES),check-instances)
 check-all: ## Every test at full size
 	+@for c in $(CHECKS); do echo "== $$c"; $(MAKE) $$c || exit 1; done
 

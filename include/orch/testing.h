@@ -3,7 +3,7 @@
  * @brief Tests of workflows: an orchestrator whose time is virtual and skips every sleep, executors replaced by mocks, and histories of real
  *        executions replayed against a changed definition.
  *
- * docs/testing.md shows how. Nothing of it is for production.
+ * docs/testing-workflows.md shows how. Nothing of it is for production.
  */
 #ifndef ORCH_TESTING_H
 #define ORCH_TESTING_H

@@ -139,7 +139,8 @@ static void not_stored(report_job *r, live *l)
             come_back(l);
         return;
     }
-    if (code != ORCH_E_CANCELLED) /* given up with the store: the next opening goes on from before it */
+    if (code !=
+        ORCH_E_CANCELLED) /* given up with the store: the next opening goes on from before it */
         log_write(o->ports.log, ORCH_LOG_CRITICAL, "execution %s: its report was not stored: %s",
                   live_id(l, made), orch_code_name(code));
     if (code == ORCH_E_ABORTED)

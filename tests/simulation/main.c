@@ -1,8 +1,10 @@
-/* The simulator. One seed: `sim --seed N [--trace]`; many: `sim --seeds N [--from N]`. A seed that breaks a promise is made
+/* The simulator. One seed: `sim --seed N [--trace]`; many: `sim --seeds N [--from N]`;
+ * whether it finds what it should: `sim --mutations --seeds N`. A seed that breaks a promise is made
  * smaller, as long as it still does, and printed as one command line. */
 #include <jansson.h>
 #include <stdio.h>
 
+#include "simulation/harness.h"
 #include "simulation/runner.h"
 #include "simulation/shrink.h"
 
@@ -14,6 +16,8 @@ int main(int argc, char **argv)
     json_object_seed(1);
     if (!options_read(&c, argc, argv))
         return 2;
+    if (c.mutations)
+        return harness_run(&c) ? 0 : 1;
     if (!c.seeds) {
         runner_one(&c.options, c.twice);
         return 0;

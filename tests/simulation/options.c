@@ -12,7 +12,7 @@
 static const char usage[] =
     "sim [--seed N | --seeds N [--from N] [--jobs N]] [--trace] [--twice] [--no-shrink]\n"
     "    [--executions N] [--minutes N] [--steps N] [--engines N]\n"
-    "    [--without FAULT,...] [--plain FEATURE,...] [--mutation NAME] [--list]\n";
+    "    [--without FAULT,...] [--plain FEATURE,...] [--mutation NAME | --mutations] [--list]\n";
 
 static uint32_t fault_bit(const char *word)
 {
@@ -118,6 +118,8 @@ bool options_read(command *c, int argc, char **argv)
             c->twice = true;
         else if (!strcmp(argv[i], "--no-shrink"))
             c->shrink = false;
+        else if (!strcmp(argv[i], "--mutations"))
+            c->mutations = true;
         else if (!strcmp(argv[i], "--list"))
             list_all();
         else if (i + 1 == argc || !take_value(c, argv[i], argv[i + 1]))

@@ -8,8 +8,9 @@ typedef struct command {
     sim_options options;
     uint64_t from, seeds; /* many; seeds 0: the one of `options` */
     uint32_t jobs;
-    bool shrink; /* the first that fails */
-    bool twice;  /* each is run twice, and has to leave the same trace */
+    bool mutations; /* each of them in turn, until it is caught */
+    bool shrink;    /* the first that fails */
+    bool twice;     /* each is run twice, and has to leave the same trace */
 } command;
 
 bool options_read(command *c, int argc, char **argv); /* false: it said why not */

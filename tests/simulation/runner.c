@@ -76,7 +76,8 @@ void runner_one(const sim_options *o, bool twice)
            sim.counts.attempts, hash, seconds);
 }
 
-static bool run_apart(const sim_options *o, bool show)
+/* In a process of its own, whose words go to `to`. */
+static bool run_apart(const sim_options *o, int to)
 {
     pid_t child;
     int status = 0;
@@ -84,10 +85,8 @@ static bool run_apart(const sim_options *o, bool show)
     fflush(NULL);
     child = fork();
     if (child == 0) {
-        int nowhere = show ? -1 : open("/dev/null", O_WRONLY);
-
-        if (nowhere >= 0)
-            dup2(nowhere, STDOUT_FILENO);
+        if (to >= 0)
+            dup2(to, STDOUT_FILENO);
         run(o, false);
         _exit(0);
     }
@@ -98,12 +97,45 @@ static bool run_apart(const sim_options *o, bool show)
 
 bool runner_try(const sim_options *o)
 {
-    return run_apart(o, false);
+    int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    bool held = run_apart(o, nowhere);
+
+    close(nowhere);
+    return held;
 }
 
 void runner_show(const sim_options *o)
 {
-    run_apart(o, true);
+    run_apart(o, -1);
+}
+
+static void find_promise(FILE *words, char *out, size_t size)
+{
+    static const char mark[] = "BROKEN: ";
+    char line[1024];
+
+    snprintf(out, size, "it ended without a word");
+    while (fgets(line, sizeof line, words)) {
+        const char *at = strstr(line, mark);
+
+        if (at)
+            snprintf(out, size, "%.*s", (int)strcspn(at + strlen(mark), ":\n"), at + strlen(mark));
+    }
+}
+
+bool runner_holds(const sim_options *o, char *out_promise, size_t size)
+{
+    FILE *words = tmpfile();
+    bool held;
+
+    if (!words)
+        abort();
+    held = run_apart(o, fileno(words));
+    rewind(words);
+    if (!held)
+        find_promise(words, out_promise, size);
+    fclose(words);
+    return held;
 }
 
 /* ---- many ------------------------------------------------------------------------------------------------ */

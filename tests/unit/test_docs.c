@@ -30,7 +30,7 @@ static const char *const documents[] = {
     "docs/export.md",
     "docs/migrating-from-v1.md",
     "docs/subworkflows.md",
-    "docs/testing.md",
+    "docs/testing-workflows.md",
 };
 
 /* The next block of a language at *at or after it, its end made a NUL; NULL if there is none. */
