@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/fd.h"
 #include "base/mem.h"
 #include "executor/exec_impl.h"
 
@@ -52,17 +53,9 @@ static int32_t system_error(orch_error **err, int number, const char *what)
 
 static int32_t write_all(int fd, const char *data, size_t len, orch_error **err)
 {
-    while (len) {
-        ssize_t n = write(fd, data, len);
+    int number = fd_write_all(fd, data, len);
 
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return system_error(err, n ? errno : ENOSPC, "with.stdin");
-        data += n;
-        len -= (size_t)n;
-    }
-    return 0;
+    return number ? system_error(err, number, "with.stdin") : 0;
 }
 
 static int32_t fill(int fd, const json_t *input, orch_error **err)
@@ -86,7 +79,7 @@ static int32_t open_stdin(const json_t *input, int *out, orch_error **err)
     int32_t rc;
 
     if (!input) {
-        *out = above_standard(open("/dev/null", O_RDONLY | O_CLOEXEC));
+        *out = above_standard(fd_open("/dev/null", O_RDONLY | O_CLOEXEC, 0));
         return *out < 0 ? system_error(err, errno, "/dev/null") : 0;
     }
     fd = memfd_create("stdin", MFD_CLOEXEC | MFD_NOEXEC_SEAL);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/fd.h"
 #include "base/mem.h"
 #include "base/text.h"
 
@@ -136,7 +137,7 @@ static int32_t open_file(const secrets *s, const char *name, int *out, orch_erro
     if (n < 0 || (size_t)n >= sizeof path)
         return error_set(err, ORCH_E_INVALID_ARGUMENT, name, "secret '%s': the path is too long",
                          name);
-    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    fd = fd_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0);
     if (fd < 0 && errno == ENOENT)
         return error_set(err, ORCH_E_NOT_FOUND, name, "there is no secret '%s'", name);
     if (fd < 0)
@@ -149,24 +150,6 @@ static int32_t open_file(const secrets *s, const char *name, int *out, orch_erro
     }
     *out = fd;
     return 0;
-}
-
-static ssize_t read_all(int fd, char *room, size_t capacity)
-{
-    size_t len = 0;
-
-    while (len < capacity) {
-        ssize_t n = read(fd, room + len, capacity - len);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return -1;
-        if (n == 0)
-            break;
-        len += (size_t)n;
-    }
-    return (ssize_t)len;
 }
 
 static size_t without_newline(const char *value, size_t len)
@@ -195,7 +178,7 @@ static json_t *read_file(const secrets *s, const char *name, orch_error **err)
         error_no_memory(err);
         return NULL;
     }
-    n = read_all(fd, room, capacity);
+    n = fd_read_all(fd, room, capacity);
     close(fd);
     len = n > 0 ? without_newline(room, (size_t)n) : 0;
     if (n < 0)

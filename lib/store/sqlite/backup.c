@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/fd.h"
 
 #define PAGES_A_STEP 1024
 
@@ -42,7 +43,7 @@ static int copy(sqlite_store *s, reader *r, sqlite3 *to)
 
 static int32_t create_target(const char *path, orch_error **err)
 {
-    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int fd = fd_open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
     if (fd >= 0) {
         close(fd);
@@ -58,7 +59,7 @@ static int32_t create_target(const char *path, orch_error **err)
 /* SQLite copies without syncing. */
 static int32_t sync_target(const char *path, orch_error **err)
 {
-    int fd = open(path, O_RDWR | O_CLOEXEC);
+    int fd = fd_open(path, O_RDWR | O_CLOEXEC, 0);
     int error = fd >= 0 && fsync(fd) == 0 ? 0 : errno;
 
     if (fd >= 0)

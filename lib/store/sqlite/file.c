@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/fd.h"
 #include "base/mem.h"
 
 static int32_t system_error(const char *path, int error, const char *what, orch_error **err)
@@ -155,7 +156,7 @@ static bool set_lock(int fd)
 static int32_t take_lock(const char *path, const char *lock, int fd, orch_error **err)
 {
     char pid[PID_SIZE];
-    int len;
+    int len, error;
 
     if (!set_lock(fd)) {
         if (errno == EAGAIN || errno == EACCES)
@@ -164,8 +165,9 @@ static int32_t take_lock(const char *path, const char *lock, int fd, orch_error 
     }
     /* For people and for the message above; the lock holds without it. */
     len = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
-    if (pwrite(fd, pid, (size_t)len, 0) != len || ftruncate(fd, len) != 0)
-        return system_error(path, errno, "its lock file cannot be written", err);
+    error = fd_write_all(fd, pid, (size_t)len);
+    if (error || ftruncate(fd, len) != 0)
+        return system_error(path, error ? error : errno, "its lock file cannot be written", err);
     return 0;
 }
 
@@ -177,7 +179,7 @@ int32_t file_lock(const char *path, int *out_fd, orch_error **err)
 
     if (!lock)
         return error_no_memory(err);
-    fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    fd = fd_open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
         rc = system_error(path, errno, "its lock file cannot be opened", err);
     else
@@ -193,7 +195,7 @@ int32_t file_lock(const char *path, int *out_fd, orch_error **err)
 static int sync_folder(const char *path)
 {
     char *folder = mem_strndup(path, (size_t)(strrchr(path, '/') - path) + 1);
-    int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    int fd = folder ? fd_open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0) : -1;
     int rc = fd < 0 ? -1 : fsync(fd);
     int error = folder ? errno : ENOMEM;
 
@@ -208,7 +210,7 @@ int32_t file_create(const char *path, orch_error **err)
 {
     /* Not opened if it is there: closing it would drop the POSIX locks that the host's own
      * SQLite may hold on it. */
-    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int fd = fd_open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
     if (fd < 0)
         return errno == EEXIST ? 0 : system_error(path, errno, "cannot be created", err);
