@@ -40,6 +40,10 @@ static int32_t read_id(reader *r, void *into, json_t *value)
 
     if (rc)
         return rc;
+    if (!strcmp(id, "on_failure"))
+        return reader_fail(
+            r,
+            "'on_failure' is not for steps: idempotency keys have it in the place of a step's id");
     len = strlen(id);
     f->s->id = arena_string(&box->arena, id, len);
     if (!f->s->id)
