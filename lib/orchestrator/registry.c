@@ -169,6 +169,16 @@ void registry_free(orchestrator *o)
     }
 }
 
+static int32_t none_found(const workflow_entry *w, const char *workflow, orch_error **err)
+{
+    for (size_t i = w ? w->count : 0; i-- > 0;)
+        if (w->versions[i]->stored)
+            return error_set(err, ORCH_E_NOT_FOUND, workflow,
+                             "workflow '%s' has no version in the wanted range; its newest is %s",
+                             workflow, w->versions[i]->version);
+    return error_set(err, ORCH_E_NOT_FOUND, workflow, "no workflow '%s' is registered", workflow);
+}
+
 /* Pre-releases are taken where nothing else is there, or the range asks for them. */
 int32_t registry_resolve(orchestrator *o, const char *workflow, const semver_range *range,
                          version_entry **out, orch_error **err)
@@ -189,10 +199,7 @@ int32_t registry_resolve(orchestrator *o, const char *workflow, const semver_ran
         }
     }
     if (!found)
-        return error_set(err, ORCH_E_NOT_FOUND, workflow,
-                         range ? "workflow '%s' has no version in the wanted range"
-                               : "no workflow '%s' is registered",
-                         workflow);
+        return none_found(w, workflow, err);
     *out = found;
     return 0;
 }
