@@ -242,6 +242,7 @@ struct orch_execution {
     uint32_t wants; /* the host's handle, and watches: without any the loop is told to forget it */
     bool waiting;   /* the loop has the waiter */
     bool ended;     /* it has been told of: code and outcome */
+    uint32_t watchers; /* threads that wait, and let virtual time pass until then */
     int32_t code;
     outcome *outcome;
     list watches;

@@ -37,6 +37,9 @@ static void on_end(end_waiter *w, int32_t code, outcome *out)
     e->outcome = outcome_ref(out);
     while ((node = list_pop(&e->watches)))
         list_push(&watches, node);
+    for (; e->watchers;
+         e->watchers--) /* here: time is not to go on until those threads have a processor */
+        runtime_unwatch(e->orch->rt);
     pthread_cond_broadcast(&e->changed);
     pthread_mutex_unlock(&e->lock);
     while ((node = list_pop(&watches)))
@@ -173,14 +176,32 @@ static bool wait_for_end(orch_execution *e, int32_t timeout_ms)
 {
     struct timespec until = {0};
     bool ended;
-    int rc = timeout_ms == 0 ? ETIMEDOUT : 0;
+    int rc = 0;
 
     if (timeout_ms > 0)
         until = deadline_after(timeout_ms);
     pthread_mutex_lock(&e->lock);
+    if (!e->ended) {
+        e->watchers++;
+        runtime_watch(e->orch->rt);
+    }
     while (!e->ended && rc != ETIMEDOUT)
         rc = timeout_ms > 0 ? pthread_cond_timedwait(&e->changed, &e->lock, &until)
                             : pthread_cond_wait(&e->changed, &e->lock);
+    ended = e->ended;
+    if (!ended) {
+        e->watchers--;
+        runtime_unwatch(e->orch->rt);
+    }
+    pthread_mutex_unlock(&e->lock);
+    return ended;
+}
+
+static bool has_ended(orch_execution *e)
+{
+    bool ended;
+
+    pthread_mutex_lock(&e->lock);
     ended = e->ended;
     pthread_mutex_unlock(&e->lock);
     return ended;
@@ -237,13 +258,11 @@ int32_t orch_execution_wait(orch_execution *execution, int32_t timeout_ms,
     r = response_new();
     if (!r)
         return error_no_memory(err);
-    ended = wait_for_end(execution, 0);
+    ended = has_ended(execution);
     if (!ended && timeout_ms) {
         rc = runtime_begin_wait(execution->orch->rt, err);
         if (!rc) {
-            runtime_watch(execution->orch->rt);
             ended = wait_for_end(execution, timeout_ms);
-            runtime_unwatch(execution->orch->rt);
             runtime_end_wait(execution->orch->rt);
         }
     }

@@ -177,7 +177,15 @@ start *start_of(start_request *r)
     return LIST_ENTRY(r, start, request);
 }
 
-/* Loop thread. Afterwards the caller may have freed it. */
+/* Time is not to go on until that thread has a processor. Afterwards it may have freed s. */
+static void let_go(start *s)
+{
+    if (s->wants_end)
+        runtime_unwatch(s->orch->rt);
+    sem_post(&s->done);
+}
+
+/* Loop thread. */
 static void on_answer(start_request *r)
 {
     start *s = start_of(r);
@@ -186,7 +194,7 @@ static void on_answer(start_request *r)
     if (s->accepted && s->execution)
         handle_set_key(s->execution, r->key);
     if (!s->accepted || !s->wants_end || s->ended)
-        sem_post(&s->done);
+        let_go(s);
 }
 
 static void on_end(end_waiter *w, int32_t code, outcome *out)
@@ -197,7 +205,7 @@ static void on_end(end_waiter *w, int32_t code, outcome *out)
     s->outcome = outcome_ref(out);
     s->ended = true;
     if (s->accepted)
-        sem_post(&s->done);
+        let_go(s);
 }
 
 /* Post it and wait for the answer. */
@@ -208,12 +216,10 @@ static int32_t ask(start *s, orch_error **err)
     sem_init(&s->done, 0, 0);
     rc = runtime_post(s->orch->rt, &s->command, err);
     if (!rc) {
-        if (s->wants_end)
+        if (s->wants_end) /* before it is posted, time would go on without it */
             runtime_watch(s->orch->rt);
         while (sem_wait(&s->done))
             ;
-        if (s->wants_end)
-            runtime_unwatch(s->orch->rt);
         rc = s->request.code;
         if (rc) {
             pass_error(rc, s->request.error, err);

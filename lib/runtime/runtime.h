@@ -106,7 +106,8 @@ void runtime_end_wait(runtime *rt);
 
 /* ---- virtual time, for tests of workflows ------------------------------------------------------------------ */
 
-/* Around the wait of a thread for what is to come: it lets virtual time jump when all is quiet. */
+/* Around the wait of a thread for what is to come: it lets virtual time jump when all is quiet. Where the loop gives it what it waits for,
+ * the loop ends its watch too: time would go on while that thread comes round. */
 void runtime_watch(runtime *rt);
 void runtime_unwatch(runtime *rt);
 /* Let so much of it pass, and everything be done that is due. Threads of the host; blocks. CANCELLED if it stops first. */

@@ -54,7 +54,9 @@ struct runtime {
     logger *log;
     atomic_uint waiting;  /* threads of the pool that wait for executions */
     atomic_uint capacity; /* of all admitted engines */
-    atomic_uint watchers; /* of virtual time: threads that wait for what is to come */
+    /* Of virtual time: threads that wait for what is to come. Below 0 for a moment, where the loop is quicker with the end of a watch than a
+     * thread with its begin. */
+    atomic_int watchers;
     atomic_llong virtual_ms;
 
     /* The loop thread's, once it runs. */

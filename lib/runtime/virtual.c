@@ -161,7 +161,7 @@ bool virtual_skip(runtime *rt)
     if (rt->advances)
         return advance(rt);
     next_ms = next_timer_ms(rt);
-    if (!atomic_load(&rt->watchers) || !locals_are_idle(rt) || next_ms == INT64_MAX)
+    if (atomic_load(&rt->watchers) <= 0 || !locals_are_idle(rt) || next_ms == INT64_MAX)
         return false;
     set_now(rt, next_ms);
     return true;

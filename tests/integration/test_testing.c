@@ -62,6 +62,42 @@ static void weeks_pass_in_a_moment(void **state)
     host_close(o);
 }
 
+/* Retention looks each minute, so that there is always something that is next. */
+static orch_v2 *open_with_retention(void)
+{
+    orch_config *c = orch_config_new();
+    orch_v2 *o;
+
+    HOST_OK(orch_config_set(c, "STORE_URL", "memory:", &err));
+    HOST_OK(orch_config_set(c, "RETENTION_AGE", "1d", &err));
+    o = orch_testing_new(c, START, NULL);
+    assert_non_null(o);
+    orch_config_free(c);
+    return o;
+}
+
+/* Nor does it go on before the thread that waited has come round to it. */
+static void it_stands_still_once_the_wait_is_over(void **state)
+{
+    orch_v2 *o = open_with_retention();
+
+    (void)state;
+    host_define(o, "{'id':'short','version':'1.0.0','steps':[{'id':'a','executor':'wait','with':"
+                   "{'duration':'1s'}}]}");
+    for (int i = 0; i < 300; i++) {
+        orch_execution *e = NULL;
+        orch_response *r = NULL;
+
+        assert_int_equal(execute(o, "short", ORCH_EXECUTION_SUCCEEDED), SECOND);
+        HOST_OK(orch_v2_start_workflow(o, "short", NULL, 0, NULL, &e, &err));
+        HOST_OK(orch_execution_wait(e, -1, &r, &err));
+        assert_int_equal(orch_response_ended_ms(r), orch_testing_now(o));
+        orch_response_free(r);
+        orch_execution_free(e);
+    }
+    host_close(o);
+}
+
 static void refuse(void *user_data, orch_task *task)
 {
     latch_add(user_data);
@@ -427,6 +463,7 @@ int main(void)
         cmocka_unit_test(an_executor_cannot_let_it_pass),
         cmocka_unit_test(real_time_is_not_touched),
         cmocka_unit_test(it_begins_now),
+        cmocka_unit_test(it_stands_still_once_the_wait_is_over),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -297,6 +297,14 @@ static void close_it(orch_v2 *o)
     orch_v2_free(o);
 }
 
+/* Nothing that is to wake it waits for a later time that would do so too, such as a timeout. */
+static void expect_at_most(orch_v2 *o, int64_t ms)
+{
+    if (orch_testing_now(o) > 1800000000000 + ms)
+        fail_msg("allocation %ld: it took %lld s", failing,
+                 (long long)(orch_testing_now(o) - 1800000000000) / 1000);
+}
+
 static void live_through(void)
 {
     orch_v2 *o = open_it(1800000000000);
@@ -310,6 +318,7 @@ static void live_through(void)
     o = open_it(1800000000000 + 2 * HOUR);
     AGAIN(send_go(o));
     expect_end(o, "order", ORCH_EXECUTION_SUCCEEDED, "6");
+    expect_at_most(o, 3 * HOUR + HOUR / 4); /* where its nap is slept again */
     AGAIN(try_list(o));
     AGAIN(try_history(o));
     AGAIN(try_backup(o));
