@@ -20,6 +20,7 @@ JOBS       ?= $(shell nproc 2>/dev/null || echo 2)
 SRC_DIRS   ?= lib# a subset of the floors, to build while another one is in pieces
 ROUNDS     ?= 300# of check-crash and check-power
 SEEDS      ?= 2000# of check-sim and sim
+TIME       ?= 60# seconds of fuzz, for each target
 MUTATION_SEEDS ?= 1000# of check-mutations, for each mutation
 FROM       ?= 1# the first of them; likewise of the allocations that check-oom fails
 EVERY      ?= 1# check-oom: one of so many
@@ -73,13 +74,14 @@ NEED_BENCH := $(NEED_BUILD) $(NEED_CXX) pc:tbb=libtbb-dev
 NEED_LINT  := cmd:clang-tidy=clang-tidy cmd:clang-format=clang-format cmd:cppcheck=cppcheck
 NEED_ABI   := cmd:abidw=abigail-tools
 NEED_DOCS  := cmd:doxygen=doxygen
+NEED_FUZZ  := cmd:clang=clang clang:fuzzer=libclang-rt-dev
 NEED_COV   := cmd:lcov=lcov
 NEED_PY    := cmd:python3=python3
 NEED_SCHEMA := cmd:$(PYTHON)=python3 py:jsonschema=python3-jsonschema
 # Debian's sqlite3.pc has a static host link zlib, and its package does not bring it along.
 NEED_HOST  := $(NEED_BUILD) $(NEED_CXX) hdr:zlib.h=zlib1g-dev
 NEED_CI    := $(NEED_SCHEMA) $(NEED_CHECK) $(NEED_HOST) $(NEED_LINT) $(NEED_ABI) $(NEED_DOCS) $(NEED_PY) \
-    cmd:clang=clang cmd:valgrind=valgrind
+    $(NEED_FUZZ) cmd:valgrind=valgrind
 
 deps_install = @CC='$(CC)' PKG_CONFIG='$(PKG_CONFIG)' PYTHON='$(PYTHON)' sh tests/tools/deps.sh install $(sort $(1))
 
@@ -153,8 +155,11 @@ endif
 ifeq ($(MODE),coverage)
 MODE_FLAGS := -U_FORTIFY_SOURCE -O0 --coverage -fprofile-update=atomic
 endif
-ifeq ($(filter release check sim asan tsan coverage,$(MODE)),)
-$(error MODE=$(MODE): it is release, check, sim, asan, tsan or coverage)
+ifeq ($(MODE),fuzz)
+MODE_FLAGS := -U_FORTIFY_SOURCE -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+endif
+ifeq ($(filter release check sim asan tsan coverage fuzz,$(MODE)),)
+$(error MODE=$(MODE): it is release, check, sim, asan, tsan, coverage or fuzz)
 endif
 
 OWN_FLAGS  = -D_GNU_SOURCE $(DEFINES) $(CPPFLAGS)
@@ -178,6 +183,8 @@ INTEG_SRC   := $(sort $(wildcard tests/integration/test_*.c tests/integration/*/
 CRASH_SRC   := $(sort $(wildcard tests/crash/*.c))
 POWER_SRC   := $(sort $(wildcard tests/power/*.c))
 OOM_SRC     := $(sort $(wildcard tests/oom/*.c))
+FUZZ_SRC    := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_MORE   := $(filter-out $(FUZZ_SRC) tests/fuzz/replay.c,$(sort $(wildcard tests/fuzz/*.c)))# shared by the targets
 SIM_SRC     := $(sort $(wildcard tests/simulation/*.c))
 BENCH_SRC   := $(sort $(wildcard tests/bench/bench_*.c))
 BENCH_CXX   := $(sort $(wildcard tests/bench/bench_*.cc))
@@ -197,12 +204,13 @@ INTEG_BINS   := $(call bins,$(INTEG_SRC))
 CRASH_BINS   := $(call bins,$(CRASH_SRC))
 POWER_BINS   := $(call bins,$(POWER_SRC))
 OOM_BINS     := $(call bins,$(OOM_SRC))
+FUZZ_BINS    := $(call bins,$(FUZZ_SRC))
 SIM          := $(B)/tests/sim
 BENCH_C_BINS := $(call bins,$(BENCH_SRC))
 BENCH_X_BINS := $(call bins,$(BENCH_CXX))
 C_TEST_BINS  := $(UNIT_BINS) $(INTEG_BINS) $(CRASH_BINS) $(POWER_BINS) $(OOM_BINS)
 EXAMPLE_BINS := $(addprefix $(B)/examples/,$(EXAMPLES))
-ALL_SRC      := $(LIB_SRC) $(SUPPORT_SRC) $(UNIT_SRC) $(INTEG_SRC) $(CRASH_SRC) $(POWER_SRC) $(OOM_SRC) $(SIM_SRC) $(BENCH_SRC) \
+ALL_SRC      := $(LIB_SRC) $(SUPPORT_SRC) $(UNIT_SRC) $(INTEG_SRC) $(CRASH_SRC) $(POWER_SRC) $(OOM_SRC) $(FUZZ_SRC) $(FUZZ_MORE) tests/fuzz/replay.c $(SIM_SRC) $(BENCH_SRC) \
     $(BENCH_MORE) $(EXAMPLE_SRC)
 
 # T=name picks programs by the file's name, with or without its prefix.
@@ -303,6 +311,14 @@ $(SIM): $(call objs,$(SIM_SRC)) $(INTERNAL)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LINK_FLAGS) -o $@ $^ $(DEPS_LIBS) $(SYS_LIBS)
 
+# With libFuzzer's own main, or with one that runs the corpus.
+FUZZ_LINK = $(if $(filter fuzz,$(MODE)),-fsanitize=fuzzer)
+$(call objs,$(FUZZ_SRC) $(FUZZ_MORE) tests/fuzz/replay.c): CMOCKA_CFLAGS :=
+$(FUZZ_BINS): $(B)/tests/%: $(B)/obj/tests/%.o $(call objs,$(FUZZ_MORE) $(if $(filter fuzz,$(MODE)),,tests/fuzz/replay.c)) $(INTERNAL)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LINK_FLAGS) $(FUZZ_LINK) -o $@ $^ $(DEPS_LIBS) $(SYS_LIBS)
+
 # Some tests run the examples, as a user does.
 $(filter %/test_inventory,$(INTEG_BINS)): | $(B)/examples/inventory
 $(filter %/test_wfreplay,$(INTEG_BINS)): | $(B)/examples/wfreplay
@@ -335,7 +351,7 @@ include $(wildcard $(patsubst %.o,%.d,$(call objs,$(ALL_SRC) $(BENCH_CXX))))
 
 # ---- Dependencies ---------------------------------------------------------------------------------------
 
-.PHONY: deps deps-check deps-bench deps-lint deps-abi deps-docs deps-coverage deps-layers deps-valgrind deps-install deps-ci
+.PHONY: deps deps-check deps-bench deps-lint deps-abi deps-docs deps-coverage deps-layers deps-valgrind deps-fuzz deps-install deps-ci
 deps: ; $(call deps_install,$(NEED_BUILD)) ## Install what the library is built from (Debian, Ubuntu)
 deps-check: ; $(call deps_install,$(NEED_CHECK))
 deps-bench: ; $(call deps_install,$(NEED_BENCH))
@@ -345,6 +361,7 @@ deps-docs: ; $(call deps_install,$(NEED_DOCS))
 deps-coverage: ; $(call deps_install,$(NEED_CHECK) $(NEED_COV))
 deps-layers: ; $(call deps_install,$(NEED_PY))
 deps-schema: ; $(call deps_install,$(NEED_SCHEMA))
+deps-fuzz: ; $(call deps_install,$(NEED_BUILD) $(NEED_FUZZ))
 deps-valgrind: ; $(call deps_install,$(NEED_CHECK) cmd:valgrind=valgrind)
 deps-install: ; $(call deps_install,$(NEED_HOST))
 deps-ci: ; $(call deps_install,$(NEED_CI)) ## Install what .ci/run needs
@@ -356,7 +373,7 @@ RUN_TESTS = MODE=$(MODE) ROUNDS=$(ROUNDS) OOM_EVERY=$(OOM_EVERY) sh tests/tools/
 OOM_EVERY ?= 40
 TEST_TIMEOUT ?= $(if $(filter release check,$(MODE)),120,600)# seconds a program may take
 
-.PHONY: demo check check-asan check-tsan check-valgrind check-crash check-power check-oom check-sim check-mutations sim check-instances bench coverage
+.PHONY: demo check check-asan check-tsan check-valgrind check-crash check-power check-oom check-sim check-mutations fuzz sim check-instances bench coverage
 demo: deps ## Run a real job on a source tree (TREE=dir; this one), and say where the report is
 	$(submake) $(B)/examples/inventory
 	@$(B)/examples/inventory --state $(B)/demo $(or $(TREE),.)
@@ -379,6 +396,8 @@ check-sim: deps-check ## Simulate: SEEDS worlds in which everything goes wrong, 
 	$(call in_mode,sim) run-sim
 check-mutations: deps-check ## Switch on one bug after the other: the simulator has to catch each, within MUTATION_SEEDS seeds
 	$(call in_mode,sim) run-mutations
+fuzz: deps-fuzz ## Fuzz each target for TIME seconds (T=name for one)
+	$(call in_mode,fuzz) CC=clang CXX=clang++ run-fuzz
 # SEED=n: that one; TRACE=1: all that happens in it; MUTATION=name: with a bug that is to be found.
 sim: deps-check ## The same with more SEEDS, FROM a seed on; or SEED=n TRACE=1 for one
 	$(call in_mode,sim) run-sim
@@ -393,8 +412,8 @@ bench: deps-bench ## Measure; prints one JSON object a line (T=name for one)
 	@for b in $(call pick,$(BENCH_C_BINS) $(BENCH_X_BINS)); do $$b || exit 1; done
 
 # The halves that run in a mode, after the packages are there.
-.PHONY: run-tests run-valgrind run-crash run-power run-oom run-sim run-mutations run-bench-build
-run-tests: $(call pick,$(UNIT_BINS) $(INTEG_BINS) $(OOM_BINS))
+.PHONY: run-tests run-valgrind run-crash run-power run-oom run-sim run-mutations run-fuzz run-bench-build
+run-tests: $(call pick,$(UNIT_BINS) $(INTEG_BINS) $(OOM_BINS) $(FUZZ_BINS))
 	@$(RUN_TESTS) $^
 run-valgrind: $(call pick,$(UNIT_BINS))
 	@MODE=valgrind RUNNER='valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,possible' \
@@ -409,6 +428,8 @@ run-sim: $(SIM)
 	@$(if $(SEED),:,$(SIM) --twice --seeds 20 --no-shrink)
 	@$(SIM) $(if $(SEED),--seed $(SEED) $(if $(TRACE),--trace),--seeds $(SEEDS) --from $(FROM) --jobs $(JOBS)) \
 	    $(if $(MUTATION),--mutation $(MUTATION)) $(SIM_FLAGS)
+run-fuzz: $(call pick,$(FUZZ_BINS))
+	@sh tests/tools/fuzz.sh $(TIME) $(JOBS) $(B)/found $^
 run-mutations: $(SIM)
 	@$(SIM) --mutations --seeds $(MUTATION_SEEDS) --from $(FROM) --jobs $(JOBS)
 run-bench-build: $(call pick,$(BENCH_C_BINS) $(BENCH_X_BINS)) shared
@@ -416,7 +437,7 @@ run-bench-build: $(call pick,$(BENCH_C_BINS) $(BENCH_X_BINS)) shared
 coverage: deps-coverage ## Lines and branches that the tests reach; HTML in build/coverage
 	$(call in_mode,coverage) run-coverage
 .PHONY: run-coverage
-run-coverage: $(UNIT_BINS) $(INTEG_BINS) $(OOM_BINS)
+run-coverage: $(UNIT_BINS) $(INTEG_BINS) $(OOM_BINS) $(FUZZ_BINS)
 	@find $(B) -name '*.gcda' -delete
 	@$(RUN_TESTS) $^
 	@sh tests/tools/coverage.sh $(B)
@@ -461,7 +482,7 @@ compile_commands.json: ## For editors and clang-tidy, in build/
 
 # One after the other, however many jobs make may run: they share processors and build folders.
 CHECKS := check check-asan check-tsan check-valgrind check-layers check-schema check-install check-abi docs lint check-crash \
-    check-power check-oom check-sim check-mutations $(if $(INSTANCES),check-instances)
+    check-power check-oom check-sim check-mutations fuzz $(if $(INSTANCES),check-instances)
 check-all: ## Every test at full size
 	+@for c in $(CHECKS); do echo "== $$c"; $(MAKE) $$c || exit 1; done
 

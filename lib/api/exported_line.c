@@ -181,11 +181,11 @@ int32_t line_members(const line *l, const char *known)
     json_object_foreach(l->tree, name, value)
     {
         size_t len = strlen(name);
-        const char *at = known;
+        const char *at = len && !strchr(name, ' ') ? known : NULL;
 
-        while ((at = strstr(at, name)) && (at[-1] != ' ' || at[len] != ' '))
+        while (at && (at = strstr(at, name)) && (at[-1] != ' ' || at[len] != ' '))
             at++;
-        if (!len || !at)
+        if (!at)
             return error_set(l->err, ORCH_E_INVALID_ARGUMENT, "record",
                              "line %u: there is no member '%.60s'; there are%s", l->number, name,
                              known);

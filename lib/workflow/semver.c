@@ -71,6 +71,8 @@ const char *semver_scan_suffix(const char **p, char *pre)
         if (wrong)
             return wrong;
         len = (size_t)(*p - from);
+        if (len > SEMVER_MAX_LEN) /* of a version it is not, but of a range it may be */
+            return "a pre-release is longer than 255 bytes";
         memcpy(pre, from, len);
         pre[len] = '\0';
     }

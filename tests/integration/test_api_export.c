@@ -412,6 +412,8 @@ static void wrong_lines_are_named(void **state)
     BAD_LINE(to, &out, "\"state\":\"succeeded\"", "\"state\":\"done\"", "line 1: state must be");
     BAD_LINE(to, &out, "\"priority\":7", "\"priority\":10", "line 1: priority must be");
     BAD_LINE(to, &out, "\"priority\":7", "\"priority\":7,\"colour\":1", "no member 'colour'");
+    BAD_LINE(to, &out, "\"priority\":7", "\"priority\":7,\" id\":1", "no member ' id'");
+    BAD_LINE(to, &out, "\"priority\":7", "\"priority\":7,\"\":1", "no member ''");
     BAD_LINE(to, &out, "\"priority\":7", "\"priority\":7,\"priority\":7", "line 1: not JSON");
     BAD_LINE(to, &out, "\"digest\":\"", "\"digest\":\"x", "line 1: digest must be");
     BAD_LINE(to, &out, "\"id\":\"one\"", "\"id\":\"o n e\"", "line 1: id must be");

@@ -435,6 +435,23 @@ static void test_bad_ranges(void **state)
                      ORCH_E_INVALID_ARGUMENT);
 }
 
+/* Found by a fuzzer. A range may be longer than a version, but none of its pre-releases. */
+static void test_long_pre_releases(void **state)
+{
+    char text[600] = ">=1.0.0-";
+    semver_range *r = NULL;
+    orch_error *err = NULL;
+
+    (void)state;
+    memset(text + strlen(text), 'a', 255);
+    assert_int_equal(semver_range_parse(text, &r, NULL), 0);
+    semver_range_free(r);
+    text[strlen(text)] = 'a';
+    assert_int_equal(semver_range_parse(text, &r, &err), ORCH_E_INVALID_ARGUMENT);
+    assert_non_null(strstr(orch_error_message(err), "a pre-release is longer than 255 bytes"));
+    orch_error_free(err);
+}
+
 static void test_no_memory(void **state)
 {
     static const char text[] = "1 || 2 || 3 || 4 || 5 || 6 || 7 || 8 || 9";
@@ -468,6 +485,7 @@ int main(void)
         cmocka_unit_test(test_build_metadata_takes_no_part),
         cmocka_unit_test(test_ranges),
         cmocka_unit_test(test_bad_ranges),
+        cmocka_unit_test(test_long_pre_releases),
         cmocka_unit_test(test_no_memory),
     };
 
