@@ -287,15 +287,21 @@ static int32_t call_export(void)
     return rc;
 }
 
-/* One of another orchestrator: an import of what is there is refused. */
+/* One of another orchestrator, with an id that is not there: those that the library makes are different in one store only. */
 static void export_one(void)
 {
+    static int count;
     orch_v2 *other = host_open("memory:", NULL);
+    orch_start_options *options = orch_start_options_new();
     orch_response *r = NULL;
+    char id[24];
 
     forget_export();
     host_define(other, NOOP);
-    HOST_OK(orch_v2_execute_workflow(other, "noop", NULL, 0, NULL, &r, &err));
+    snprintf(id, sizeof id, "import-%d", ++count);
+    assert_int_equal(orch_start_options_set_id(options, id), 0);
+    HOST_OK(orch_v2_execute_workflow(other, "noop", NULL, 0, options, &r, &err));
+    orch_start_options_free(options);
     HOST_OK(orch_v2_export_execution(other, orch_response_id(r), oom_add_line, &exported, &err));
     orch_response_free(r);
     host_close(other);
