@@ -1,6 +1,7 @@
 /* Looking at executions: what is got is read by all its functions, none of which may find less for it. */
 #include "support/oom.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* ---- execution.h ------------------------------------------------------------------------------------------- */
