@@ -24,6 +24,7 @@ TIME       ?= 60# seconds of fuzz, for each target
 MUTATION_SEEDS ?= 1000# of check-mutations, for each mutation
 FROM       ?= 1# the first of them; likewise of the allocations that check-oom fails
 EVERY      ?= 1# check-oom: one of so many
+OF         ?=# check-oom: those of libraries too: sqlite libuv jansson
 INSTANCES  ?= $(wildcard ../shared/instances)# a folder of WfFormat files, for check-instances
 WITH_CURL  ?= 1
 WITH_YAML  ?= 1
@@ -177,7 +178,8 @@ INC_examples := -Iinclude
 
 HEADERS     := $(shell find include -name '*.h' 2>/dev/null | sort)
 LIB_SRC     := $(shell find $(SRC_DIRS) -name '*.c' 2>/dev/null | sort)
-SUPPORT_SRC := $(sort $(wildcard tests/support/*.c))
+CALLS_SRC   := tests/support/call_faults.c# stands before libc's: only for those that ask for it
+SUPPORT_SRC := $(sort $(filter-out $(CALLS_SRC),$(wildcard tests/support/*.c)))
 UNIT_SRC    := $(sort $(wildcard tests/unit/test_*.c tests/unit/*/test_*.c))
 INTEG_SRC   := $(sort $(wildcard tests/integration/test_*.c tests/integration/*/test_*.c))
 CRASH_SRC   := $(sort $(wildcard tests/crash/*.c))
@@ -210,7 +212,7 @@ BENCH_C_BINS := $(call bins,$(BENCH_SRC))
 BENCH_X_BINS := $(call bins,$(BENCH_CXX))
 C_TEST_BINS  := $(UNIT_BINS) $(INTEG_BINS) $(CRASH_BINS) $(POWER_BINS) $(OOM_BINS)
 EXAMPLE_BINS := $(addprefix $(B)/examples/,$(EXAMPLES))
-ALL_SRC      := $(LIB_SRC) $(SUPPORT_SRC) $(UNIT_SRC) $(INTEG_SRC) $(CRASH_SRC) $(POWER_SRC) $(OOM_SRC) $(FUZZ_SRC) $(FUZZ_MORE) tests/fuzz/replay.c $(SIM_SRC) $(BENCH_SRC) \
+ALL_SRC      := $(LIB_SRC) $(SUPPORT_SRC) $(CALLS_SRC) $(UNIT_SRC) $(INTEG_SRC) $(CRASH_SRC) $(POWER_SRC) $(OOM_SRC) $(FUZZ_SRC) $(FUZZ_MORE) tests/fuzz/replay.c $(SIM_SRC) $(BENCH_SRC) \
     $(BENCH_MORE) $(EXAMPLE_SRC)
 
 # T=name picks programs by the file's name, with or without its prefix.
@@ -300,10 +302,11 @@ $(SUPPORT): $(SUPPORT_OBJ) $(B)/objects
 
 TEST_LIBS = -Wl,--start-group $(SUPPORT) $(INTERNAL) -Wl,--end-group
 
+$(filter %/test_call_faults,$(INTEG_BINS)): $(call objs,$(CALLS_SRC))
 $(C_TEST_BINS): $(B)/tests/%: $(B)/obj/tests/%.o $(SUPPORT) $(INTERNAL)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LINK_FLAGS) -o $@ $< $(TEST_LIBS) $(CMOCKA_LIBS) $(DEPS_LIBS) $(SYS_LIBS)
+	$(Q)$(CC) $(LINK_FLAGS) -o $@ $(filter %.o,$^) $(TEST_LIBS) $(CMOCKA_LIBS) $(DEPS_LIBS) $(SYS_LIBS)
 
 $(call objs,$(SIM_SRC)): CMOCKA_CFLAGS :=
 $(SIM): $(call objs,$(SIM_SRC)) $(INTERNAL)
@@ -390,7 +393,7 @@ check-crash: deps-check ## Kill the orchestrator with SIGKILL, ROUNDS times, and
 	$(call in_mode,check) run-crash
 check-power: deps-check ## Lose what was not synced, ROUNDS times, and count what it lost
 	$(call in_mode,check) run-power
-check-oom: deps-check ## Fail each allocation in turn (EVERY=n: each n-th, FROM=the first), under AddressSanitizer
+check-oom: deps-check ## Fail each allocation in turn (EVERY=n: each n-th, FROM=the first; OF="sqlite libuv": theirs too)
 	$(call in_mode,asan) run-oom
 check-sim: deps-check ## Simulate: SEEDS worlds in which everything goes wrong, and every promise is checked
 	$(call in_mode,sim) run-sim
@@ -423,7 +426,7 @@ run-crash: $(call pick,$(CRASH_BINS))
 run-power: $(call pick,$(POWER_BINS))
 	@$(RUN_TESTS) -v -t 7200 $^
 run-oom: $(call pick,$(OOM_BINS))
-	@MODE=$(MODE) sh tests/tools/oom.sh $(EVERY) $(FROM) $^
+	@MODE=$(MODE) OOM_OF="$(OF)" sh tests/tools/oom.sh $(EVERY) $(FROM) $^
 run-sim: $(SIM)
 	@$(if $(SEED),:,$(SIM) --twice --seeds 20 --no-shrink)
 	@$(SIM) $(if $(SEED),--seed $(SEED) $(if $(TRACE),--trace),--seeds $(SEEDS) --from $(FROM) --jobs $(JOBS)) \

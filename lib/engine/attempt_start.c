@@ -111,11 +111,7 @@ static void evaluate_on_pool(attempt_job *j, const template *t, viewer who,
 
 static int32_t evaluate_with(attempt_job *j, orch_error **err)
 {
-    scope sc;
-
-    if (!values_scope(j->slot, viewer_of(j), &sc))
-        return error_no_memory(err);
-    return template_evaluate(j->with, &sc, NULL, &j->base.with, err);
+    return values_evaluate(j->slot, viewer_of(j), j->with, &j->base.with, err);
 }
 
 /* What compensates sees more than the slot's own scope has. */
@@ -205,7 +201,6 @@ static void fetch_list(attempt_job *j)
     const viewer who = {ROLE_STEP, j->step, INDEX_NONE};
     orch_error *error = NULL;
     json_t *value = NULL;
-    scope sc;
 
     if (template_constant(t)) {
         list_came(j, template_constant(t), NULL);
@@ -215,10 +210,7 @@ static void fetch_list(attempt_job *j)
         evaluate_on_pool(j, t, who, list_evaluated);
         return;
     }
-    if (!values_scope(j->slot, who, &sc))
-        error_no_memory(&error);
-    else
-        template_evaluate(t, &sc, NULL, &value, &error);
+    values_evaluate(j->slot, who, t, &value, &error);
     list_came(j, value, error);
     json_decref(value);
     orch_error_free(error);

@@ -199,9 +199,9 @@ void payloads_encode_error(slot *s, bytes **error);
 
 /* ---- values.c -------------------------------------------------------------------------------------------- */
 
-/* What expressions of a step see now. Values are borrowed from the slot. False if there is no memory. */
-bool values_scope(slot *s, viewer who, scope *out);
-/* The same, held by reference, with the named steps and, if `direct`, the step's direct dependencies. What is evaluated for a
+/* The value of a template that is inline, by what expressions of a step see now. A new reference; 0, or its code. */
+int32_t values_evaluate(slot *s, viewer who, const template *t, json_t **out, orch_error **err);
+/* What they see, held by reference, with the named steps and, if `direct`, the step's direct dependencies. What is evaluated for a
  * compensation or on_failure also sees how the execution ends, and a compensation what it is for, of an item the item's own. */
 snapshot *values_snapshot(slot *s, viewer who, const uint32_t *steps, size_t count, bool direct);
 void snapshot_free(snapshot *v);

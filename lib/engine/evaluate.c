@@ -195,7 +195,6 @@ void evaluate_action(slot *s, const run_action *a)
     viewer who = {ROLE_STEP, a->what == RUN_OUTPUT ? STEP_NONE : a->step, a->index};
     orch_error *error = NULL;
     json_t *value = NULL;
-    scope sc;
 
     if (template_constant(t)) {
         answer(s, a, template_constant(t), NULL);
@@ -205,10 +204,7 @@ void evaluate_action(slot *s, const run_action *a)
         evaluate_on_pool(s, a, t, who);
         return;
     }
-    if (!values_scope(s, who, &sc))
-        error_no_memory(&error);
-    else
-        template_evaluate(t, &sc, NULL, &value, &error);
+    values_evaluate(s, who, t, &value, &error);
     answer(s, a, value, error);
     json_decref(value);
     orch_error_free(error);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/error.h"
 #include "engine/engine_impl.h"
 
 static json_t *parse(const bytes *b)
@@ -97,7 +98,7 @@ static json_t *make_value(slot *s, uint32_t step, const run_value *v)
                       is_listed(s, step, v) ? item_outputs(s, step, v->items) : parse(v->output));
 }
 
-/* Borrowed; NULL if the step has not ended (or there is no memory). After values_scope. */
+/* Borrowed; NULL if the step has not ended (or there is no memory). After scope_of. */
 static json_t *step_value(slot *s, uint32_t step)
 {
     run_value v;
@@ -130,7 +131,8 @@ bool values_has_items(const slot *s, uint32_t step)
     return items_of(s, step) != NULL;
 }
 
-bool values_scope(slot *s, viewer who, scope *out)
+/* What expressions of a step see now; borrowed from the slot. False if there is no memory. */
+static bool scope_of(slot *s, viewer who, scope *out)
 {
     if (!s->values) /* here, where lack of memory is not taken for a step that has not ended */
         s->values = mem_calloc(s->known->definition->step_count, sizeof *s->values);
@@ -143,6 +145,29 @@ bool values_scope(slot *s, viewer who, scope *out)
         .step = scope_step,
     };
     return s->values && out->input && out->execution;
+}
+
+/* A scope that gives nothing for a step says that it has not ended: so all that is named is looked for before. */
+static bool has_values(slot *s, const template *t)
+{
+    size_t count;
+    bool direct;
+    const uint32_t *steps = template_steps(t, &count, &direct);
+    run_value ended;
+
+    for (size_t i = 0; i < count; i++)
+        if (!step_value(s, steps[i]) && run_get_value(s->run, steps[i], &ended))
+            return false;
+    return true;
+}
+
+int32_t values_evaluate(slot *s, viewer who, const template *t, json_t **out, orch_error **err)
+{
+    scope sc;
+
+    if (!scope_of(s, who, &sc) || !has_values(s, t))
+        return error_no_memory(err);
+    return template_evaluate(t, &sc, NULL, out, err);
 }
 
 bool values_set_items(slot *s, uint32_t step, json_t *items)
@@ -298,7 +323,7 @@ snapshot *values_snapshot(slot *s, viewer who, const uint32_t *steps, size_t cou
     size_t most = count + (direct ? add_direct(s, who, NULL) : 0);
     snapshot *v = mem_zalloc(sizeof *v + most * (sizeof *v->values + sizeof *v->numbers));
 
-    if (!v || !values_scope(s, who, &v->scope)) {
+    if (!v || !scope_of(s, who, &v->scope)) {
         mem_free(v);
         return NULL;
     }

@@ -116,5 +116,6 @@ int main(void)
         cmocka_unit_test(each_failure_is_survived),
     };
 
+    oom_of_libraries();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

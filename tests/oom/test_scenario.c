@@ -366,5 +366,6 @@ int main(void)
         cmocka_unit_test(a_life_survives_each_failure),
     };
 
+    oom_of_libraries();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

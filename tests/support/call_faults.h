@@ -1,5 +1,5 @@
 /* System calls that fail, for the whole process: of this library, of SQLite, of libuv and of libcurl. What is defined here stands before what libc
- * has. Who links it uses one of these functions. */
+ * has; so it is linked by itself, and only where it is asked for (Makefile). */
 #ifndef TESTS_SUPPORT_CALL_FAULTS_H
 #define TESTS_SUPPORT_CALL_FAULTS_H
 

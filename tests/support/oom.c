@@ -1,9 +1,12 @@
 #include "support/oom.h"
 
+#include <jansson.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <uv.h>
 
 #include "base/mem.h"
 
@@ -53,6 +56,72 @@ bool oom_again(int32_t rc, int tried)
     if (tried > 1)
         usleep(PAUSE_US);
     return true;
+}
+
+/* ---- of libraries ------------------------------------------------------------------------------------------ */
+
+static void *sqlite_alloc(int size)
+{
+    size_t *p = size > 0 ? mem_alloc(sizeof(size_t) * 2 + (size_t)size) : NULL;
+
+    if (!p)
+        return NULL;
+    *p = (size_t)size;
+    return p + 2;
+}
+
+static void sqlite_free(void *p)
+{
+    if (p)
+        mem_free((size_t *)p - 2);
+}
+
+static int sqlite_size(void *p)
+{
+    return p ? (int)*((size_t *)p - 2) : 0;
+}
+
+static void *sqlite_realloc(void *p, int size)
+{
+    size_t *more = mem_realloc((size_t *)p - 2, sizeof(size_t) * 2 + (size_t)size);
+
+    if (!more)
+        return NULL;
+    *more = (size_t)size;
+    return more + 2;
+}
+
+static int sqlite_round(int size)
+{
+    return (size + 7) & ~7;
+}
+
+static int sqlite_begin(void *data)
+{
+    (void)data;
+    return SQLITE_OK;
+}
+
+static void sqlite_end(void *data)
+{
+    (void)data;
+}
+
+void oom_of_libraries(void)
+{
+    static const sqlite3_mem_methods of_sqlite = {sqlite_alloc, sqlite_free,  sqlite_realloc,
+                                                  sqlite_size,  sqlite_round, sqlite_begin,
+                                                  sqlite_end,   NULL};
+    const char *of = getenv("OOM_OF");
+
+    if (!of)
+        return;
+    if (strstr(of, "jansson"))
+        json_set_alloc_funcs(mem_alloc, mem_free);
+    if (strstr(of, "sqlite"))
+        assert_int_equal(sqlite3_config(SQLITE_CONFIG_MALLOC, &of_sqlite), SQLITE_OK);
+    if (strstr(of, "libuv"))
+        assert_int_equal(uv_replace_allocator(mem_alloc, mem_realloc, mem_calloc, mem_free), 0);
 }
 
 /* ---- the world --------------------------------------------------------------------------------------------- */

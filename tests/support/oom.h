@@ -19,6 +19,9 @@ bool oom_end(void);     /* none fails any more; true if there was an n-th */
  * wait with what it was at refuses what is new for a moment more. */
 bool oom_again(int32_t rc, int tried);
 
+/* OOM_OF="sqlite libuv jansson": the allocations of those libraries fail too. At the begin of main. */
+void oom_of_libraries(void);
+
 /* ---- the rows ---------------------------------------------------------------------------------------------- */
 
 typedef struct oom_row {

@@ -69,6 +69,11 @@ static int32_t sync_target(const char *path, orch_error **err)
                  : 0;
 }
 
+static bool is_exhausted(int rc)
+{
+    return (rc & 0xff) == SQLITE_FULL || (rc & 0xff) == SQLITE_NOMEM;
+}
+
 static int32_t copy_to(sqlite_store *s, const char *path, orch_error **err)
 {
     sqlite3 *to = NULL;
@@ -82,9 +87,9 @@ static int32_t copy_to(sqlite_store *s, const char *path, orch_error **err)
     if (rc == SQLITE_OK)
         rc = copy(s, r, to);
     if (rc != SQLITE_OK)
-        result = error_set(
-            err, (rc & 0xff) == SQLITE_FULL ? ORCH_E_RESOURCE_EXHAUSTED : ORCH_E_UNAVAILABLE, path,
-            "backup '%s' of store '%s': %s (%d)", path, s->path, sqlite3_errstr(rc), rc);
+        result = error_set(err, is_exhausted(rc) ? ORCH_E_RESOURCE_EXHAUSTED : ORCH_E_UNAVAILABLE,
+                           path, "backup '%s' of store '%s': %s (%d)", path, s->path,
+                           sqlite3_errstr(rc), rc);
     sqlite3_close(to);
     reader_give(s, r, rc == SQLITE_INTERRUPT ? rc : SQLITE_OK);
     return result;

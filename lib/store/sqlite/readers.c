@@ -84,8 +84,11 @@ void reader_give(sqlite_store *s, reader *r, int rc)
     bool broken = conn_trouble(&r->conn, rc) == TROUBLE_IO;
     conn gone = {0};
 
-    if (!broken)
-        conn_exec(&r->conn, sqlite3_get_autocommit(r->conn.db) ? "" : "ROLLBACK");
+    if (!broken && !sqlite3_get_autocommit(r->conn.db)) {
+        conn_exec(&r->conn, "ROLLBACK");
+        /* There was no memory even for that: closing ends the transaction, which the next reader could not begin. */
+        broken = !sqlite3_get_autocommit(r->conn.db);
+    }
     pthread_mutex_lock(&pool->lock);
     if (broken) {
         gone = r->conn;
