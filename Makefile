@@ -373,7 +373,7 @@ deps-ci: ; $(call deps_install,$(NEED_CI)) ## Install what .ci/run needs
 
 # Of what check-oom does at full size, the others do a part.
 RUN_TESTS = MODE=$(MODE) ROUNDS=$(ROUNDS) OOM_EVERY=$(OOM_EVERY) sh tests/tools/run_tests.sh -j $(JOBS) -t $(TEST_TIMEOUT)
-OOM_EVERY ?= 40
+OOM_EVERY ?= $(if $(filter coverage,$(MODE)),5,40)
 TEST_TIMEOUT ?= $(if $(filter release check,$(MODE)),120,600)# seconds a program may take
 
 .PHONY: demo check check-asan check-tsan check-valgrind check-crash check-power check-oom check-sim check-mutations fuzz sim check-instances bench coverage

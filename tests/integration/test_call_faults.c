@@ -63,7 +63,7 @@ static void expect_all(orch_v2 *o)
     char output[400], inputs[20100];
 
     snprintf(inputs, sizeof inputs, "{\"text\":\"%s\"}", big);
-    if (strcmp(host_execute(o, "all", inputs, output, sizeof output), "succeeded"))
+    if (strcmp(host_execute(o, "all", inputs, output, sizeof output), "succeeded") != 0)
         fail_msg("%s", output);
     assert_string_equal(output, EXPECTED);
 }
