@@ -19,7 +19,6 @@ typedef struct limit_entry limit_entry;
 /* A registered version. Stays for the orchestrator's life. */
 typedef struct version_entry {
     UT_hash_handle hh_key;
-    UT_hash_handle hh_digest;
     uint64_t key;
     digest digest;
     char *workflow, *version;
@@ -45,7 +44,6 @@ typedef struct workflow_entry {
 int32_t registry_load(orchestrator *o, orch_error **err);
 void registry_free(orchestrator *o);
 version_entry *registry_by_key(orchestrator *o, uint64_t key);
-version_entry *registry_by_digest(orchestrator *o, const digest *d);
 /* The newest stored version in the range (NULL = any). NOT_FOUND. */
 int32_t registry_resolve(orchestrator *o, const char *workflow, const semver_range *range,
                          version_entry **out, orch_error **err);
@@ -383,7 +381,7 @@ struct orchestrator {
     orchestrator_options options;
     balancer balancer;
     workflow_entry *workflows;
-    version_entry *by_key, *by_digest;
+    version_entry *by_key;
     uint64_t last_definition;
     list unread; /* version_entries, by .unread */
     engine_entry *engines;

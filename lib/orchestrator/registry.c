@@ -13,14 +13,6 @@ version_entry *registry_by_key(orchestrator *o, uint64_t key)
     return v;
 }
 
-version_entry *registry_by_digest(orchestrator *o, const digest *d)
-{
-    version_entry *v;
-
-    HASH_FIND(hh_digest, o->by_digest, d, sizeof *d, v);
-    return v;
-}
-
 static workflow_entry *workflow_find(const orchestrator *o, const char *id)
 {
     workflow_entry *w;
@@ -69,8 +61,6 @@ static void version_remove(orchestrator *o, version_entry *v)
     }
     if (map_added(v->hh_key))
         HASH_DELETE(hh_key, o->by_key, v);
-    if (map_added(v->hh_digest))
-        HASH_DELETE(hh_digest, o->by_digest, v);
     version_free(v);
 }
 
@@ -88,8 +78,7 @@ static bool version_index(orchestrator *o, version_entry *v)
         return false;
     w->versions = grown;
     HASH_ADD(hh_key, o->by_key, key, sizeof v->key, v);
-    HASH_ADD(hh_digest, o->by_digest, digest, sizeof v->digest, v);
-    if (!map_added(v->hh_key) || !map_added(v->hh_digest))
+    if (!map_added(v->hh_key))
         return false;
     for (at = w->count; at > 0 && semver_compare(&w->versions[at - 1]->semver, &v->semver) > 0;
          at--)
@@ -158,7 +147,6 @@ void registry_free(orchestrator *o)
     workflow_entry *w, *next;
 
     HASH_CLEAR(hh_key, o->by_key);
-    HASH_CLEAR(hh_digest, o->by_digest);
     HASH_ITER(hh, o->workflows, w, next)
     {
         HASH_DEL(o->workflows, w);

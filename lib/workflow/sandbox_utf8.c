@@ -71,7 +71,7 @@ static lua_Integer position(lua_State *L, int arg, lua_Integer otherwise, size_t
     lua_Integer at = base_opt_integer(L, arg, otherwise);
 
     if (at < 0)
-        at = -at > (lua_Integer)len ? 0 : (lua_Integer)len + at + 1;
+        at = 0 - (uint64_t)at > len ? 0 : (lua_Integer)len + at + 1;
     return at - 1;
 }
 

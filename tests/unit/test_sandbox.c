@@ -1293,6 +1293,46 @@ static void test_math_and_utf8(void **state)
     expect_error(*state, "utf8.codepoint('abc', 10)", ORCH_E_INVALID_ARGUMENT, "bounds");
 }
 
+/* As Lua's own, of which this is none. */
+static void test_the_ends_of_utf8(void **state)
+{
+    static const char *const errors[][2] = {
+        {"utf8.char(-1)", "Unicode"},
+        {"utf8.char(0x110000)", "Unicode"},
+        {"utf8.char(0xdfff)", "Unicode"},
+        {"utf8.codepoint('abc', 0)", "bounds"},
+        {"utf8.codepoint('abc', 1, 4)", "bounds"},
+        {"utf8.codepoint('abc', math.mininteger)", "bounds"},
+        {"utf8.codepoint('a\\xff', 1, 2)", "UTF-8"},
+        {"utf8.codepoint('\\xf0\\x9f')", "UTF-8"},
+        {"utf8.len('abc', 0)", "initial position"},
+        {"utf8.len('abc', 5)", "initial position"},
+        {"utf8.len('abc', 1, 4)", "final position"},
+        {"utf8.offset('abc', 1, 0)", "position"},
+        {"utf8.offset('abc', 1, 5)", "position"},
+        {"utf8.offset('aé', 1, 3)", "continuation"},
+        {"utf8.codes('\\x80')", "UTF-8"},
+    };
+
+    for (size_t i = 0; i < sizeof errors / sizeof *errors; i++)
+        expect_error(*state, errors[i][0], ORCH_E_INVALID_ARGUMENT, errors[i][1]);
+    expect(*state, "return {utf8.char(), #utf8.char(0x10ffff, 0xe000, 0xd7ff, 0x7ff, 0x800)}",
+           "[\"\",15]");
+    expect(*state, "return {utf8.codepoint('aé', 1, -1)}", "[97,233]");
+    expect(*state, "return select('#', utf8.codepoint('abc', 3, 2))", "0");
+    expect(*state, "return {utf8.len('aé', -2), utf8.len('abc', -1), utf8.len('abc', 2, 1)}",
+           "[1,1,0]");
+    expect(*state,
+           "return {utf8.offset('aé', 0, 3), utf8.offset('abc', 4), utf8.offset('aé漢', -2)}",
+           "[2,4,2]");
+    expect(*state, "return utf8.offset('abc', 5) == nil and utf8.offset('abc', -4) == nil", "true");
+    expect(*state, "local f = utf8.codes('abc') return {f('abc', 1)}", "[2,98]");
+    expect(*state,
+           "local f = utf8.codes('abc') return f('abc', -1) == nil and f('abc', 3) == nil and "
+           "f('abc', math.maxinteger) == nil",
+           "true");
+}
+
 /* ---- memory of the host -------------------------------------------------------------------------------- */
 
 static int32_t everything(orch_error **err)
@@ -1457,6 +1497,7 @@ int main(void)
         TEST(test_format),
         TEST(test_tables),
         TEST(test_math_and_utf8),
+        TEST(test_the_ends_of_utf8),
         TEST(test_no_memory),
         TEST(test_works_again_after_no_memory),
         TEST(test_many_chunks),
