@@ -81,10 +81,15 @@ const load_kind *load_named(const char *name)
 
 void load_register(orch_v2 *orch, const char *text)
 {
+    char *json = strdup(text);
     orch_error *error = NULL;
 
-    CHECK(orch_v2_register_definition(orch, text, strlen(text), &error) == 0, "%s",
+    CHECK(json, "memory");
+    for (char *c = json; (c = strchr(c, '\''));)
+        *c = '"';
+    CHECK(orch_v2_register_definition(orch, json, strlen(json), &error) == 0, "%s",
           orch_error_message(error));
+    free(json);
 }
 
 void load_executor(orch_v2 *orch, const char *name, orch_task_fn fn, void *user_data)

@@ -24,10 +24,10 @@
 typedef struct load_kind {
     const char
         *name; /* the workflow's id, and the word of the side log for one that was accepted */
-    const char *definition;
-    int32_t end;       /* ORCH_EXECUTION_…: its right one */
-    bool needs_help;   /* it does not come to an end by itself, or that is not its last one */
-    long factor, plus; /* the right output: n * factor + plus; factor 0 = not looked at */
+    const char *definition; /* ' for " */
+    int32_t end;            /* ORCH_EXECUTION_…: its right one */
+    bool needs_help;        /* it does not come to an end by itself, or that is not its last one */
+    long factor, plus;      /* the right output: n * factor + plus; factor 0 = not looked at */
     /* What else is to be set; NULL = nothing. `input` holds {"n":N}, and may be written anew. */
     void (*prepare)(orch_start_options *o, long n, char *input);
     /* Dies if the end is not right; NULL = state and output say it all. */
@@ -78,7 +78,7 @@ long load_judge(orch_v2 *orch);
 
 typedef void (*load_help_fn)(orch_v2 *orch, const orch_response *r);
 
-void load_register(orch_v2 *orch, const char *text);
+void load_register(orch_v2 *orch, const char *text); /* ' for " */
 void load_executor(orch_v2 *orch, const char *name, orch_task_fn fn, void *user_data);
 /* Some executions of a workflow in a state ("open" = any that is none), at random; or all. */
 void load_apply(orch_v2 *orch, const char *workflow, const char *state, bool all, load_help_fn fn);

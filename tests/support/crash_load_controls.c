@@ -33,35 +33,28 @@ static const load_kind kinds[] = {
     {.name = "cancelled",
      .end = ORCH_EXECUTION_CANCELLED,
      .needs_help = true,
-     .definition =
-         "{\"id\":\"cancelled\",\"version\":\"1.0.0\",\"steps\":["
-         "{\"id\":\"a\",\"executor\":\"add\",\"with\":{\"to\":\"${input.n}\"}},"
-         "{\"id\":\"w\",\"executor\":\"wait\",\"depends_on\":[\"a\"],\"with\":{\"duration\":"
-         "\"1h\"}}]}"},
+     .definition = "{'id':'cancelled','version':'1.0.0','steps':["
+                   "{'id':'a','executor':'add','with':{'to':'${input.n}'}},"
+                   "{'id':'w','executor':'wait','depends_on':['a'],'with':{'duration':'1h'}}]}"},
     /* The same, all at a time. */
     {.name = "many",
      .end = ORCH_EXECUTION_CANCELLED,
      .needs_help = true,
-     .definition =
-         "{\"id\":\"many\",\"version\":\"1.0.0\",\"steps\":["
-         "{\"id\":\"a\",\"executor\":\"add\",\"with\":{\"to\":\"${input.n}\"}},"
-         "{\"id\":\"w\",\"executor\":\"wait\",\"depends_on\":[\"a\"],\"with\":{\"duration\":"
-         "\"1h\"}}]}"},
+     .definition = "{'id':'many','version':'1.0.0','steps':["
+                   "{'id':'a','executor':'add','with':{'to':'${input.n}'}},"
+                   "{'id':'w','executor':'wait','depends_on':['a'],'with':{'duration':'1h'}}]}"},
     /* Two signals, each with a number of its own: consumed once, the older one first. */
     {.name = "signals",
      .end = ORCH_EXECUTION_SUCCEEDED,
      .needs_help = true,
      .judge = judge_signals,
      .definition =
-         "{\"id\":\"signals\",\"version\":\"1.0.0\",\"steps\":["
-         "{\"id\":\"a\",\"executor\":\"add\",\"with\":{\"to\":\"${input.n}\"}},"
-         "{\"id\":\"v\",\"executor\":\"wait\",\"depends_on\":[\"a\"],\"with\":{\"signal\":"
-         "\"go\"}},"
-         "{\"id\":\"w\",\"executor\":\"wait\",\"depends_on\":[\"v\"],\"with\":{\"signal\":"
-         "\"go\",\"timeout\":\"1h\"}},"
-         "{\"id\":\"b\",\"executor\":\"add\",\"depends_on\":[\"w\"],\"with\":{\"to\":\"${"
-         "steps.a.output}\"}}],"
-         "\"output\":[\"${steps.b.output}\",\"${steps.v.output}\",\"${steps.w.output}\"]}"},
+         "{'id':'signals','version':'1.0.0','steps':["
+         "{'id':'a','executor':'add','with':{'to':'${input.n}'}},"
+         "{'id':'v','executor':'wait','depends_on':['a'],'with':{'signal':'go'}},"
+         "{'id':'w','executor':'wait','depends_on':['v'],'with':{'signal':'go','timeout':'1h'}},"
+         "{'id':'b','executor':'add','depends_on':['w'],'with':{'to':'${steps.a.output}'}}],"
+         "'output':['${steps.b.output}','${steps.v.output}','${steps.w.output}']}"},
     /* Fails in its first run, and is retried from there. */
     {.name = "retried",
      .end = ORCH_EXECUTION_SUCCEEDED,
@@ -69,46 +62,45 @@ static const load_kind kinds[] = {
      .factor = 1,
      .plus = 2,
      .definition =
-         "{\"id\":\"retried\",\"version\":\"1.0.0\",\"steps\":["
-         "{\"id\":\"a\",\"executor\":\"add\",\"with\":{\"to\":\"${input.n}\"}},"
-         "{\"id\":\"b\",\"executor\":\"second\",\"depends_on\":[\"a\"],\"with\":{\"to\":\"${"
-         "steps.a.output}\"}}],\"output\":\"${steps.b.output}\"}"},
+         "{'id':'retried','version':'1.0.0','steps':["
+         "{'id':'a','executor':'add','with':{'to':'${input.n}'}},"
+         "{'id':'b','executor':'second','depends_on':['a'],'with':{'to':'${steps.a.output}'}}],"
+         "'output':'${steps.b.output}'}"},
     /* Succeeds, and some are run again from `b`. */
     {.name = "again",
      .end = ORCH_EXECUTION_SUCCEEDED,
      .factor = 1,
      .plus = 2,
-     .definition = "{\"id\":\"again\",\"version\":\"1.0.0\",\"steps\":["
-                   "{\"id\":\"a\",\"executor\":\"add\",\"with\":{\"to\":\"${input.n}\"}},"
-                   "{\"id\":\"b\",\"executor\":\"add\",\"depends_on\":[\"a\"],\"with\":{\"to\":\"${"
-                   "steps.a.output}\"}}],\"output\":\"${steps.b.output}\"}"},
+     .definition =
+         "{'id':'again','version':'1.0.0','steps':["
+         "{'id':'a','executor':'add','with':{'to':'${input.n}'}},"
+         "{'id':'b','executor':'add','depends_on':['a'],'with':{'to':'${steps.a.output}'}}],"
+         "'output':'${steps.b.output}'}"},
     /* Fails, and some go on as others on version 2. */
     {.name = "forked",
      .end = ORCH_EXECUTION_FAILED,
      .prepare = forked_prepare,
-     .definition = "{\"id\":\"forked\",\"version\":\"1.0.0\",\"steps\":["
-                   "{\"id\":\"a\",\"executor\":\"add\",\"with\":{\"to\":\"${input.n}\"}},"
-                   "{\"id\":\"b\",\"executor\":\"broken\",\"depends_on\":[\"a\"]}]}"},
+     .definition = "{'id':'forked','version':'1.0.0','steps':["
+                   "{'id':'a','executor':'add','with':{'to':'${input.n}'}},"
+                   "{'id':'b','executor':'broken','depends_on':['a']}]}"},
     {.name = "urgent",
      .end = ORCH_EXECUTION_SUCCEEDED,
      .factor = 1,
      .plus = 2,
      .prepare = urgent_prepare,
      .definition =
-         "{\"id\":\"urgent\",\"version\":\"1.0.0\",\"steps\":["
-         "{\"id\":\"a\",\"executor\":\"add\",\"with\":{\"to\":\"${input.n}\"}},"
-         "{\"id\":\"w\",\"executor\":\"wait\",\"depends_on\":[\"a\"],\"with\":{\"duration\":"
-         "\"40ms\"}},"
-         "{\"id\":\"b\",\"executor\":\"add\",\"depends_on\":[\"w\"],\"with\":{\"to\":\"${"
-         "steps.a.output}\"}}],\"output\":\"${steps.b.output}\"}"},
+         "{'id':'urgent','version':'1.0.0','steps':["
+         "{'id':'a','executor':'add','with':{'to':'${input.n}'}},"
+         "{'id':'w','executor':'wait','depends_on':['a'],'with':{'duration':'40ms'}},"
+         "{'id':'b','executor':'add','depends_on':['w'],'with':{'to':'${steps.a.output}'}}],"
+         "'output':'${steps.b.output}'}"},
 };
 
 static const char forked_2[] =
-    "{\"id\":\"forked\",\"version\":\"2.0.0\",\"steps\":["
-    "{\"id\":\"a\",\"executor\":\"add\",\"with\":{\"to\":\"${input.n}\"}},"
-    "{\"id\":\"b\",\"executor\":\"add\",\"depends_on\":[\"a\"],\"with\":{\"to\":\"${steps.a.output}"
-    "\"}}],"
-    "\"output\":\"${steps.b.output}\"}";
+    "{'id':'forked','version':'2.0.0','steps':["
+    "{'id':'a','executor':'add','with':{'to':'${input.n}'}},"
+    "{'id':'b','executor':'add','depends_on':['a'],'with':{'to':'${steps.a.output}'}}],"
+    "'output':'${steps.b.output}'}";
 
 static void second(void *user_data, orch_task *task)
 {

@@ -8,47 +8,44 @@ static const load_kind kinds[] = {
     {.name = "saga",
      .end = ORCH_EXECUTION_FAILED,
      .definition =
-         "{\"id\":\"saga\",\"version\":\"1.0.0\",\"steps\":["
-         "{\"id\":\"a\",\"executor\":\"add\",\"with\":{\"to\":\"${input.n}\"},"
-         "\"compensate\":{\"executor\":\"undo\",\"with\":{\"to\":\"${steps.a.output}\"}}},"
-         "{\"id\":\"b\",\"executor\":\"add\",\"depends_on\":[\"a\"],\"with\":{\"to\":\"${"
-         "steps.a.output}\"},"
-         "\"compensate\":{\"executor\":\"undo\",\"with\":{\"to\":\"${steps.b.output}\"}}},"
-         "{\"id\":\"c\",\"executor\":\"broken\",\"depends_on\":[\"b\"]},"
-         "{\"id\":\"d\",\"executor\":\"add\",\"depends_on\":[\"c\"],\"with\":{\"to\":0},"
-         "\"compensate\":{\"executor\":\"undo\",\"with\":{\"to\":0}}}]}"},
+         "{'id':'saga','version':'1.0.0','steps':["
+         "{'id':'a','executor':'add','with':{'to':'${input.n}'},'compensate':{'executor':'undo',"
+         "'with':{'to':'${steps.a.output}'}}},"
+         "{'id':'b','executor':'add','depends_on':['a'],'with':{'to':'${steps.a.output}'},"
+         "'compensate':{'executor':'undo','with':{'to':'${steps.b.output}'}}},"
+         "{'id':'c','executor':'broken','depends_on':['b']},"
+         "{'id':'d','executor':'add','depends_on':['c'],'with':{'to':0},"
+         "'compensate':{'executor':'undo','with':{'to':0}}}]}"},
     {.name = "handled",
      .end = ORCH_EXECUTION_FAILED,
-     .definition =
-         "{\"id\":\"handled\",\"version\":\"1.0.0\",\"steps\":["
-         "{\"id\":\"a\",\"executor\":\"add\",\"with\":{\"to\":\"${input.n}\"}},"
-         "{\"id\":\"b\",\"executor\":\"broken\",\"depends_on\":[\"a\"]}],"
-         "\"on_failure\":{\"executor\":\"undo\",\"with\":{\"to\":\"${steps.a.output}\"}}}"},
+     .definition = "{'id':'handled','version':'1.0.0','steps':["
+                   "{'id':'a','executor':'add','with':{'to':'${input.n}'}},"
+                   "{'id':'b','executor':'broken','depends_on':['a']}],"
+                   "'on_failure':{'executor':'undo','with':{'to':'${steps.a.output}'}}}"},
     {.name = "continued",
      .end = ORCH_EXECUTION_SUCCEEDED,
      .factor = 1,
      .plus = 2,
-     .definition = "{\"id\":\"continued\",\"version\":\"1.0.0\",\"steps\":["
-                   "{\"id\":\"a\",\"executor\":\"add\",\"with\":{\"to\":\"${input.n}\"}},"
-                   "{\"id\":\"b\",\"executor\":\"broken\",\"depends_on\":[\"a\"],"
-                   "\"continue_on_failure\":true},"
-                   "{\"id\":\"c\",\"executor\":\"add\",\"depends_on\":[\"b\"],\"with\":{\"to\":\"${"
-                   "steps.a.output}\"}}],\"output\":\"${steps.c.output}\"}"},
+     .definition =
+         "{'id':'continued','version':'1.0.0','steps':["
+         "{'id':'a','executor':'add','with':{'to':'${input.n}'}},"
+         "{'id':'b','executor':'broken','depends_on':['a'],'continue_on_failure':true},"
+         "{'id':'c','executor':'add','depends_on':['b'],'with':{'to':'${steps.a.output}'}}],"
+         "'output':'${steps.c.output}'}"},
     {.name = "late",
      .end = ORCH_EXECUTION_TIMED_OUT,
-     .definition = "{\"id\":\"late\",\"version\":\"1.0.0\",\"timeout\":\"30ms\",\"steps\":["
-                   "{\"id\":\"a\",\"executor\":\"add\",\"with\":{\"to\":\"${input.n}\"}},"
-                   "{\"id\":\"w\",\"executor\":\"wait\",\"depends_on\":[\"a\"],"
-                   "\"with\":{\"duration\":\"1h\"}}]}"},
+     .definition = "{'id':'late','version':'1.0.0','timeout':'30ms','steps':["
+                   "{'id':'a','executor':'add','with':{'to':'${input.n}'}},"
+                   "{'id':'w','executor':'wait','depends_on':['a'],'with':{'duration':'1h'}}]}"},
     {.name = "beating",
      .end = ORCH_EXECUTION_SUCCEEDED,
      .factor = 1,
      .plus = 1,
-     .definition = "{\"id\":\"beating\",\"version\":\"1.0.0\",\"steps\":["
-                   "{\"id\":\"a\",\"executor\":\"beats\",\"heartbeat_timeout\":\"10s\","
-                   "\"with\":{\"to\":\"${input.n}\"},"
-                   "\"retry\":{\"max_attempts\":5,\"initial_interval\":\"2ms\",\"jitter\":0}}],"
-                   "\"output\":\"${steps.a.output}\"}"},
+     .definition =
+         "{'id':'beating','version':'1.0.0','steps':["
+         "{'id':'a','executor':'beats','heartbeat_timeout':'10s','with':{'to':'${input.n}'},"
+         "'retry':{'max_attempts':5,'initial_interval':'2ms','jitter':0}}],"
+         "'output':'${steps.a.output}'}"},
 };
 
 /* ---- executors ------------------------------------------------------------------------------------------- */

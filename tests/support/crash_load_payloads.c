@@ -21,11 +21,11 @@ static const load_kind kinds[] = {
      .factor = 1,
      .plus = 2 * LARGE,
      .prepare = large_prepare,
-     .definition = "{\"id\":\"large\",\"version\":\"1.0.0\",\"steps\":["
-                   "{\"id\":\"a\",\"executor\":\"big\",\"with\":{\"to\":\"${input.n}\"}},"
-                   "{\"id\":\"b\",\"executor\":\"lua\",\"depends_on\":[\"a\"],"
-                   "\"with\":{\"code\":\"return #steps.a.output + #input.pad\"}}],"
-                   "\"output\":\"${steps.b.output}\"}"},
+     .definition = "{'id':'large','version':'1.0.0','steps':["
+                   "{'id':'a','executor':'big','with':{'to':'${input.n}'}},"
+                   "{'id':'b','executor':'lua','depends_on':['a'],"
+                   "'with':{'code':'return #steps.a.output + #input.pad'}}],"
+                   "'output':'${steps.b.output}'}"},
 };
 
 static void big(void *user_data, orch_task *task)

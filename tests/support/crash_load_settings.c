@@ -24,9 +24,9 @@ static const load_kind kinds[] = {
      .factor = 1,
      .plus = 1,
      .prepare = limited_prepare,
-     .definition = "{\"id\":\"limited\",\"version\":\"1.0.0\",\"steps\":["
-                   "{\"id\":\"a\",\"executor\":\"few\",\"with\":{\"to\":\"${input.n}\"}}],"
-                   "\"output\":\"${steps.a.output}\"}"},
+     .definition = "{'id':'limited','version':'1.0.0','steps':["
+                   "{'id':'a','executor':'few','with':{'to':'${input.n}'}}],"
+                   "'output':'${steps.a.output}'}"},
 };
 
 static void few(void *user_data, orch_task *task)
@@ -143,8 +143,9 @@ static void set_paused(orch_v2 *orch, int which, bool pause)
 static void version_definition(char *text, size_t size, long number)
 {
     snprintf(text, size,
-             "{\"id\":\"evolving\",\"version\":\"1.0.%ld\",\"steps\":[{\"id\":\"a\",\"executor\":"
-             "\"noop\",\"with\":{\"v\":%ld}}],\"output\":\"${steps.a.output.v}\"}",
+             "{'id':'evolving','version':'1.0.%ld','steps':["
+             "{'id':'a','executor':'noop','with':{'v':%ld}}],"
+             "'output':'${steps.a.output.v}'}",
              number, number);
 }
 

@@ -20,9 +20,9 @@ static const load_kind kinds[] = {
      .plus = 1,
      .prepare = delayed_prepare,
      .definition =
-         "{\"id\":\"delayed\",\"version\":\"1.0.0\",\"steps\":["
-         "{\"id\":\"a\",\"executor\":\"not_early\",\"with\":{\"to\":\"${input.n}\",\"at\":"
-         "\"${input.at}\"}}],\"output\":\"${steps.a.output}\"}"},
+         "{'id':'delayed','version':'1.0.0','steps':["
+         "{'id':'a','executor':'not_early','with':{'to':'${input.n}','at':'${input.at}'}}],"
+         "'output':'${steps.a.output}'}"},
 };
 
 static void not_early(void *user_data, orch_task *task)

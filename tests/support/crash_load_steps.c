@@ -3,78 +3,76 @@
 
 #include <string.h>
 
-#define ADD(id, more, to) \
-    "{\"id\":\"" id "\",\"executor\":\"add\"," more "\"with\":{\"to\":\"${" to "}\"}}"
-#define AFTER(step) "\"depends_on\":[\"" step "\"],"
-#define SUM(step)                                                                                  \
-    "{\"id\":\"sum\",\"executor\":\"lua\"," AFTER(step) "\"with\":{\"code\":\"local s = 0 for _, " \
-                                                        "v in ipairs(steps." step                  \
-                                                        ".output) do s = s + v end return s\"}}"
-
 static const load_kind kinds[] = {
     {.name = "chain",
      .end = ORCH_EXECUTION_SUCCEEDED,
      .factor = 1,
      .plus = 4,
-     .definition = "{\"id\":\"chain\",\"version\":\"1.0.0\",\"steps\":[" ADD("a", "", "input.n") "," ADD(
-         "b", AFTER("a"),
-         "steps.a.output") ",{\"id\":\"c\",\"executor\":\"noop\"," AFTER("b") "\"with\":\"${"
-                                                                              "steps.b.output}"
-                                                                              "\"}," ADD(
-                                                                                  "d", AFTER("c"),
-                                                                                  "steps.c.output + 1") "],\"output\":\"${steps.d.output}\"}"},
+     .definition =
+         "{'id':'chain','version':'1.0.0','steps':["
+         "{'id':'a','executor':'add','with':{'to':'${input.n}'}},"
+         "{'id':'b','executor':'add','depends_on':['a'],'with':{'to':'${steps.a.output}'}},"
+         "{'id':'c','executor':'noop','depends_on':['b'],'with':'${steps.b.output}'},"
+         "{'id':'d','executor':'add','depends_on':['c'],'with':{'to':'${steps.c.output + 1}'}}],"
+         "'output':'${steps.d.output}'}"},
     {.name = "map",
      .end = ORCH_EXECUTION_SUCCEEDED,
      .factor = 40,
      .plus = 40 * 41 / 2 + 40,
      .definition =
-         "{\"id\":\"map\",\"version\":\"1.0.0\",\"steps\":["
-         "{\"id\":\"list\",\"executor\":\"lua\",\"with\":{\"code\":\"local t = {} for i = 1, "
-         "40 do t[i] = input.n + i end return t\"}}," ADD(
-             "each", AFTER("list") "\"for_each\":\"${steps.list.output}\",\"max_parallel\":7,",
-             "item") "," SUM("each") "],\"output\":\"${steps.sum.output}\"}"},
+         "{'id':'map','version':'1.0.0','steps':["
+         "{'id':'list','executor':'lua','with':{'code':"
+         "'local t = {} for i = 1, 40 do t[i] = input.n + i end return t'}},"
+         "{'id':'each','executor':'add','depends_on':['list'],'for_each':'${steps.list.output}',"
+         "'max_parallel':7,'with':{'to':'${item}'}},"
+         "{'id':'sum','executor':'lua','depends_on':['each'],'with':{'code':"
+         "'local s = 0 for _, v in ipairs(steps.each.output) do s = s + v end return s'}}],"
+         "'output':'${steps.sum.output}'}"},
     {.name = "retry",
      .end = ORCH_EXECUTION_SUCCEEDED,
      .factor = 1,
      .plus = 2,
-     .definition = "{\"id\":\"retry\",\"version\":\"1.0.0\",\"steps\":["
-                   "{\"id\":\"a\",\"executor\":\"flaky\",\"with\":{\"to\":\"${input.n}\"},"
-                   "\"retry\":{\"max_attempts\":5,\"initial_interval\":\"3ms\",\"jitter\":0}}," ADD(
-                       "b", AFTER("a") "\"when\":\"steps.a.output > 0\",",
-                       "steps.a.output") "],\"output\":\"${steps.b.output}\"}"},
+     .definition = "{'id':'retry','version':'1.0.0','steps':["
+                   "{'id':'a','executor':'flaky','with':{'to':'${input.n}'},"
+                   "'retry':{'max_attempts':5,'initial_interval':'3ms','jitter':0}},"
+                   "{'id':'b','executor':'add','depends_on':['a'],'when':'steps.a.output > 0',"
+                   "'with':{'to':'${steps.a.output}'}}],"
+                   "'output':'${steps.b.output}'}"},
     {.name = "wait",
      .end = ORCH_EXECUTION_SUCCEEDED,
      .factor = 1,
      .plus = 2,
      .definition =
-         "{\"id\":\"wait\",\"version\":\"1.0.0\",\"steps\":[" ADD("a", "", "input.n") ",{\"id\":\"w\",\"executor\":\"wait\"," AFTER(
-             "a") "\"with\":{\"duration\":"
-                  "\"25ms\"}}," ADD("b", AFTER("w"),
-                                    "steps.a.output") "],\"output\":\"${steps.b.output}\"}"},
+         "{'id':'wait','version':'1.0.0','steps':["
+         "{'id':'a','executor':'add','with':{'to':'${input.n}'}},"
+         "{'id':'w','executor':'wait','depends_on':['a'],'with':{'duration':'25ms'}},"
+         "{'id':'b','executor':'add','depends_on':['w'],'with':{'to':'${steps.a.output}'}}],"
+         "'output':'${steps.b.output}'}"},
     {.name = "family",
      .end = ORCH_EXECUTION_SUCCEEDED,
      .factor = 3,
      .plus = 3 + 3 * 4,
      .definition =
-         "{\"id\":\"family\",\"version\":\"1.0.0\",\"steps\":["
-         "{\"id\":\"each\",\"executor\":\"workflow\",\"for_each\":[0,1,2],\"with\":{"
-         "\"workflow\":\"chain\",\"version\":\"^1\",\"inputs\":{\"n\":\"${input.n + item}\"}}}," SUM(
-             "each") "],\"output\":\"${steps.sum.output}\"}"},
+         "{'id':'family','version':'1.0.0','steps':["
+         "{'id':'each','executor':'workflow','for_each':[0,1,2],'with':{"
+         "'workflow':'chain','version':'^1','inputs':{'n':'${input.n + item}'}}},"
+         "{'id':'sum','executor':'lua','depends_on':['each'],'with':{'code':"
+         "'local s = 0 for _, v in ipairs(steps.each.output) do s = s + v end return s'}}],"
+         "'output':'${steps.sum.output}'}"},
     /* Its task starts a chain and passes on what comes of it, and another child that only its end ends. */
     {.name = "errand",
      .end = ORCH_EXECUTION_SUCCEEDED,
      .factor = 1,
      .plus = 4,
-     .definition = "{\"id\":\"errand\",\"version\":\"1.0.0\",\"steps\":["
-                   "{\"id\":\"a\",\"executor\":\"errand\",\"with\":{\"n\":\"${input.n}\"},"
-                   "\"retry\":{\"max_attempts\":9}},"
-                   "{\"id\":\"w\",\"executor\":\"wait\"," AFTER(
-                       "a") "\"with\":{\"duration\":\"9ms\"}}],\"output\":\"${steps.a.output}\"}"},
+     .definition =
+         "{'id':'errand','version':'1.0.0','steps':["
+         "{'id':'a','executor':'errand','with':{'n':'${input.n}'},'retry':{'max_attempts':9}},"
+         "{'id':'w','executor':'wait','depends_on':['a'],'with':{'duration':'9ms'}}],"
+         "'output':'${steps.a.output}'}"},
 };
 
-static const char leftover[] =
-    "{\"id\":\"leftover\",\"version\":\"1.0.0\",\"steps\":["
-    "{\"id\":\"w\",\"executor\":\"wait\",\"with\":{\"signal\":\"never\"}}]}";
+static const char leftover[] = "{'id':'leftover','version':'1.0.0','steps':["
+                               "{'id':'w','executor':'wait','with':{'signal':'never'}}]}";
 
 /* ---- executors ------------------------------------------------------------------------------------------- */
 
