@@ -44,7 +44,7 @@ static const char *execute(char *output, size_t size)
 static void what_succeeds_is_right(void **state)
 {
     char output[1000];
-    long n = oom_from(), failures = 0;
+    long failures = 0;
     bool more = true;
 
     (void)state;
@@ -53,7 +53,7 @@ static void what_succeeds_is_right(void **state)
     host_define(orch, WHOLE);
     assert_string_equal(execute(expected, sizeof expected), "succeeded");
     assert_non_null(strstr(expected, "\"status\":\"succeeded\""));
-    for (; more; n += oom_every()) {
+    for (long n = 1; more; n++) { /* all of them, whatever EVERY says: it takes no time */
         const char *end;
 
         oom_begin(n);
