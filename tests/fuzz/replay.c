@@ -8,7 +8,7 @@
 static void run_file(const char *path)
 {
     FILE *f = fopen(path, "rb");
-    uint8_t *data = NULL;
+    uint8_t *data = NULL, *more;
     size_t size = 0, got;
 
     if (!f) {
@@ -16,14 +16,18 @@ static void run_file(const char *path)
         exit(1);
     }
     do {
-        data = realloc(data, size + 65536);
-        if (!data)
+        more = realloc(data, size + 65536);
+        if (!more)
             abort();
+        data = more;
         got = fread(data + size, 1, 65536, f);
         size += got;
     } while (got);
     fclose(f);
-    data = realloc(data, size ? size : 1); /* so that a sanitizer sees its end */
+    more = realloc(data, size ? size : 1); /* so that a sanitizer sees its end */
+    if (!more)
+        abort();
+    data = more;
     LLVMFuzzerTestOneInput(data, size);
     free(data);
 }

@@ -50,8 +50,11 @@ static int32_t start(const char *workflow, const char *id, const char *inputs, c
 
 static int32_t keep(void *user_data, const char *text, size_t len)
 {
+    char *more = realloc(export_text, export_len + len + 1);
+
     (void)user_data;
-    export_text = realloc(export_text, export_len + len + 1);
+    assert_non_null(more);
+    export_text = more;
     memcpy(export_text + export_len, text, len);
     export_len += len;
     export_text[export_len] = '\0';

@@ -261,8 +261,9 @@ int32_t oom_add_line(void *user_data, const char *line, size_t len)
     char *more = realloc(t->data, t->len + len);
 
     assert_non_null(more);
-    memcpy(more + t->len, line, len);
-    *t = (oom_text){more, t->len + len};
+    t->data = more;
+    memcpy(t->data + t->len, line, len);
+    t->len += len;
     return 0;
 }
 
