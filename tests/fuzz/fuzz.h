@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define HOLDS(condition)                                                                  \
     do {                                                                                  \
@@ -15,6 +16,18 @@
             abort();                                                                      \
         }                                                                                 \
     } while (0)
+
+/* The input as a string, to be freed. Not strndup: gcc's AddressSanitizer has it read the byte behind. */
+static inline char *fuzz_string(const uint8_t *data, size_t size)
+{
+    char *text = malloc(size + 1);
+
+    HOLDS(text);
+    if (size)
+        memcpy(text, data, size);
+    text[size] = '\0';
+    return text;
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

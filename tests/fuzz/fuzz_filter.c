@@ -6,7 +6,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    char *text = strndup((const char *)data, size), *rest = NULL;
+    char *text = fuzz_string(data, size), *rest = NULL;
     orch_filter *filter = orch_filter_new();
 
     HOLDS(text && filter);

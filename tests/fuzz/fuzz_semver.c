@@ -26,12 +26,11 @@ static void compare_all(const semver *v, size_t count)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    char *text = strndup((const char *)data, size), *rest = NULL;
+    char *text = fuzz_string(data, size), *rest = NULL;
     semver versions[LINES];
     semver_range *ranges[LINES] = {0};
     size_t count = 0, lines = 0;
 
-    HOLDS(text);
     for (char *l = strtok_r(text, "\n", &rest); l && lines < LINES;
          l = strtok_r(NULL, "\n", &rest)) {
         orch_error *error = NULL;

@@ -79,8 +79,7 @@ static int32_t compile(const uint8_t *data, size_t size, const template_names *n
     char *text;
 
     if (size && *data == '=') {
-        text = strndup((const char *)data + 1, size - 1);
-        HOLDS(text);
+        text = fuzz_string(data + 1, size - 1);
         rc = template_compile_expression(text, names, out, &error);
         free(text);
     } else {

@@ -7,11 +7,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    char *text = strndup((const char *)data, size);
+    char *text = fuzz_string(data, size);
     json_t *string = json_stringn((const char *)data, size);
     int64_t ms = 0;
 
-    HOLDS(text);
     HOLDS(text_is_utf8((const char *)data, size) == (string != NULL));
     if (text_duration_ms(text, &ms))
         HOLDS(ms >= 0);
