@@ -13,7 +13,7 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 # ---- What a caller may set ----------------------------------------------------------------------------
 
 B          ?= build
-MODE       ?= release# release, check, sim, asan, tsan, coverage
+MODE       ?= release# release, check, sim, sim-asan, asan, tsan, coverage, fuzz
 V          ?= 0
 WERROR     ?= 0
 JOBS       ?= $(shell nproc 2>/dev/null || echo 2)
@@ -133,7 +133,7 @@ else
 DEFINES += -DORCH_TEST_HOOKS
 endif
 # The simulator's: bugs that it has to find can be switched on (lib/base/mutation.h).
-ifeq ($(MODE),sim)
+ifneq ($(filter sim sim-asan,$(MODE)),)
 DEFINES += -DORCH_MUTATIONS
 endif
 ifneq ($(filter release check sim,$(MODE)),)
@@ -146,7 +146,7 @@ LINK    += -Wl,-z,relro,-z,now
 LINK_SO := -Wl,-z,defs
 endif
 # The other modes look at the code under a microscope: hardening would only hide things from it.
-ifeq ($(MODE),asan)
+ifneq ($(filter asan sim-asan,$(MODE)),)
 MODE_FLAGS := -U_FORTIFY_SOURCE -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 endif
 ifeq ($(MODE),tsan)
@@ -159,8 +159,8 @@ endif
 ifeq ($(MODE),fuzz)
 MODE_FLAGS := -U_FORTIFY_SOURCE -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 endif
-ifeq ($(filter release check sim asan tsan coverage fuzz,$(MODE)),)
-$(error MODE=$(MODE): it is release, check, sim, asan, tsan, coverage or fuzz)
+ifeq ($(filter release check sim sim-asan asan tsan coverage fuzz,$(MODE)),)
+$(error MODE=$(MODE): it is release, check, sim, sim-asan, asan, tsan, coverage or fuzz)
 endif
 
 OWN_FLAGS  = -D_GNU_SOURCE $(DEFINES) $(CPPFLAGS)
@@ -376,7 +376,7 @@ RUN_TESTS = MODE=$(MODE) ROUNDS=$(ROUNDS) OOM_EVERY=$(OOM_EVERY) sh tests/tools/
 OOM_EVERY ?= $(if $(filter coverage,$(MODE)),5,40)
 TEST_TIMEOUT ?= $(if $(filter release check,$(MODE)),120,600)# seconds a program may take
 
-.PHONY: demo check check-asan check-tsan check-valgrind check-crash check-power check-oom check-sim check-mutations fuzz sim check-instances bench coverage
+.PHONY: demo check check-asan check-tsan check-valgrind check-crash check-power check-oom check-sim check-sim-asan check-mutations fuzz sim check-instances bench coverage
 demo: deps ## Run a real job on a source tree (TREE=dir; this one), and say where the report is
 	$(submake) $(B)/examples/inventory
 	@$(B)/examples/inventory --state $(B)/demo $(or $(TREE),.)
@@ -397,6 +397,8 @@ check-oom: deps-check ## Fail each allocation in turn (EVERY=n: each n-th, FROM=
 	$(call in_mode,asan) run-oom
 check-sim: deps-check ## Simulate: SEEDS worlds in which everything goes wrong, and every promise is checked
 	$(call in_mode,sim) run-sim
+check-sim-asan: deps-check ## The same under AddressSanitizer and UndefinedBehaviorSanitizer: a tenth of the SEEDS
+	$(call in_mode,sim-asan) run-sim SEEDS=$$(($(SEEDS) / 10))
 check-mutations: deps-check ## Switch on one bug after the other: the simulator has to catch each, within MUTATION_SEEDS seeds
 	$(call in_mode,sim) run-mutations
 fuzz: deps-fuzz ## Fuzz each target for TIME seconds (T=name for one)
@@ -485,7 +487,7 @@ compile_commands.json: ## For editors and clang-tidy, in build/
 
 # One after the other, however many jobs make may run: they share processors and build folders.
 CHECKS := check check-asan check-tsan check-valgrind check-layers check-schema check-install check-abi docs lint check-crash \
-    check-power check-oom check-sim check-mutations fuzz $(if $(INSTANCES),check-instances)
+    check-power check-oom check-sim check-sim-asan check-mutations fuzz $(if $(INSTANCES),check-instances)
 check-all: ## Every test at full size
 	+@for c in $(CHECKS); do echo "== $$c"; $(MAKE) $$c || exit 1; done
 

@@ -44,7 +44,10 @@
     X(RETRY_FROM_THE_START,    "a retry does again what had succeeded") \
     X(WAITER_FORGOTTEN,        "who waits for an end is not told of it") \
     X(DEADLINE_IGNORED,        "an execution goes on past its deadline") \
-    X(KEY_WITHOUT_RUN,         "idempotency keys of different runs are the same")
+    X(KEY_WITHOUT_RUN,         "idempotency keys of different runs are the same") \
+    X(VALUE_OF_ANOTHER_STEP,   "an expression sees the output of the step before the one that it names") \
+    X(ITEM_OF_ANOTHER,         "every item of a step sees the first one's value") \
+    X(VALUE_LOST_AT_RESTART,   "an execution that goes on elsewhere has lost what its steps left")
 /* clang-format on */
 
 enum mutation {

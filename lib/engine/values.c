@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/mutation.h"
 #include "engine/engine_impl.h"
 
 static json_t *parse(const bytes *b)
@@ -103,7 +104,8 @@ static json_t *step_value(slot *s, uint32_t step)
 {
     run_value v;
 
-    if (!s->values[step] && run_get_value(s->run, step, &v))
+    if (!s->values[step] &&
+        run_get_value(s->run, MUTATED(VALUE_OF_ANOTHER_STEP) && step ? step - 1 : step, &v))
         s->values[step] = make_value(s, step, &v);
     return s->values[step];
 }
@@ -123,7 +125,9 @@ static json_t *items_of(const slot *s, uint32_t step)
 
 static json_t *item_of(const slot *s, uint32_t step, uint32_t index)
 {
-    return index == INDEX_NONE ? NULL : json_array_get(items_of(s, step), index);
+    if (index == INDEX_NONE)
+        return NULL;
+    return json_array_get(items_of(s, step), MUTATED(ITEM_OF_ANOTHER) ? 0 : index);
 }
 
 bool values_has_items(const slot *s, uint32_t step)

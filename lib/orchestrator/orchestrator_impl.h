@@ -43,7 +43,7 @@ typedef struct workflow_entry {
 
 int32_t registry_load(orchestrator *o, orch_error **err);
 void registry_free(orchestrator *o);
-version_entry *registry_by_key(orchestrator *o, uint64_t key);
+version_entry *registry_by_key(orchestrator *o, uint64_t key); /* that is stored; NULL = none */
 /* The newest stored version in the range (NULL = any). NOT_FOUND. */
 int32_t registry_resolve(orchestrator *o, const char *workflow, const semver_range *range,
                          version_entry **out, orch_error **err);

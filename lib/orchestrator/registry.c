@@ -5,12 +5,13 @@
 #include "base/error.h"
 #include "orchestrator/orchestrator_impl.h"
 
+/* One that is not stored yet may never be: another orchestrator that took the store may have given its key away. */
 version_entry *registry_by_key(orchestrator *o, uint64_t key)
 {
     version_entry *v;
 
     HASH_FIND(hh_key, o->by_key, &key, sizeof key, v);
-    return v;
+    return v && v->stored ? v : NULL;
 }
 
 static workflow_entry *workflow_find(const orchestrator *o, const char *id)

@@ -331,7 +331,8 @@ static int32_t restore_end(const row *w)
         run_drop_timing(w->run, w->node);
     w->node->phase = PHASE_ENDED;
     w->node->end = w->c->kind;
-    w->node->value = bytes_ref(w->c->kind == CHECKPOINT_SUCCEEDED ? w->c->output : w->c->error);
+    if (!MUTATED(VALUE_LOST_AT_RESTART))
+        w->node->value = bytes_ref(w->c->kind == CHECKPOINT_SUCCEEDED ? w->c->output : w->c->error);
     w->run->was_stopped |= w->c->kind == CHECKPOINT_CANCELLED;
     w->run->has_left_children |= w->c->kind == CHECKPOINT_CANCELLED &&
                                  w->step->kind == STEP_WORKFLOW;

@@ -97,6 +97,12 @@ execution *model_execution(uint32_t i)
     return model.all[i];
 }
 
+size_t model_bytes(void)
+{
+    return model.count * (sizeof(execution) + sizeof(run_record)) +
+           model.attempt_capacity * sizeof *model.attempts;
+}
+
 const char *execution_id(const execution *e)
 {
     return e->id;

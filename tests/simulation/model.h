@@ -35,6 +35,7 @@ void model_end_told(uint64_t key, int32_t code, const outcome *o);
 typedef struct execution execution;
 
 uint32_t model_execution_count(void);
+size_t model_bytes(void); /* of memory that it takes itself */
 execution *model_execution(uint32_t i);
 execution *model_find(uint64_t key);
 const char *execution_id(const execution *e);

@@ -196,6 +196,8 @@ static void check_step(execution *e, const node *n, const attempt *a, uint32_t n
     if (e->now->closing)
         broken("After the end of a run is decided no step starts", "%s does", a->idempotency_key);
     check_causes(e, number);
+    if (s->kind == DO_WORK)
+        model_check_input(e, a, number);
     if (e->now->failed && s->condition == IF_SUCCEEDED && a->index == INDEX_NONE && !st->begun)
         broken("After a failure no step starts but those for it", "%s does", a->idempotency_key);
     if (e->deadline_ms && e->deadline_ms <= node_now_ms(n))

@@ -54,7 +54,10 @@ void model_check_run_end(execution *e, const store_unit *u)
     if (is_terminated(u))
         return;
     switch (state) {
-    case EXECUTION_SUCCEEDED: check_succeeded(e); return;
+    case EXECUTION_SUCCEEDED:
+        check_succeeded(e);
+        model_check_output(e, u->update->output);
+        return;
     case EXECUTION_FAILED:
         if (!e->now->any_failed && !e->d->has_output && u->update->error == NULL)
             broken("A run fails by a failure", "%s has none", e->id);

@@ -142,6 +142,7 @@ static void end_of(execution *e, const checkpoint *c, bool carried)
     st->end = c->kind;
     st->end_seq = c->seq;
     st->end_attempt = c->attempt;
+    st->output = s->kind == DO_WORK && c->kind == CHECKPOINT_SUCCEEDED ? serial_of(c->output) : 0;
     if (c->kind == CHECKPOINT_FAILED) {
         r->any_failed = true;
         r->failed |= !s->goes_on && c->index == INDEX_NONE;

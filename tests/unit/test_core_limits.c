@@ -295,6 +295,33 @@ static void test_who_has_lost_the_store_records_nothing(void **state)
     world_free(w);
 }
 
+/* Whoever has the store now gives away the same number: an execution of that would be loaded with a version that is about to
+ * be forgotten. */
+static void test_a_version_that_is_not_stored_is_no_executions(void **state)
+{
+    static const char text[] = "{\"id\":\"two\",\"version\":\"1.0.0\",\"steps\":"
+                               "[{\"id\":\"a\",\"executor\":\"test\"}]}";
+    world *w = begin((world_options){0});
+    register_request r = {.done = registered};
+    execution_row row = {.key = 99};
+    uint64_t term;
+
+    (void)state;
+    assert_int_equal(definition_parse(text, strlen(text), NULL, &r.definition, NULL), 0);
+    assert_int_equal(w->store.ops->lease(w->store.self, "another", w->now_ms, &term, NULL), 0);
+    ends = 0;
+    orchestrator_register(w->orchestrator, &r);
+    row.definition = w->orchestrator->last_definition;
+    assert_null(live_from_row(w->orchestrator, &row));
+    world_settle(w);
+    assert_int_equal(ends, 1);
+    assert_int_equal(r.code, ORCH_E_ABORTED);
+    assert_null(live_from_row(w->orchestrator, &row));
+    orch_error_free(r.error);
+    definition_unref(r.definition);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -306,6 +333,7 @@ int main(void)
         cmocka_unit_test(test_a_version_is_stored_once),
         cmocka_unit_test(test_a_stopped_orchestrator_says_so),
         cmocka_unit_test(test_who_has_lost_the_store_records_nothing),
+        cmocka_unit_test(test_a_version_that_is_not_stored_is_no_executions),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
