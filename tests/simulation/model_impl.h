@@ -16,7 +16,7 @@ typedef struct stand {
     uint8_t end; /* enum checkpoint_kind; 0 = none */
     uint32_t end_attempt;
     uint64_t end_seq;
-    uint64_t output; /* whose it is, of work that succeeded */
+    uint64_t output;  /* whose it is, of work that succeeded */
     uint32_t failed;  /* attempts, by their RETRYING */
     int64_t due_ms;   /* of the next */
     bool waiting;     /* WAITING is stored … */
@@ -120,7 +120,7 @@ execution *model_find_id(const char *id);
 attempt_record *model_attempt(uint64_t serial); /* NULL: none */
 uint32_t model_limit(const limit_record *l);    /* that holds for a hand-over now */
 uint64_t serial_of(const bytes *json);          /* of {"n":SERIAL}, or a bare number; 0: none */
-void model_check_run_end(execution *e, const store_unit *u);     /* model_end.c */
+void model_check_run_end(execution *e, const store_unit *u); /* model_end.c */
 /* model_values.c: what a step sees of others, and a caller of the last. */
 void model_check_input(const execution *e, const attempt *a, uint32_t number);
 void model_check_output(const execution *e, const bytes *output);
