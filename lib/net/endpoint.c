@@ -32,7 +32,7 @@ static int32_t parse_path(const char *text, const char *at, endpoint *out, orch_
         return refuse(text, "the path is longer than 107 bytes, which is what a socket's may be",
                       err);
     *out = (endpoint){0};
-    strcpy(out->path, at);
+    memcpy(out->path, at, strlen(at) + 1);
     return 0;
 }
 

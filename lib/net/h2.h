@@ -10,6 +10,7 @@
 
 #include "base/list.h"
 #include "net/loop.h"
+#include "net/unconst.h"
 
 typedef struct h2 h2;
 
@@ -93,8 +94,7 @@ const char *h2_error(const h2 *h); /* what is wrong, in words; "" = nothing */
 static inline nghttp2_nv h2_field(const char *name, size_t name_len, const char *value,
                                   size_t value_len, uint8_t flags)
 {
-    return (nghttp2_nv){(uint8_t *)(uintptr_t)name, (uint8_t *)(uintptr_t)value, name_len,
-                        value_len, flags};
+    return (nghttp2_nv){unconst(name), unconst(value), name_len, value_len, flags};
 }
 
 /* A client: open a stream, whose body is what was queued already and what will be. RESOURCE_EXHAUSTED: no memory;

@@ -24,7 +24,7 @@ struct h2_link { /* embedded in its user's */
 };
 
 /* Takes over both, and sets the connection's handler. */
-void h2_link_init(h2_link *l, net_loop *loop, conn *c, h2 *session, const h2_link_handler *handler);
+void h2_link_init(h2_link *l, net_loop *loop, conn *c, h2 *session, const h2_link_handler *h);
 /* There may be something to send. */
 static inline void h2_link_wake(h2_link *l)
 {

@@ -1,5 +1,5 @@
 /* Time and turns for what lives on one loop thread: deadlines, and work put off to the end of a turn. Reads no clock and
- * waits for nothing: something else drives it (net/uv.h does with libuv; a test or the simulator by hand). */
+ * waits for nothing: something else drives it (net/net_uv.h does with libuv; a test or the simulator by hand). */
 #ifndef NET_LOOP_H
 #define NET_LOOP_H
 

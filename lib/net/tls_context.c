@@ -12,8 +12,9 @@ static const unsigned char alpn[] = {2, 'h', '2'};
 
 void tls_reason(char *out, size_t size)
 {
-    unsigned long code = ERR_peek_last_error();
-    const char *reason = ERR_reason_error_string(code);
+    unsigned long code = ERR_peek_error(); /* the first is the cause */
+    const char *reason = ERR_SYSTEM_ERROR(code) ? strerror((int)ERR_GET_REASON(code))
+                                                : ERR_reason_error_string(code);
 
     snprintf(out, size, "%s", reason ? reason : "the connection broke");
     ERR_clear_error();

@@ -35,7 +35,7 @@ struct tls {
 
 SSL_CTX *tls_context_load(tls_context *c, orch_error **err);
 void tls_context_release(tls_context *c);
-/* What OpenSSL has to say about what went wrong last, and its queue is empty after it. */
+/* What OpenSSL has to say about what went wrong, and its queue is empty after it. */
 void tls_reason(char *out, size_t size);
 
 #endif

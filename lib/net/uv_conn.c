@@ -4,7 +4,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "net/uv_impl.h"
+#include "net/net_uv_impl.h"
+#include "net/unconst.h"
 
 #define LINGER_NS \
     INT64_C(1000000000) /* for what was sent last to leave, and for the other end to close */
@@ -130,7 +131,7 @@ static void on_written(uv_write_t *write, int status)
 
 static bool send_wire(uv_conn *c, const void *data, size_t len)
 {
-    uv_buf_t part = uv_buf_init((char *)(uintptr_t)data, (unsigned)len);
+    uv_buf_t part = uv_buf_init(unconst(data), (unsigned)len);
     int done = 0;
 
     if (!c->is_writing) {

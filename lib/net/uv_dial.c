@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "net/uv_impl.h"
+#include "net/net_uv_impl.h"
 
 /* Outlives the connection if that is closed while libuv still has a request. */
 typedef struct dial {

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "net/uv_impl.h"
+#include "net/net_uv_impl.h"
 
 #define BACKLOG     511
 #define MAX_SOCKETS 8

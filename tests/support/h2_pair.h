@@ -41,12 +41,12 @@ void h2_pair_end(h2_pair *p);
 size_t h2_pair_move(h2_pair *p, h2_end *from, h2_end *to);
 void h2_pair_settle(h2_pair *p); /* both ways, until nothing moves */
 /* Bytes that no honest client sends. */
-void h2_pair_inject(h2_pair *p, const void *data, size_t len);
+void h2_pair_inject(h2_pair *p, const void *bytes, size_t len);
 
 told_stream *told_stream_new(void);
 void h2_pair_open(h2_pair *p, told_stream *s, const char *path);
 told_stream *h2_pair_request(h2_pair *p, const char *path); /* both */
-void h2_pair_send(told_stream *s, const void *data, size_t len);
+void h2_pair_send(told_stream *s, const void *bytes, size_t len);
 void h2_pair_answer(told_stream *s, const char *status, bool end);
 void told_stream_free(told_stream *s);
 

@@ -2,7 +2,7 @@
 #define NET_UV_IMPL_H
 
 #include "base/buf.h"
-#include "net/uv.h"
+#include "net/net_uv.h"
 
 #define NET_READ_BYTES ((size_t)64 * 1024)
 
@@ -46,7 +46,7 @@ typedef struct uv_conn {
     char peer[64];
 } uv_conn;
 
-uv_conn *uv_conn_new(net_uv *n, tls_context *tls, const char *server_name);
+uv_conn *uv_conn_new(net_uv *n, tls_context *context, const char *server_name);
 void uv_conn_start(uv_conn *c); /* the socket is connected: read, shake hands */
 void uv_conn_fail(uv_conn *c, int32_t code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

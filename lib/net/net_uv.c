@@ -1,9 +1,9 @@
-#include "net/uv.h"
+#include "net/net_uv.h"
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/mem.h"
-#include "net/uv_impl.h"
+#include "net/net_uv_impl.h"
 
 static void on_timer(uv_timer_t *timer)
 {
