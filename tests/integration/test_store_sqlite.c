@@ -224,6 +224,8 @@ static void foreign_files_are_left_alone(void **state)
     execute(path, "PRAGMA user_version=99");
     assert_unchanged_by_open(ORCH_E_FAILED_PRECONDITION,
                              "schema version 99, this library knows up to 3");
+    execute(path, "PRAGMA user_version=-5");
+    assert_unchanged_by_open(ORCH_E_DATA_LOSS, "schema version -5, which never was one");
 }
 
 static void a_damaged_file_is_data_loss(void **state)

@@ -277,6 +277,12 @@ int32_t schema_prepare(const sqlite_store *s, conn *c, orch_error **err)
                          "store '%s' has schema version %lld, this library knows up to %d; use a "
                          "newer library",
                          s->path, (long long)version, SCHEMA_VERSION);
+    if (version < 0)
+        return error_set(
+            err, ORCH_E_DATA_LOSS, s->path,
+            "store '%s' has schema version %lld, which never was one: the file is damaged; "
+            "it was not changed",
+            s->path, (long long)version);
     rc = use_wal(c, &is_wal);
     if (rc != SQLITE_OK)
         return conn_error(s, c, rc, "cannot be switched to a write-ahead log", err);
