@@ -7,7 +7,7 @@
 # A need is KIND:NAME=PACKAGE: how to see that the thing is there, and the Debian package that has it.
 # Looking for the thing and not the package also works on other systems, and for what was built by hand.
 #   cmd:NAME  a program     pc:NAME  a pkg-config module     hdr:NAME  a header
-#   py:NAME   a module of $PYTHON                        clang:NAME  a runtime library of clang
+#   py:NAME   a module of $PYTHON   file:NAME  a file    clang:NAME  a runtime library of clang
 set -u
 
 action=$1
@@ -18,6 +18,7 @@ have() {
     cmd:*) command -v "${1#cmd:}" >/dev/null 2>&1 ;;
     pc:*) "${PKG_CONFIG:-pkg-config}" --exists "${1#pc:}" 2>/dev/null ;;
     py:*) "${PYTHON:-python3}" -c "import ${1#py:}" >/dev/null 2>&1 ;;
+    file:*) [ -e "${1#file:}" ] ;;
     clang:*) ls "$(dirname "$(clang -print-libgcc-file-name -rtlib=compiler-rt 2>/dev/null)")/libclang_rt.${1#clang:}"* >/dev/null 2>&1 ;;
     hdr:*) echo "#include <${1#hdr:}>" | ${CC:-cc} -E - >/dev/null 2>&1 ;;
     *) echo "deps.sh: what is $1?" >&2; exit 2 ;;

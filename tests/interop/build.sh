@@ -1,0 +1,53 @@
+#!/bin/sh
+# Builds one of the official peers out of this folder into another one.
+#
+#   build.sh python|go|node OUT
+#
+# OUT/python has to be there before OUT/go: it brings the protoc that both use. The versions are those that
+# requirements.txt, go.mod and package-lock.json name.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+kind=$1
+mkdir -p "$2/$kind"
+out=$(cd "$2" && pwd)
+protos=${INTEROP_PROTO:-/usr/share/grpc-proto}
+files='grpc/testing/test.proto grpc/testing/messages.proto grpc/testing/empty.proto'
+
+protoc() {
+    "$out/python/venv/bin/python" -m grpc_tools.protoc "-I$protos" "$@"
+}
+
+build_python() {
+    cd "$out/python"
+    "${PYTHON:-python3}" -m venv --clear venv
+    venv/bin/pip install --quiet --disable-pip-version-check -r "$here/python/requirements.txt"
+    rm -rf generated && mkdir generated
+    # shellcheck disable=SC2086 -- a list of files
+    protoc --python_out=generated --grpc_python_out=generated $files
+}
+
+# The generated code has to lie in the peer's own module, so all of it is built in a copy.
+build_go() {
+    cd "$out/go"
+    rm -f ./*.go
+    cp "$here"/go/*.go "$here"/go/go.mod "$here"/go/go.sum .
+    export GOTOOLCHAIN=local GOFLAGS=-mod=readonly CGO_ENABLED=0
+    go build -o . google.golang.org/protobuf/cmd/protoc-gen-go google.golang.org/grpc/cmd/protoc-gen-go-grpc
+    options='--go_opt=module=interop --go-grpc_opt=module=interop'
+    for file in $files; do
+        options="$options --go_opt=M$file=interop/testing --go-grpc_opt=M$file=interop/testing"
+    done
+    # shellcheck disable=SC2086 -- lists of options and files
+    PATH=$out/go:$PATH protoc --go_out=. --go-grpc_out=. $options $files
+    go build -o peer .
+}
+
+build_node() {
+    cd "$out/node"
+    cp "$here"/node/*.js "$here"/node/package.json "$here"/node/package-lock.json .
+    npm ci --silent --ignore-scripts --no-audit --no-fund
+}
+
+"build_$kind"
+touch "$out/$kind/built"
