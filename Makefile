@@ -81,10 +81,10 @@ NEED_PY    := cmd:python3=python3
 NEED_SCHEMA := cmd:$(PYTHON)=python3 py:jsonschema=python3-jsonschema
 # Debian's sqlite3.pc has a static host link zlib, and its package does not bring it along.
 NEED_HOST  := $(NEED_BUILD) $(NEED_CXX) hdr:zlib.h=zlib1g-dev
+NEED_H2SPEC := cmd:go=golang-go file:/etc/ssl/certs/ca-certificates.crt=ca-certificates
 # The protos, and what builds the official peers, whose libraries their own package managers fetch.
 NEED_INTEROP := file:/usr/share/grpc-proto/grpc/testing/test.proto=grpc-proto cmd:$(PYTHON)=python3 py:ensurepip=python3-venv \
-    cmd:go=golang-go cmd:node=nodejs cmd:npm=npm file:/etc/ssl/certs/ca-certificates.crt=ca-certificates \
-    cmd:openssl=openssl
+    cmd:node=nodejs cmd:npm=npm cmd:openssl=openssl $(NEED_H2SPEC)
 NEED_CI    := $(NEED_SCHEMA) $(NEED_CHECK) $(NEED_HOST) $(NEED_LINT) $(NEED_ABI) $(NEED_DOCS) $(NEED_PY) \
     $(NEED_FUZZ) cmd:valgrind=valgrind
 
@@ -350,7 +350,7 @@ $(B)/examples/$(1): $(call objs,$(wildcard examples/$(1)/*.c)) $(B)/liborch.so
 endef
 $(foreach e,$(EXAMPLES),$(eval $(call example_rule,$(e))))
 
-# The official peers of check-interop.
+# The official peers of check-interop, and h2spec.
 INTEROP := $(B)/interop
 PEERS   := python go node
 define peer_rule
@@ -358,7 +358,7 @@ $(INTEROP)/$(1)/built: $(wildcard tests/interop/$(1)/*) tests/interop/build.sh
 	$$(call say,PEER,$(1))
 	$$(Q)PYTHON='$(PYTHON)' sh tests/interop/build.sh $(1) $(INTEROP)
 endef
-$(foreach p,$(PEERS),$(eval $(call peer_rule,$(p))))
+$(foreach p,$(PEERS) h2spec,$(eval $(call peer_rule,$(p))))
 $(INTEROP)/go/built: | $(INTEROP)/python/built
 
 .PHONY: examples
@@ -369,7 +369,7 @@ include $(wildcard $(patsubst %.o,%.d,$(call objs,$(ALL_SRC) $(BENCH_CXX))))
 
 # ---- Dependencies ---------------------------------------------------------------------------------------
 
-.PHONY: deps deps-check deps-bench deps-lint deps-abi deps-docs deps-coverage deps-layers deps-schema deps-interop deps-valgrind deps-fuzz deps-install deps-ci
+.PHONY: deps deps-check deps-bench deps-lint deps-abi deps-docs deps-coverage deps-layers deps-schema deps-h2spec deps-interop deps-valgrind deps-fuzz deps-install deps-ci
 deps: ; $(call deps_install,$(NEED_BUILD)) ## Install what the library is built from (Debian, Ubuntu)
 deps-check: ; $(call deps_install,$(NEED_CHECK))
 deps-bench: ; $(call deps_install,$(NEED_BENCH))
@@ -379,6 +379,7 @@ deps-docs: ; $(call deps_install,$(NEED_DOCS))
 deps-coverage: ; $(call deps_install,$(NEED_CHECK) $(NEED_COV))
 deps-layers: ; $(call deps_install,$(NEED_PY))
 deps-schema: ; $(call deps_install,$(NEED_SCHEMA))
+deps-h2spec: ; $(call deps_install,$(NEED_H2SPEC))
 deps-interop: ; $(call deps_install,$(NEED_INTEROP))
 deps-fuzz: ; $(call deps_install,$(NEED_BUILD) $(NEED_FUZZ))
 deps-valgrind: ; $(call deps_install,$(NEED_CHECK) cmd:valgrind=valgrind)
@@ -392,7 +393,7 @@ RUN_TESTS = MODE=$(MODE) ROUNDS=$(ROUNDS) OOM_EVERY=$(OOM_EVERY) sh tests/tools/
 OOM_EVERY ?= $(if $(filter coverage,$(MODE)),5,40)
 TEST_TIMEOUT ?= $(if $(filter release check,$(MODE)),120,600)# seconds a program may take
 
-.PHONY: demo check check-asan check-tsan check-valgrind check-crash check-power check-oom check-sim check-sim-asan check-mutations fuzz sim check-interop check-instances bench coverage
+.PHONY: demo check check-asan check-tsan check-valgrind check-crash check-power check-oom check-sim check-sim-asan check-mutations fuzz sim check-interop check-h2spec check-instances bench coverage
 demo: deps ## Run a real job on a source tree (TREE=dir; this one), and say where the report is
 	$(submake) $(B)/examples/inventory
 	@$(B)/examples/inventory --state $(B)/demo $(or $(TREE),.)
@@ -424,8 +425,11 @@ sim: deps-check ## The same with more SEEDS, FROM a seed on; or SEED=n TRACE=1 f
 	$(call in_mode,sim) run-sim
 
 check-interop: deps-interop ## Run gRPC's interop cases (tests/interop/README.md)
-	$(submake) $(PEERS:%=$(INTEROP)/%/built)
-	@$(PYTHON) tests/interop/run.py $(INTEROP) --jobs $(JOBS)
+	$(submake) run-interop
+
+check-h2spec: deps-h2spec ## Run h2spec's 146 tests against SERVER="command" or SERVER=port (KNOWN=file: of what fails)
+	@test -n "$(SERVER)" || { echo 'check-h2spec: say which server: make check-h2spec SERVER="command"' >&2; exit 1; }
+	$(submake) run-h2spec
 
 check-instances: deps ## Run every WfFormat file of INSTANCES=dir
 	@test -n "$(INSTANCES)" || { echo 'check-instances: say which folder: make check-instances INSTANCES=dir' >&2; exit 1; }
@@ -437,7 +441,7 @@ bench: deps-bench ## Measure; prints one JSON object a line (T=name for one)
 	@for b in $(call pick,$(BENCH_C_BINS) $(BENCH_X_BINS)); do $$b || exit 1; done
 
 # The halves that run in a mode, after the packages are there.
-.PHONY: run-tests run-valgrind run-crash run-power run-oom run-sim run-mutations run-fuzz run-bench-build
+.PHONY: run-tests run-valgrind run-crash run-power run-oom run-sim run-mutations run-fuzz run-interop run-h2spec run-bench-build
 run-tests: $(call pick,$(UNIT_BINS) $(INTEG_BINS) $(OOM_BINS) $(FUZZ_BINS))
 	@$(RUN_TESTS) $^
 run-valgrind: $(call pick,$(UNIT_BINS))
@@ -455,6 +459,10 @@ run-sim: $(SIM)
 	    $(if $(MUTATION),--mutation $(MUTATION)) $(SIM_FLAGS)
 run-fuzz: $(call pick,$(FUZZ_BINS))
 	@sh tests/tools/fuzz.sh $(TIME) $(JOBS) $(B)/found $^
+run-interop: $(PEERS:%=$(INTEROP)/%/built)
+	@$(PYTHON) tests/interop/run.py $(INTEROP) --jobs $(JOBS)
+run-h2spec: $(INTEROP)/h2spec/built
+	@H2SPEC=$(INTEROP)/h2spec/h2spec sh tests/interop/h2spec.sh $(if $(KNOWN),-k $(KNOWN)) $(SERVER)
 run-mutations: $(SIM)
 	@$(SIM) --mutations --seeds $(MUTATION_SEEDS) --from $(FROM) --jobs $(JOBS)
 run-bench-build: $(call pick,$(BENCH_C_BINS) $(BENCH_X_BINS)) shared

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Builds one of the official peers out of this folder into another one.
+# Builds one of the official peers, or h2spec, out of this folder into another one.
 #
-#   build.sh python|go|node OUT
+#   build.sh python|go|node|h2spec OUT
 #
 # OUT/python has to be there before OUT/go: it brings the protoc that both use. The versions are those that
 # requirements.txt, go.mod and package-lock.json name.
@@ -13,6 +13,8 @@ mkdir -p "$2/$kind"
 out=$(cd "$2" && pwd)
 protos=${INTEROP_PROTO:-/usr/share/grpc-proto}
 files='grpc/testing/test.proto grpc/testing/messages.proto grpc/testing/empty.proto'
+
+export GOTOOLCHAIN=local GOFLAGS=-mod=readonly CGO_ENABLED=0
 
 protoc() {
     "$out/python/venv/bin/python" -m grpc_tools.protoc "-I$protos" "$@"
@@ -32,7 +34,6 @@ build_go() {
     cd "$out/go"
     rm -f ./*.go
     cp "$here"/go/*.go "$here"/go/go.mod "$here"/go/go.sum .
-    export GOTOOLCHAIN=local GOFLAGS=-mod=readonly CGO_ENABLED=0
     go build -o . google.golang.org/protobuf/cmd/protoc-gen-go google.golang.org/grpc/cmd/protoc-gen-go-grpc
     options='--go_opt=module=interop --go-grpc_opt=module=interop'
     for file in $files; do
@@ -41,6 +42,12 @@ build_go() {
     # shellcheck disable=SC2086 -- lists of options and files
     PATH=$out/go:$PATH protoc --go_out=. --go-grpc_out=. $options $files
     go build -o peer .
+}
+
+build_h2spec() {
+    cd "$out/h2spec"
+    cp "$here"/h2spec/* .
+    go build -o . github.com/summerwind/h2spec/cmd/h2spec
 }
 
 build_node() {
