@@ -84,7 +84,7 @@ NEED_HOST  := $(NEED_BUILD) $(NEED_CXX) hdr:zlib.h=zlib1g-dev
 NEED_H2SPEC := cmd:go=golang-go file:/etc/ssl/certs/ca-certificates.crt=ca-certificates
 # The protos, and what builds the official peers, whose libraries their own package managers fetch.
 NEED_INTEROP := file:/usr/share/grpc-proto/grpc/testing/test.proto=grpc-proto cmd:$(PYTHON)=python3 py:ensurepip=python3-venv \
-    cmd:node=nodejs cmd:npm=npm cmd:openssl=openssl $(NEED_H2SPEC)
+    py:h2=python3-h2 cmd:node=nodejs cmd:npm=npm cmd:openssl=openssl $(NEED_H2SPEC)
 NEED_CI    := $(NEED_SCHEMA) $(NEED_CHECK) $(NEED_HOST) $(NEED_LINT) $(NEED_ABI) $(NEED_DOCS) $(NEED_PY) \
     $(NEED_FUZZ) cmd:valgrind=valgrind
 

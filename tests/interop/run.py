@@ -3,9 +3,10 @@
 
     run.py OUT [--own PEER] [--all] [--jobs N] [--clients A,B] [--servers A,B] [--cases A,B]
 
-OUT is where build.sh put the official peers; PEER is ours, with the same command line (README.md). With --own only
-the pairs run that it is part of, unless --all says otherwise. A line for each pair, what the failed cases said, and
-last "N passed, M failed". A case runs where both peers have it; the line names those that one of them lacks.
+OUT is where build.sh put the official peers; PEER is ours, "orch", with the same command line (README.md). With --own
+only the pairs run that it is part of, unless --all says otherwise. The server "bad" is bad_server.py. A line for each
+pair, what the failed cases said, and last "N passed, M failed". A case runs where both peers have it; the line names
+those that one of them lacks.
 """
 
 import argparse
@@ -35,6 +36,11 @@ rpc_soak channel_soak concurrent_large_unary
 health_check health_watch reflection_v1 reflection_v1alpha
 """.split()
 
+# Against bad_server.py, a server for each.
+NEGATIVE_CASES = """
+goaway rst_after_header rst_during_data rst_after_data ping max_streams data_frame_padding no_df_padding
+""".split()
+
 
 class Peer:
     def __init__(self, name, command, env=None):
@@ -48,7 +54,7 @@ class Peer:
         )
         if listed.returncode:
             sys.exit(f"{self.name} {role} --list: {listed.stdout}{listed.stderr}")
-        unknown = set(listed.stdout.split()) - set(CASES)
+        unknown = set(listed.stdout.split()) - {*CASES, *NEGATIVE_CASES}
         if unknown:
             sys.exit(f"{self.name} {role} --list names what is no case: {' '.join(sorted(unknown))}")
         return set(listed.stdout.split())
@@ -70,11 +76,9 @@ class Peer:
 class Server:
     """A running server, its port, and what it said on stderr."""
 
-    def __init__(self, peer, options):
+    def __init__(self, command, env):
         self.log = tempfile.TemporaryFile("w+")
-        self.process = subprocess.Popen(
-            [*peer.command, "server", *options], env=peer.env, stdout=subprocess.PIPE, stderr=self.log, text=True
-        )
+        self.process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=self.log, text=True)
         ready, _, _ = select.select([self.process.stdout], [], [], START_TIMEOUT_S)
         line = self.process.stdout.readline() if ready else ""
         words = line.split()
@@ -116,8 +120,10 @@ class Pair:
 
     def run(self, cases, certs):
         start = time.monotonic()
+        cases = [c for c in cases if c in CASES]
         has = self.client.cases("client") & self.server.cases("server")
-        server = Server(self.server, ["--tls", certs.certificate, certs.key] if self.tls else [])
+        options = ["--tls", certs.certificate, certs.key] if self.tls else []
+        server = Server([*self.server.command, "server", *options], self.server.env)
         if server.port:
             self.run_cases(f"127.0.0.1:{server.port}", [c for c in cases if c in has], certs)
         else:
@@ -150,6 +156,24 @@ class Pair:
         print("\n".join(lines), flush=True)
 
 
+class BadPair(Pair):
+    """A client and bad_server.py, which also judges the client."""
+
+    def __init__(self, client):
+        super().__init__(client, Peer("bad", [sys.executable, os.path.join(HERE, "bad_server.py")]), tls=False)
+
+    def run(self, cases, certs):
+        start = time.monotonic()
+        cases = [c for c in cases if c in NEGATIVE_CASES]
+        has = self.client.cases("client")
+        for case in [c for c in cases if c in has]:
+            server = Server([*self.server.command, case], self.server.env)
+            called = self.client.call(f"127.0.0.1:{server.port}", case, []) if server.port else "no server"
+            wrong = [called, server.stop()]
+            self.record(case, "; ".join(filter(None, wrong)))
+        self.report(time.monotonic() - start, [c for c in cases if c not in has])
+
+
 def peers(out, own):
     python = os.path.join(out, "python")
     found = [
@@ -176,18 +200,19 @@ def arguments():
     return parser.parse_args()
 
 
+def wanted(pair, args):
+    client, server = pair.client.name, pair.server.name
+    picked = client in (args.clients or [client]) and server in (args.servers or [server])
+    return picked and (args.all or not args.own or "orch" in (client, server))
+
+
 def main():
     args = arguments()
     everyone = peers(os.path.abspath(args.out), args.own and os.path.abspath(args.own))
-    pairs = [
-        Pair(client, server, tls)
-        for client in everyone
-        for server in everyone
-        for tls in (False, True)
-        if client.name in (args.clients or [client.name]) and server.name in (args.servers or [server.name])
-        if args.all or not args.own or "orch" in (client.name, server.name)
-    ]
-    cases = [case for case in CASES if case in (args.cases or CASES)]
+    pairs = [Pair(client, server, tls) for client in everyone for server in everyone for tls in (False, True)]
+    pairs += [BadPair(client) for client in everyone]
+    pairs = [pair for pair in pairs if wanted(pair, args)]
+    cases = [case for case in [*CASES, *NEGATIVE_CASES] if case in (args.cases or [case])]
     if not pairs or not cases:
         sys.exit("run.py: no such peer, or no such case")
     with tempfile.TemporaryDirectory() as folder:

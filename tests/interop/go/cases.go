@@ -263,8 +263,12 @@ func unimplementedService(t *target) error {
 }
 
 func rpcSoak(t *target) error {
-	for i := 0; i < soakRounds; i++ {
-		if err := largeUnary(t); err != nil {
+	return repeatedly(soakRounds, func() error { return largeUnary(t) })
+}
+
+func repeatedly(count int, call func() error) error {
+	for i := 0; i < count; i++ {
+		if err := call(); err != nil {
 			return err
 		}
 	}
@@ -288,12 +292,17 @@ func channelSoak(t *target) error {
 }
 
 func concurrentLargeUnary(t *target) error {
+	return concurrently(concurrent, func() error { return largeUnary(t) })
+}
+
+// The first error of so many calls at once.
+func concurrently(count int, call func() error) error {
 	results := make(chan error)
-	for i := 0; i < concurrent; i++ {
-		go func() { results <- largeUnary(t) }()
+	for i := 0; i < count; i++ {
+		go func() { results <- call() }()
 	}
 	var first error
-	for i := 0; i < concurrent; i++ {
+	for i := 0; i < count; i++ {
 		first = firstError(first, <-results)
 	}
 	return first

@@ -4,10 +4,11 @@
 const assert = require('node:assert/strict');
 const grpc = require('@grpc/grpc-js');
 const { packages } = require('./protos');
-const { Target, Responses, options, unary, succeed, payload, checkPayload, checkStatus } = require('./target');
+const {
+  LARGE_REQUEST, LARGE_RESPONSE, Target, Responses, options, unary, succeed, payload, largeRequest, callLarge,
+  checkPayload, checkStatus,
+} = require('./target');
 
-const LARGE_REQUEST = 271828;
-const LARGE_RESPONSE = 314159;
 const REQUESTS = [27182, 8, 1828, 45904];
 const RESPONSES = [31415, 9, 2653, 58979];
 const SOAK_ROUNDS = 10;
@@ -15,17 +16,8 @@ const CONCURRENT = 1000;
 const NO_COMPRESS = 2; // WriteFlags, which the package does not export
 const { OK, UNKNOWN, CANCELLED, DEADLINE_EXCEEDED, UNIMPLEMENTED, INVALID_ARGUMENT } = grpc.status;
 
-function largeRequest(more) {
-  return { response_size: LARGE_RESPONSE, payload: payload(LARGE_REQUEST), ...more };
-}
-
 function outputRequest(requestSize, responseSizes, more) {
   return { payload: payload(requestSize), response_parameters: responseSizes.map((size) => ({ size })), ...more };
-}
-
-async function callLarge(stub, more) {
-  const { response } = await succeed(stub, 'UnaryCall', largeRequest(more));
-  checkPayload(response, LARGE_RESPONSE);
 }
 
 async function emptyUnary(target) {
@@ -224,6 +216,7 @@ const CASES = {
   channel_soak: channelSoak,
   concurrent_large_unary: concurrentLargeUnary,
   ...require('./cases_services'),
+  ...require('./cases_negative'),
 };
 
 module.exports = { CASES, Target };

@@ -7,6 +7,8 @@ const grpc = require('@grpc/grpc-js');
 const { packages } = require('./protos');
 
 const DEADLINE_MS = 60000;
+const LARGE_REQUEST = 271828;
+const LARGE_RESPONSE = 314159;
 
 class Target {
   constructor(address, ca, name) {
@@ -104,4 +106,16 @@ function checkStatus(status, code, details) {
   if (details !== undefined) assert.equal(status.details, details, 'status message');
 }
 
-module.exports = { Target, Responses, options, unary, succeed, payload, checkPayload, checkStatus };
+function largeRequest(more) {
+  return { response_size: LARGE_RESPONSE, payload: payload(LARGE_REQUEST), ...more };
+}
+
+async function callLarge(stub, more) {
+  const { response } = await succeed(stub, 'UnaryCall', largeRequest(more));
+  checkPayload(response, LARGE_RESPONSE);
+}
+
+module.exports = {
+  LARGE_REQUEST, LARGE_RESPONSE, Target, Responses, options, unary, succeed, payload, largeRequest, callLarge,
+  checkPayload, checkStatus,
+};

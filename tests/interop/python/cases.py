@@ -254,4 +254,5 @@ def concurrent_large_unary(target):
         check_large(call.result())
 
 
+import cases_negative  # noqa: E402,F401 -- adds those against bad_server.py
 import cases_services  # noqa: E402,F401 -- adds health and reflection
