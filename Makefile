@@ -424,7 +424,7 @@ fuzz: deps-fuzz ## Fuzz each target for TIME seconds (T=name for one)
 sim: deps-check ## The same with more SEEDS, FROM a seed on; or SEED=n TRACE=1 for one
 	$(call in_mode,sim) run-sim
 
-check-interop: deps-interop ## Run gRPC's interop cases (tests/interop/README.md)
+check-interop: deps-interop ## Run gRPC's interop cases (tests/interop/README.md); OWN=program: those with it
 	$(submake) run-interop
 
 check-h2spec: deps-h2spec ## Run h2spec's 146 tests against SERVER="command" or SERVER=port (KNOWN=file: of what fails)
@@ -460,7 +460,7 @@ run-sim: $(SIM)
 run-fuzz: $(call pick,$(FUZZ_BINS))
 	@sh tests/tools/fuzz.sh $(TIME) $(JOBS) $(B)/found $^
 run-interop: $(PEERS:%=$(INTEROP)/%/built)
-	@$(PYTHON) tests/interop/run.py $(INTEROP) --jobs $(JOBS)
+	@$(PYTHON) tests/interop/run.py $(INTEROP) --jobs $(JOBS) $(if $(OWN),--own $(OWN))
 run-h2spec: $(INTEROP)/h2spec/built
 	@H2SPEC=$(INTEROP)/h2spec/h2spec sh tests/interop/h2spec.sh $(if $(KNOWN),-k $(KNOWN)) $(SERVER)
 run-mutations: $(SIM)
