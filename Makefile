@@ -549,5 +549,5 @@ clean: ## Remove everything that was built
 
 help: ## This list
 	@echo 'liborch $(VERSION): make [target] [V=1] [WERROR=1] [CC=clang] [B=build] [WITH_CURL=0] [WITH_YAML=0]'
-	@sed -n 's/^\([a-z_.-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | \
+	@sed -n 's/^\([a-z0-9_.-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | \
 	    while IFS="$$(printf '\t')" read -r t d; do printf '  %-22s %s\n' "$$t" "$$d"; done
