@@ -52,7 +52,7 @@ CXXFLAGS   ?= -O2 -g
 
 # What liborch links, by pkg-config name. A library added here is linked, is named in liborch.pc, and
 # wants its package in NEED_BUILD below.
-DEPS := jansson libuv sqlite3 lua5.4 libnghttp2 libssl libcrypto
+DEPS := jansson libuv sqlite3 lua5.4 libnghttp2 libssl libcrypto zlib
 
 # Loaded on first use, so that only their headers are needed.
 ifneq ($(WITH_CURL),0)
@@ -66,7 +66,7 @@ endif
 CC_PACKAGE := $(if $(findstring clang,$(CC)),clang,gcc)
 NEED_BUILD := cmd:$(firstword $(CC))=$(CC_PACKAGE) hdr:stdio.h=libc6-dev cmd:$(PKG_CONFIG)=pkg-config \
     cmd:$(OBJCOPY)=binutils pc:jansson=libjansson-dev pc:libuv=libuv1-dev pc:sqlite3=libsqlite3-dev \
-    pc:lua5.4=liblua5.4-dev pc:libnghttp2=libnghttp2-dev pc:libssl=libssl-dev pc:libcrypto=libssl-dev hdr:uthash.h=uthash-dev \
+    pc:lua5.4=liblua5.4-dev pc:libnghttp2=libnghttp2-dev pc:libssl=libssl-dev pc:libcrypto=libssl-dev pc:zlib=zlib1g-dev hdr:uthash.h=uthash-dev \
     $(if $(filter libcurl,$(DEPS_HEADERS)),pc:libcurl=libcurl4-openssl-dev) \
     $(if $(filter yaml-0.1,$(DEPS_HEADERS)),pc:yaml-0.1=libyaml-dev)
 NEED_CHECK := $(NEED_BUILD) pc:cmocka=libcmocka-dev cmd:localedef=libc-bin cmd:openssl=openssl

@@ -181,6 +181,11 @@ uint64_t h2_bytes_read(const h2 *h)
     return h->bytes_read;
 }
 
+uint64_t h2_frames_sent(const h2 *h)
+{
+    return h->frames_sent;
+}
+
 uint32_t h2_window(const h2 *h)
 {
     return h->window;

@@ -13,7 +13,7 @@ struct h2 {
     h2_options options;
     list streams;
     uint32_t open;
-    uint64_t bytes_read;
+    uint64_t bytes_read, frames_sent;
     bool settled, terminated;
     bool starved; /* nghttp2 had no memory for something: it is not to be called again */
     list blocks;  /* its memory (h2_memory.c) */

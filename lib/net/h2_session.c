@@ -203,6 +203,7 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
         h2_guard_note(h, H2_RESET);
     if (frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS)
         return 0;
+    h->frames_sent++;
     if (frame->hd.type == NGHTTP2_DATA)
         h2_guard_note(h, H2_USEFUL);
     s = STREAM(h, frame->hd.stream_id);

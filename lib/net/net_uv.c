@@ -22,27 +22,6 @@ static void on_check(uv_check_t *check)
     turn(check->data);
 }
 
-/* Before the loop sleeps: nothing is left to do now, and the timer knows when there will be. */
-static void on_prepare(uv_prepare_t *prepare)
-{
-    net_uv *n = prepare->data;
-    int64_t next;
-
-    turn(n);
-    next = net_loop_next(&n->loop);
-    if (next == n->timer_at)
-        return;
-    n->timer_at = next;
-    if (next == INT64_MAX) {
-        uv_timer_stop(&n->timer);
-        return;
-    }
-    uv_update_time(n->uv);
-    uv_timer_start(&n->timer, on_timer,
-                   next > n->loop.now_ns ? (uint64_t)(next - n->loop.now_ns + 999999) / 1000000 : 0,
-                   0);
-}
-
 static void free_if_done(net_uv *n)
 {
     if (n->handles || n->children)
@@ -70,12 +49,44 @@ static void close_handles(net_uv *n)
     uv_close((uv_handle_t *)&n->timer, on_handle_closed);
 }
 
+/* Before the loop sleeps: nothing is left to do now, and the timer knows when there will be. */
+static void on_prepare(uv_prepare_t *prepare)
+{
+    net_uv *n = prepare->data;
+    int64_t next;
+
+    turn(n);
+    if (n->closing && !n->children) {
+        close_handles(n);
+        return;
+    }
+    next = net_loop_next(&n->loop);
+    if (next == n->timer_at)
+        return;
+    n->timer_at = next;
+    if (next == INT64_MAX) {
+        uv_timer_stop(&n->timer);
+        return;
+    }
+    uv_update_time(n->uv);
+    uv_timer_start(&n->timer, on_timer,
+                   next > n->loop.now_ns ? (uint64_t)(next - n->loop.now_ns + 999999) / 1000000 : 0,
+                   0);
+}
+
+/* The loop has to turn once more: for what was put off, and to find that nothing is left. */
+static void turn_again(net_uv *n)
+{
+    n->timer_at = n->loop.now_ns;
+    uv_timer_start(&n->timer, on_timer, 0, 0);
+}
+
 /* The handles stay while connections linger, whose timers they drive. */
 void net_uv_child_gone(net_uv *n)
 {
     n->children--;
-    if (n->closing && !n->children)
-        close_handles(n);
+    if (n->closing)
+        turn_again(n);
 }
 
 void net_uv_close(net_uv *n, void (*closed)(void *ctx), void *ctx)
@@ -83,8 +94,7 @@ void net_uv_close(net_uv *n, void (*closed)(void *ctx), void *ctx)
     n->closing = true;
     n->closed = closed;
     n->closed_ctx = ctx;
-    if (!n->children)
-        close_handles(n);
+    turn_again(n);
 }
 
 int32_t net_uv_new(uv_loop_t *uv, net_uv **out, orch_error **err)

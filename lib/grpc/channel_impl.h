@@ -1,0 +1,42 @@
+/* The inside of a channel. */
+#ifndef GRPC_CHANNEL_IMPL_H
+#define GRPC_CHANNEL_IMPL_H
+
+#include "grpc/call_impl.h"
+
+typedef struct channel_conn {
+    h2_link link; /* first */
+    grpc_channel *channel;
+    list node;
+    bool opened, settled;
+    bool draining; /* the server takes no more calls on it */
+    bool closing;  /* its streams end with it ... */
+    int32_t code;  /* ... for this reason */
+    const char *reason;
+} channel_conn;
+
+struct grpc_channel {
+    net_uv *net;
+    net_loop *loop;
+    endpoint to;
+    grpc_channel_options options;
+    char authority[320], name[256], user_agent[200];
+    list waiting, calls; /* for a connection; on one */
+    uint32_t waiting_count, call_count;
+    list conns;
+    channel_conn *current; /* NULL: none that new calls could go to, or will */
+    net_task start, close;
+    net_timer retry; /* of connecting; set: what failed is not tried before */
+    int64_t backoff_ns;
+    bool is_backing_off, is_freed;
+    char last_error[400];
+};
+
+extern const h2_handler channel_call_handler; /* its ctx: a channel_conn */
+/* On the connection that is there. False: it takes no more. */
+bool channel_call_start(grpc_call *c, channel_conn *on);
+void channel_call_again(grpc_call *c); /* it was not processed: to the waiting */
+void channel_conn_settled(void *ctx);
+void channel_conn_goaway(void *ctx, uint32_t error, const uint8_t *text, size_t len);
+
+#endif

@@ -1,0 +1,257 @@
+/* A server: methods, listeners, connections, and its end. */
+#include "grpc/call_impl.h"
+
+#include "base/error.h"
+#include "grpc/server_impl.h"
+
+#define SECOND          INT64_C(1000000000)
+#define PING_APART      (300 * SECOND) /* a client's pings, with calls */
+#define PING_APART_IDLE (7200 * SECOND)
+#define STRIKES         2
+#define LAST_PING       1 /* its answer: the client knows that the server stops */
+
+/* ---- methods ------------------------------------------------------------------------------------------------------------- */
+
+method *server_find(const grpc_server *s, const char *path, size_t len)
+{
+    method *m;
+
+    HASH_FIND(hh, s->methods, path, len, m);
+    return m;
+}
+
+int32_t grpc_server_add(grpc_server *s, const char *path, void (*begin)(void *ctx, grpc_call *c),
+                        void *ctx, orch_error **err)
+{
+    size_t len = strlen(path);
+    method *m;
+
+    if (server_find(s, path, len))
+        return error_set(err, ORCH_E_ALREADY_EXISTS, path, "method '%s' is there already", path);
+    m = mem_zalloc(sizeof *m + len + 1);
+    if (!m)
+        return error_no_memory(err);
+    m->begin = begin;
+    m->ctx = ctx;
+    m->len = len;
+    memcpy(m->path, path, len + 1);
+    HASH_ADD(hh, s->methods, path, len, m);
+    if (map_added(m->hh))
+        return 0;
+    mem_free(m);
+    return error_no_memory(err);
+}
+
+/* ---- the end ---------------------------------------------------------------------------------------------------------------- */
+
+static void gone(net_task *t)
+{
+    grpc_server *s = LIST_ENTRY(t, grpc_server, gone);
+    method *m, *next;
+
+    net_timer_stop(s->loop, &s->grace);
+    HASH_ITER(hh, s->methods, m, next)
+    {
+        HASH_DELETE(hh, s->methods, m);
+        mem_free(m);
+    }
+    if (s->done)
+        s->done(s->done_ctx);
+    mem_free(s);
+}
+
+static void look_for_end(grpc_server *s)
+{
+    if (s->stopping && !s->conn_count)
+        net_defer(s->loop, &s->gone);
+}
+
+/* ---- connections -------------------------------------------------------------------------------------------------------------- */
+
+static void conn_free_if_done(server_conn *c)
+{
+    grpc_server *s = c->server;
+
+    if (!c->closed || !list_empty(&c->calls))
+        return;
+    list_remove(&c->node);
+    s->conn_count--;
+    mem_free(c);
+    look_for_end(s);
+}
+
+void server_call_released(server_conn *c)
+{
+    grpc_server *s = c->server;
+
+    s->call_count--;
+    if (!c->closed && s->stopping && list_empty(&c->calls))
+        h2_link_wake(&c->link); /* whose session may be over now */
+    conn_free_if_done(c);
+}
+
+static void conn_close_link(server_conn *c)
+{
+    if (c->closed)
+        return;
+    net_timer_stop(c->server->loop, &c->handshake);
+    h2_link_close(&c->link);
+    c->closed = true;
+    conn_free_if_done(c);
+}
+
+static void on_handshake(net_timer *t)
+{
+    conn_close_link(LIST_ENTRY(t, server_conn, handshake));
+}
+
+static void on_opened(h2_link *l)
+{
+    (void)l;
+}
+
+static void on_ended(h2_link *l, int32_t code, const char *message)
+{
+    (void)code;
+    (void)message;
+    conn_close_link((server_conn *)(void *)l);
+}
+
+void server_conn_settled(void *ctx)
+{
+    server_conn *c = ctx;
+
+    net_timer_stop(c->server->loop, &c->handshake);
+}
+
+void server_conn_ping(void *ctx)
+{
+    server_conn *c = ctx;
+    int64_t now = c->server->loop->now_ns;
+    int64_t apart = list_empty(&c->calls) ? PING_APART_IDLE : PING_APART;
+    uint64_t sent = h2_frames_sent(c->link.session);
+
+    if (sent != c->frames_at_ping || !c->last_ping_ns)
+        c->strikes = 0;
+    else if (now - c->last_ping_ns < apart && ++c->strikes > STRIKES)
+        h2_terminate(c->link.session, NGHTTP2_ENHANCE_YOUR_CALM, "too_many_pings");
+    c->frames_at_ping = sent;
+    c->last_ping_ns = now;
+}
+
+/* The client has seen that the server stops: from here on it opens no more streams. */
+void server_conn_pong(void *ctx, uint64_t number)
+{
+    server_conn *c = ctx;
+
+    if (number == LAST_PING)
+        h2_goaway(c->link.session, NGHTTP2_NO_ERROR, "stopping", true);
+}
+
+static void say_stop(server_conn *c)
+{
+    h2_goaway(c->link.session, NGHTTP2_NO_ERROR, "stopping", false);
+    h2_ping(c->link.session, LAST_PING);
+    h2_link_wake(&c->link);
+}
+
+static void accepted(void *ctx, conn *connection)
+{
+    static const h2_link_handler handler = {on_opened, on_ended};
+    static const conn_handler nobody;
+    listening *l = ctx;
+    grpc_server *s = l->server;
+    h2_options o = {.server = true,
+                    .max_streams = s->options.max_streams,
+                    .max_header_bytes = s->options.max_header_bytes,
+                    .window = 256 * 1024};
+    server_conn *c = s->conn_count < s->options.max_connections ? mem_zalloc(sizeof *c) : NULL;
+    h2 *session = c ? h2_new(&o, s->loop, &server_call_handler, c) : NULL;
+
+    if (!session) {
+        mem_free(c);
+        connection->handler = &nobody;
+        conn_close(connection);
+        return;
+    }
+    c->server = s;
+    list_init(&c->calls);
+    net_timer_init(&c->handshake, on_handshake);
+    net_timer_set(s->loop, &c->handshake, s->loop->now_ns + s->options.handshake_ns);
+    h2_link_init(&c->link, s->loop, connection, session, &handler);
+    list_push(&s->conns, &c->node);
+    s->conn_count++;
+}
+
+/* ---- a server ------------------------------------------------------------------------------------------------------------------- */
+
+static void on_grace(net_timer *t)
+{
+    grpc_server *s = LIST_ENTRY(t, grpc_server, grace);
+
+    for (list *it = s->conns.next, *next; it != &s->conns; it = next) {
+        next = it->next;
+        conn_close_link(LIST_ENTRY(it, server_conn, node));
+    }
+}
+
+grpc_server *grpc_server_new(net_uv *net, const grpc_server_options *o)
+{
+    grpc_server *s = mem_zalloc(sizeof *s);
+
+    if (!s)
+        return NULL;
+    s->net = net;
+    s->loop = net_uv_loop(net);
+    if (o)
+        s->options = *o;
+    if (!s->options.max_message_bytes)
+        s->options.max_message_bytes = GRPC_MAX_MESSAGE;
+    if (!s->options.max_header_bytes)
+        s->options.max_header_bytes = GRPC_MAX_HEADERS;
+    if (!s->options.max_streams)
+        s->options.max_streams = 1024;
+    if (!s->options.max_connections)
+        s->options.max_connections = 10000;
+    if (!s->options.max_calls)
+        s->options.max_calls = 100000;
+    if (!s->options.handshake_ns)
+        s->options.handshake_ns = 20 * SECOND;
+    list_init(&s->conns);
+    net_timer_init(&s->grace, on_grace);
+    net_task_init(&s->gone, gone);
+    return s;
+}
+
+int32_t grpc_server_listen(grpc_server *s, const char *at, tls_context *tls, uint16_t *port,
+                           orch_error **err)
+{
+    listening *l = &s->listeners[s->listener_count];
+    endpoint e;
+    int32_t rc = endpoint_parse(at, -1, &e, err);
+
+    if (rc)
+        return rc;
+    if (s->listener_count == MAX_LISTENERS)
+        return error_set(err, ORCH_E_RESOURCE_EXHAUSTED, at,
+                         "a server listens at no more than %d endpoints", MAX_LISTENERS);
+    l->server = s;
+    rc = net_uv_listen(s->net, &e, tls, accepted, l, &l->listener, port, err);
+    if (!rc)
+        s->listener_count++;
+    return rc;
+}
+
+void grpc_server_stop(grpc_server *s, int64_t grace_ns, void (*done)(void *ctx), void *ctx)
+{
+    s->stopping = true;
+    s->done = done;
+    s->done_ctx = ctx;
+    for (unsigned i = 0; i < s->listener_count; i++)
+        net_listener_close(s->listeners[i].listener);
+    for (list *it = s->conns.next; it != &s->conns; it = it->next)
+        if (!LIST_ENTRY(it, server_conn, node)->closed)
+            say_stop(LIST_ENTRY(it, server_conn, node));
+    net_timer_set(s->loop, &s->grace, s->loop->now_ns + grace_ns);
+    look_for_end(s);
+}
