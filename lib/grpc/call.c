@@ -76,7 +76,8 @@ static void on_deadline(net_timer *t)
 {
     grpc_call *c = LIST_ENTRY(t, grpc_call, timer);
 
-    call_break(c, NGHTTP2_CANCEL, ORCH_E_DEADLINE_EXCEEDED, "the deadline is exceeded");
+    if (!c->is_server || !server_expire(c))
+        call_break(c, NGHTTP2_CANCEL, ORCH_E_DEADLINE_EXCEEDED, "the deadline is exceeded");
 }
 
 void call_set_deadline(grpc_call *c, int64_t at_ns)
@@ -250,6 +251,11 @@ bool grpc_send_written(grpc_call *c, size_t len, void (*write)(void *arg, uint8_
 void grpc_call_compress(grpc_call *c, bool on)
 {
     c->compress = on;
+}
+
+bool grpc_call_was_compressed(const grpc_call *c)
+{
+    return c->in.head[0];
 }
 
 /* ---- fields ---------------------------------------------------------------------------------------------------------------- */

@@ -44,6 +44,7 @@ struct grpc_call {
     void (*release)(grpc_call *c);
     /* servers */
     struct server_conn *conn;
+    bool expired; /* the client is being told */
     /* clients */
     struct grpc_channel *channel;
     bool wait_for_ready;
@@ -88,7 +89,9 @@ bool call_field(grpc_call *c, const uint8_t *name, size_t name_len, const uint8_
 #define FIELD_IS(name, len, literal) \
     ((len) == sizeof(literal) - 1 && memcmp((name), (literal), sizeof(literal) - 1) == 0)
 
-void server_send_initial(grpc_call *c); /* server_call.c */
-void client_ended(grpc_call *c);        /* channel_call.c: all that came was told */
+/* server_call.c */
+void server_send_initial(grpc_call *c);
+bool server_expire(grpc_call *c); /* the deadline: true if it will end by itself, for now */
+void client_ended(grpc_call *c);  /* channel_call.c: all that came was told */
 
 #endif

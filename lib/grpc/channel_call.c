@@ -42,7 +42,7 @@ bool channel_call_start(grpc_call *c, channel_conn *on)
         fields_add(&f, "grpc-timeout", 12, timeout, len,
                    NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_INDEX);
     }
-    if (c->compress)
+    if (c->accepts_gzip)
         fields_static(&f, "grpc-encoding", "gzip");
     fields_static(&f, "grpc-accept-encoding", "identity,gzip");
     if (c->attempts) {

@@ -38,6 +38,8 @@ bool grpc_send(grpc_call *c, const void *data, size_t len);
 bool grpc_send_written(grpc_call *c, size_t len, void (*write)(void *arg, uint8_t *out), void *arg);
 /* Compress the messages that follow, or not. Without effect where the other end does not take gzip. */
 void grpc_call_compress(grpc_call *c, bool on);
+/* Of the message that is being told: whether it came compressed. */
+bool grpc_call_was_compressed(const grpc_call *c);
 void grpc_half_close(grpc_call *c); /* a client: no more messages follow */
 /* A server: end it. message may be NULL. What is queued leaves before. Once; what follows has no effect. */
 void grpc_finish(grpc_call *c, int32_t code, const char *message);

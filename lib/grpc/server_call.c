@@ -4,6 +4,8 @@
 #include "base/mem.h"
 #include "grpc/server_impl.h"
 
+#define EXPIRY_NS INT64_C(1000000000) /* for the status of what has expired to leave */
+
 static grpc_call *call_of(h2_stream *s)
 {
     return (grpc_call *)(void *)s;
@@ -99,6 +101,17 @@ static void finish(grpc_call *c, int32_t code, const char *message, const char *
 void grpc_finish(grpc_call *c, int32_t code, const char *message)
 {
     finish(c, code, message, "200");
+}
+
+/* A client whose clock is behind would take a bare reset for a cancel: so it is told the status, if that can leave soon. */
+bool server_expire(grpc_call *c)
+{
+    if (c->expired || c->stream.queued ||
+        !net_timer_set(c->loop, &c->timer, c->loop->now_ns + EXPIRY_NS))
+        return false;
+    c->expired = true;
+    grpc_finish(c, ORCH_E_DEADLINE_EXCEEDED, "the deadline is exceeded");
+    return true;
 }
 
 /* ---- what comes -------------------------------------------------------------------------------------------------------------- */
@@ -223,7 +236,9 @@ static void closed(h2_stream *stream, uint32_t error, bool unprocessed)
 
     (void)unprocessed;
     c->link = NULL;
-    if (c->finished && stream->local_ended)
+    if (c->expired)
+        call_end(c, ORCH_E_DEADLINE_EXCEEDED, "the deadline is exceeded");
+    else if (c->finished && stream->local_ended)
         call_end(c, 0, NULL);
     else if (error == NGHTTP2_NO_ERROR || error == NGHTTP2_CANCEL)
         call_end(c, ORCH_E_CANCELLED, "the client cancelled the call");

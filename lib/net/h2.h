@@ -131,6 +131,6 @@ void h2_terminate(h2 *h, uint32_t error, const char *text);
 uint32_t h2_open_streams(const h2 *h);
 uint64_t h2_bytes_read(const h2 *h);
 uint64_t h2_frames_sent(const h2 *h); /* HEADERS and DATA */
-uint32_t h2_window(const h2 *h); /* as the estimate has it now, for tests */
+uint32_t h2_window(const h2 *h);      /* as the estimate has it now, for tests */
 
 #endif

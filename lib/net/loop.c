@@ -51,6 +51,7 @@ void net_loop_turn(net_loop *l, int64_t now_ns)
         l->now_ns = now_ns;
     while (run_due(l) || run_task(l))
         ;
+    l->awake = false;
 }
 
 int64_t net_loop_next(const net_loop *l)
@@ -65,8 +66,18 @@ void net_timer_init(net_timer *t, void (*fn)(net_timer *t))
     *t = (net_timer){.fn = fn};
 }
 
+static void wake(net_loop *l)
+{
+    if (l->awake)
+        return;
+    l->awake = true;
+    if (l->wake)
+        l->wake(l);
+}
+
 bool net_timer_set(net_loop *l, net_timer *t, int64_t at_ns)
 {
+    wake(l);
     return heap_set(&l->timers, &t->node, at_ns);
 }
 
@@ -83,6 +94,7 @@ void net_task_init(net_task *t, void (*fn)(net_task *t))
 
 void net_defer(net_loop *l, net_task *t)
 {
+    wake(l);
     if (list_empty(&t->node))
         list_push(&l->tasks, &t->node);
 }

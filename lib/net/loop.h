@@ -24,6 +24,9 @@ typedef struct net_loop {
     uint64_t random; /* state of net_random: seed it */
     heap timers;
     list tasks;
+    /* Set by who drives it: there is something to do in a turn, or a turn to wait for, and there was not. May be NULL. */
+    void (*wake)(struct net_loop *l);
+    bool awake;
     uint8_t *scratch; /* NET_SCRATCH bytes for whoever runs, until it returns */
 } net_loop;
 

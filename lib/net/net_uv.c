@@ -1,5 +1,7 @@
 #include "net/net_uv.h"
 
+#include <stddef.h>
+
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/mem.h"
@@ -49,6 +51,14 @@ static void close_handles(net_uv *n)
     uv_close((uv_handle_t *)&n->timer, on_handle_closed);
 }
 
+/* libuv would call a loop without an active handle one that is over, and not turn at all. */
+static void on_wake(net_loop *l)
+{
+    net_uv *n = (net_uv *)(void *)((char *)l - offsetof(net_uv, loop));
+
+    uv_ref((uv_handle_t *)&n->prepare);
+}
+
 /* Before the loop sleeps: nothing is left to do now, and the timer knows when there will be. */
 static void on_prepare(uv_prepare_t *prepare)
 {
@@ -56,6 +66,7 @@ static void on_prepare(uv_prepare_t *prepare)
     int64_t next;
 
     turn(n);
+    uv_unref((uv_handle_t *)&n->prepare);
     if (n->closing && !n->children) {
         close_handles(n);
         return;
@@ -116,6 +127,7 @@ int32_t net_uv_new(uv_loop_t *uv, net_uv **out, orch_error **err)
     n->plain = n->input + NET_READ_BYTES;
     n->uv = uv;
     n->timer_at = INT64_MAX;
+    n->loop.wake = on_wake;
     uv_check_init(uv, &n->check);
     uv_prepare_init(uv, &n->prepare);
     uv_timer_init(uv, &n->timer);

@@ -1,4 +1,5 @@
-/* The loop of libuv under all of net: turns, sockets, listeners. Everything happens on the thread that runs the loop. */
+/* The loop of libuv under all of net: turns, sockets, listeners. Everything happens on the thread that runs the loop, which has
+ * to have SIGPIPE blocked: libuv does not keep a write to a closed socket from raising it. */
 #ifndef NET_UV_H
 #define NET_UV_H
 

@@ -1,6 +1,7 @@
 #include "support/net_rig.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,6 +65,11 @@ static void tick(uv_timer_t *t)
 
 void net_rig_begin(net_rig *r)
 {
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
     memset(r, 0, sizeof *r);
     assert_int_equal(uv_loop_init(&r->uv), 0);
     assert_int_equal(net_uv_new(&r->uv, &r->net, NULL), 0);
