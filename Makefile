@@ -83,8 +83,8 @@ NEED_SCHEMA := cmd:$(PYTHON)=python3 py:jsonschema=python3-jsonschema
 NEED_HOST  := $(NEED_BUILD) $(NEED_CXX) hdr:zlib.h=zlib1g-dev
 NEED_H2SPEC := cmd:go=golang-go file:/etc/ssl/certs/ca-certificates.crt=ca-certificates
 # The protos, and what builds the official peers, whose libraries their own package managers fetch.
-NEED_INTEROP := file:/usr/share/grpc-proto/grpc/testing/test.proto=grpc-proto cmd:$(PYTHON)=python3 py:ensurepip=python3-venv \
-    py:h2=python3-h2 cmd:node=nodejs cmd:npm=npm cmd:openssl=openssl $(NEED_H2SPEC)
+NEED_INTEROP := $(NEED_BUILD) file:/usr/share/grpc-proto/grpc/testing/test.proto=grpc-proto cmd:$(PYTHON)=python3 py:ensurepip=python3-venv \
+    pc:libprotobuf-c=libprotobuf-c-dev cmd:protoc-c=protobuf-c-compiler py:h2=python3-h2 cmd:node=nodejs cmd:npm=npm cmd:openssl=openssl $(NEED_H2SPEC)
 NEED_CI    := $(NEED_SCHEMA) $(NEED_CHECK) $(NEED_HOST) $(NEED_LINT) $(NEED_ABI) $(NEED_DOCS) $(NEED_PY) \
     $(NEED_FUZZ) cmd:valgrind=valgrind
 
@@ -361,6 +361,29 @@ endef
 $(foreach p,$(PEERS) h2spec,$(eval $(call peer_rule,$(p))))
 $(INTEROP)/go/built: | $(INTEROP)/python/built
 
+# Our own one, of the same protos.
+OWN_SRC := $(sort $(wildcard tests/interop/own/*.c))
+OWN_PEER := $(B)/tests/interop/peer
+OWN     ?= $(OWN_PEER)# another program to run in its place
+PROTOS  := /usr/share/grpc-proto
+PB_GEN  := $(B)/gen/interop
+PB_OWN  := $(PB_GEN)/grpc/testing/messages.pb-c
+PB_CFLAGS = $(call lazy,PB_CFLAGS,$(shell $(PKG_CONFIG) --cflags libprotobuf-c))
+PB_FLAGS = $(PB_CFLAGS) -isystem $(PB_GEN)
+PB_LIBS  = $(call lazy,PB_LIBS,$(shell $(PKG_CONFIG) --libs libprotobuf-c))
+$(PB_OWN).c:
+	@mkdir -p $(PB_GEN)
+	$(call say,PB,$@)
+	$(Q)protoc-c -I$(PROTOS) --c_out=$(PB_GEN) $(PROTOS)/grpc/testing/messages.proto
+$(PB_OWN).o: $(PB_OWN).c
+	$(Q)$(CC) $(PB_FLAGS) $(CFLAGS) $(MODE_FLAGS) -c -o $@ $<
+$(call objs,$(OWN_SRC)): CMOCKA_CFLAGS = $(PB_FLAGS)
+$(call objs,$(OWN_SRC)): | $(PB_OWN).c
+$(OWN_PEER): $(call objs,$(OWN_SRC)) $(PB_OWN).o $(INTERNAL)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LINK_FLAGS) -o $@ $^ $(PB_LIBS) $(DEPS_LIBS) $(SYS_LIBS)
+
 .PHONY: examples
 examples: $(EXAMPLE_BINS) ## Build the programs of examples/
 
@@ -459,8 +482,8 @@ run-sim: $(SIM)
 	    $(if $(MUTATION),--mutation $(MUTATION)) $(SIM_FLAGS)
 run-fuzz: $(call pick,$(FUZZ_BINS))
 	@sh tests/tools/fuzz.sh $(TIME) $(JOBS) $(B)/found $^
-run-interop: $(PEERS:%=$(INTEROP)/%/built)
-	@$(PYTHON) tests/interop/run.py $(INTEROP) --jobs $(JOBS) $(if $(OWN),--own $(OWN))
+run-interop: $(filter $(OWN_PEER),$(OWN)) $(PEERS:%=$(INTEROP)/%/built)
+	@$(PYTHON) tests/interop/run.py $(INTEROP) --jobs $(JOBS) --own $(OWN)
 run-h2spec: $(INTEROP)/h2spec/built
 	@H2SPEC=$(INTEROP)/h2spec/h2spec sh tests/interop/h2spec.sh $(if $(KNOWN),-k $(KNOWN)) $(SERVER)
 run-mutations: $(SIM)

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "own.h"
+#include "interop/own/own.h"
 
 #define LEN(array)     (sizeof(array) / sizeof *(array))
 #define LARGE_REQUEST  271828
@@ -433,8 +433,7 @@ static void unimplemented_service(void)
 
 /* ---- compression ----------------------------------------------------------------------------------------------------------------- */
 
-static const grpc_call_options gzip = {
-    .timeout_ns = 60 * SECOND, .wait_for_ready = true, .compress = true};
+static const grpc_call_options gzip = {.timeout_ns = 60 * SECOND, .compress = true};
 
 static void compressed_unary(bool is_compressed, int32_t code)
 {

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "own.h"
+#include "interop/own/own.h"
 
 void own_fail(const char *format, ...)
 {

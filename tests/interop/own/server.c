@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "own.h"
+#include "interop/own/own.h"
 
 #define LEN(array) (sizeof(array) / sizeof *(array))
 
