@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "net/tls_impl.h"
+#include "net/unconst.h"
 
 /* ---- OpenSSL's side of the wire: it reads what was fed, and writes into the caller's buffer ------------------ */
 
@@ -80,7 +81,10 @@ static bool set_name(tls *t, const char *name)
     if (is_address(name))
         return X509_VERIFY_PARAM_set1_ip_asc(param, name) == 1;
     X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    return SSL_set_tlsext_host_name(t->ssl, name) == 1 && SSL_set1_host(t->ssl, name) == 1;
+    /* OpenSSL's macro for it drops the const by a cast. */
+    return SSL_ctrl(t->ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name,
+                    unconst(name)) == 1 &&
+           SSL_set1_host(t->ssl, name) == 1;
 }
 
 static bool set_up(tls *t, const char *server_name)
