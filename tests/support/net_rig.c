@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -75,7 +76,7 @@ void net_rig_begin(net_rig *r)
     assert_int_equal(net_uv_new(&r->uv, &r->net, NULL), 0);
     uv_timer_init(&r->uv, &watch);
     uv_timer_start(&watch, tick, 100, 100);
-    strcpy(r->folder, "/tmp/orch-net-XXXXXX");
+    snprintf(r->folder, sizeof r->folder, "/tmp/orch-net-XXXXXX");
     assert_non_null(mkdtemp(r->folder));
 }
 

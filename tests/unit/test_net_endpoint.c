@@ -78,7 +78,7 @@ static void test_bad_ones(void **state)
 
     (void)state;
     memset(long_host, 'h', 256);
-    strcpy(long_host + 256, ":80");
+    memcpy(long_host + 256, ":80", 4);
     snprintf(long_path, sizeof long_path, "unix:%.*s", 108, long_host);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         endpoint e = {.port = 7};
