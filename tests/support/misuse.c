@@ -15,7 +15,7 @@ orch_engine *engine;
 orch_execution *execution;
 orch_task *task;
 char huge[1 << 20];
-int freed;
+atomic_int freed;
 
 const char NOOP[] =
     "{\"id\":\"noop\",\"version\":\"1.0.0\",\"steps\":[{\"id\":\"a\",\"executor\":\"noop\"}]}";

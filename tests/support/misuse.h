@@ -3,6 +3,8 @@
 #ifndef TESTS_SUPPORT_MISUSE_H
 #define TESTS_SUPPORT_MISUSE_H
 
+#include <stdatomic.h>
+
 #include "support/api_host.h"
 
 #define SENTINEL ((void *)(uintptr_t)0x5e47) /* what outputs hold before, and after a failure */
@@ -14,8 +16,8 @@ extern orch_engine *engine;
 extern orch_execution *execution; /* has not ended */
 extern orch_task *task;           /* of it */
 extern char huge[1 << 20];        /* a text longer than any may be */
-extern int freed;
-extern const char NOOP[]; /* a definition that is registered */
+extern atomic_int freed;          /* callbacks come on threads of the pool */
+extern const char NOOP[];         /* a definition that is registered */
 
 void count_free(void *user_data);
 
