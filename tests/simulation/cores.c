@@ -288,7 +288,7 @@ static void choose_engines(void)
         char name[16];
         engine_options *o = &cores.engines[i];
 
-        snprintf(name, sizeof name, "engine-%u", i);
+        snprintf(name, sizeof name, "engine-%u", (unsigned)(uint8_t)i);
         node_init(&engines[i], name, false, i);
         o->capacity = 2 + roll(FOR_NODES, 8);
         o->credit = one_in(FOR_NODES, 2) ? 1 + roll(FOR_NODES, 6) : 0;

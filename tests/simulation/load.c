@@ -246,7 +246,7 @@ static void resume_all(node *n)
     if (model_is_paused(-1))
         request_setting(n, NULL, NULL, false, (limit){0});
     for (int i = 0; i < FIRST_WORKFLOWS; i++) {
-        snprintf(workflow, sizeof workflow, "w%d", i);
+        snprintf(workflow, sizeof workflow, "w%u", (unsigned)(uint8_t)i);
         if (model_is_paused(i))
             request_setting(n, workflow, NULL, false, (limit){0});
     }
