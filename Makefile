@@ -52,7 +52,7 @@ CXXFLAGS   ?= -O2 -g
 
 # What liborch links, by pkg-config name. A library added here is linked, is named in liborch.pc, and
 # wants its package in NEED_BUILD below.
-DEPS := jansson libuv sqlite3 lua5.4 libnghttp2 libssl libcrypto zlib
+DEPS := jansson libuv sqlite3 lua5.4 libnghttp2 libssl libcrypto zlib libprotobuf-c
 
 # Loaded on first use, so that only their headers are needed.
 ifneq ($(WITH_CURL),0)
@@ -67,6 +67,7 @@ CC_PACKAGE := $(if $(findstring clang,$(CC)),clang,gcc)
 NEED_BUILD := cmd:$(firstword $(CC))=$(CC_PACKAGE) hdr:stdio.h=libc6-dev cmd:$(PKG_CONFIG)=pkg-config \
     cmd:$(OBJCOPY)=binutils pc:jansson=libjansson-dev pc:libuv=libuv1-dev pc:sqlite3=libsqlite3-dev \
     pc:lua5.4=liblua5.4-dev pc:libnghttp2=libnghttp2-dev pc:libssl=libssl-dev pc:libcrypto=libssl-dev pc:zlib=zlib1g-dev hdr:uthash.h=uthash-dev \
+    pc:libprotobuf-c=libprotobuf-c-dev cmd:protoc-c=protobuf-c-compiler \
     $(if $(filter libcurl,$(DEPS_HEADERS)),pc:libcurl=libcurl4-openssl-dev) \
     $(if $(filter yaml-0.1,$(DEPS_HEADERS)),pc:yaml-0.1=libyaml-dev)
 NEED_CHECK := $(NEED_BUILD) pc:cmocka=libcmocka-dev cmd:localedef=libc-bin cmd:openssl=openssl
@@ -84,7 +85,7 @@ NEED_HOST  := $(NEED_BUILD) $(NEED_CXX) hdr:zlib.h=zlib1g-dev
 NEED_H2SPEC := cmd:go=golang-go file:/etc/ssl/certs/ca-certificates.crt=ca-certificates
 # The protos, and what builds the official peers, whose libraries their own package managers fetch.
 NEED_INTEROP := $(NEED_BUILD) file:/usr/share/grpc-proto/grpc/testing/test.proto=grpc-proto cmd:$(PYTHON)=python3 py:ensurepip=python3-venv \
-    pc:libprotobuf-c=libprotobuf-c-dev cmd:protoc-c=protobuf-c-compiler py:h2=python3-h2 cmd:node=nodejs cmd:npm=npm cmd:openssl=openssl $(NEED_H2SPEC)
+    py:h2=python3-h2 cmd:node=nodejs cmd:npm=npm cmd:openssl=openssl $(NEED_H2SPEC)
 NEED_CI    := $(NEED_SCHEMA) $(NEED_CHECK) $(NEED_HOST) $(NEED_LINT) $(NEED_ABI) $(NEED_DOCS) $(NEED_PY) \
     $(NEED_FUZZ) cmd:valgrind=valgrind
 
@@ -174,13 +175,15 @@ CXX_FLAGS  = -std=c++17 $(CODEGEN) $(WARN) $(CXXFLAGS) $(MODE_FLAGS)
 LINK_FLAGS = $(LINK) $(MODE_FLAGS) $(LDFLAGS)
 SYS_LIBS  := -lpthread -ldl -lm
 
-INC_lib      := -Iinclude -Ilib
-INC_tests     = -Iinclude -Ilib -Itests $(CMOCKA_CFLAGS)
+GEN          := $(B)/gen/lib# what protoc-c makes of proto/
+INC_lib       = -Iinclude -Ilib -isystem $(GEN)
+INC_tests     = -Iinclude -Ilib -Itests -isystem $(GEN) $(CMOCKA_CFLAGS)
 INC_examples := -Iinclude
 
 # ---- What there is --------------------------------------------------------------------------------------
 
 HEADERS     := $(shell find include -name '*.h' 2>/dev/null | sort)
+PROTO       := $(shell find proto -name '*.proto' 2>/dev/null | sort)
 LIB_SRC     := $(shell find $(SRC_DIRS) -name '*.c' 2>/dev/null | sort)
 CALLS_SRC   := tests/support/call_faults.c# stands before libc's: only for those that ask for it
 SUPPORT_SRC := $(sort $(filter-out $(CALLS_SRC),$(wildcard tests/support/*.c)))
@@ -201,7 +204,8 @@ EXAMPLE_SRC := $(sort $(wildcard examples/*/*.c))
 objs = $(patsubst %,$(B)/obj/%.o,$(basename $(1)))
 bins = $(patsubst tests/%,$(B)/tests/%,$(basename $(1)))
 
-LIB_OBJ      := $(call objs,$(LIB_SRC))
+GEN_C        := $(patsubst proto/%.proto,$(GEN)/%.pb-c.c,$(PROTO))
+LIB_OBJ      := $(call objs,$(LIB_SRC)) $(GEN_C:.c=.o)
 SUPPORT_OBJ  := $(call objs,$(SUPPORT_SRC))
 INTERNAL     := $(B)/liborch-internal.a
 SUPPORT      := $(B)/libsupport.a
@@ -258,12 +262,23 @@ shared: $(B)/liborch.so ; @:
 static: $(B)/liborch.a ; @:
 internal: $(INTERNAL) ; @:
 
+# One run makes a .c and a .h; who includes one has to find it, and learns of its dependence by -MMD. The generated
+# code is as it is: our warnings are for ours.
+$(GEN)/%.pb-c.c: proto/%.proto
+	@mkdir -p $(GEN)
+	$(call say,PB,$<)
+	$(Q)protoc-c -Iproto --c_out=$(GEN) $<
+$(GEN_C:.c=.o): %.o: %.c $(B)/flags
+	$(call say,CC,$<)
+	$(Q)$(CC) -isystem $(GEN) $(CPP_FLAGS) -std=c11 $(CODEGEN) $(CFLAGS) $(MODE_FLAGS) -c -o $@ $<
+.SECONDARY: $(GEN_C)
+
 compile = @mkdir -p $(@D)
-$(B)/obj/lib/%.o: lib/%.c $(B)/flags
+$(B)/obj/lib/%.o: lib/%.c $(B)/flags $(GEN_C)
 	$(compile)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(INC_lib) $(CPP_FLAGS) $(C_FLAGS) -MMD -MP -c -o $@ $<
-$(B)/obj/tests/%.o: tests/%.c $(B)/flags
+$(B)/obj/tests/%.o: tests/%.c $(B)/flags $(GEN_C)
 	$(compile)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(INC_tests) $(CPP_FLAGS) $(C_FLAGS) -MMD -MP -c -o $@ $<
@@ -368,21 +383,19 @@ OWN     ?= $(OWN_PEER)# another program to run in its place
 PROTOS  := /usr/share/grpc-proto
 PB_GEN  := $(B)/gen/interop
 PB_OWN  := $(PB_GEN)/grpc/testing/messages.pb-c
-PB_CFLAGS = $(call lazy,PB_CFLAGS,$(shell $(PKG_CONFIG) --cflags libprotobuf-c))
-PB_FLAGS = $(PB_CFLAGS) -isystem $(PB_GEN)
-PB_LIBS  = $(call lazy,PB_LIBS,$(shell $(PKG_CONFIG) --libs libprotobuf-c))
+PB_FLAGS = -isystem $(PB_GEN)
 $(PB_OWN).c:
 	@mkdir -p $(PB_GEN)
 	$(call say,PB,$@)
 	$(Q)protoc-c -I$(PROTOS) --c_out=$(PB_GEN) $(PROTOS)/grpc/testing/messages.proto
 $(PB_OWN).o: $(PB_OWN).c
-	$(Q)$(CC) $(PB_FLAGS) $(CFLAGS) $(MODE_FLAGS) -c -o $@ $<
+	$(Q)$(CC) $(PB_FLAGS) $(DEPS_CFLAGS) $(CFLAGS) $(MODE_FLAGS) -c -o $@ $<
 $(call objs,$(OWN_SRC)): CMOCKA_CFLAGS = $(PB_FLAGS)
 $(call objs,$(OWN_SRC)): | $(PB_OWN).c
 $(OWN_PEER): $(call objs,$(OWN_SRC)) $(PB_OWN).o $(INTERNAL)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LINK_FLAGS) -o $@ $^ $(PB_LIBS) $(DEPS_LIBS) $(SYS_LIBS)
+	$(Q)$(CC) $(LINK_FLAGS) -o $@ $^ $(DEPS_LIBS) $(SYS_LIBS)
 
 .PHONY: examples
 examples: $(EXAMPLE_BINS) ## Build the programs of examples/

@@ -8,7 +8,9 @@
 #ifndef ORCH_ENGINE_H
 #define ORCH_ENGINE_H
 
+#include <orch/config.h>
 #include <orch/error.h>
+#include <orch/log.h>
 #include <orch/types.h>
 
 #ifdef __cplusplus
@@ -49,6 +51,25 @@ typedef void (*orch_task_fn)(void *user_data, orch_task *task);
  * Called on a thread of the task pool; it may block. Values are never stored or logged.
  */
 typedef int64_t (*orch_secret_fn)(void *user_data, const char *name, char *buffer, size_t capacity);
+
+/**
+ * @brief Make an engine. It does nothing until an orchestrator of this process has it (orch_register_engine), or it listens (orch_engine_listen).
+ * @param config the configuration, copied; not NULL. Of it are read: ENGINE_ID (the name), CAPACITY (executions at a time), EXECUTOR_WAIT,
+ *        SUSPEND_AFTER, SUSPEND_QUIET, EXEC_ENABLED, EXEC_MAX_PROCESSES, SECRETS_DIR, LUA_INSTRUCTIONS, LUA_MEMORY, MAX_OUTPUT_BYTES,
+ *        MAX_UNSTORED_CHECKPOINTS; of one that listens also PORT, TASK_THREADS, DETACH_GRACE, TLS_CERT, TLS_KEY, TLS_CA
+ * @param err where to put an error; may be NULL
+ * @return the engine, freed by orch_engine_free; NULL on failure: ORCH_E_INVALID_ARGUMENT, ORCH_E_RESOURCE_EXHAUSTED
+ * Executors and secrets can be registered with it at once (engine.h).
+ */
+ORCH_API orch_engine *orch_engine_new(const orch_config *config, orch_error **err);
+/**
+ * @brief Free an engine. One that is registered goes on without this handle until its orchestrator is freed; one that listens by itself is
+ *        stopped first if need be (with a timeout of 0).
+ * @param engine the engine; NULL is harmless, and so is the engine of orch_v2_local_engine, which is not freed. No other thread may use it
+ *        any more
+ * Any thread, also in a forked child; not inside executors of one that listens (nothing is freed then).
+ */
+ORCH_API void orch_engine_free(orch_engine *engine);
 
 /**
  * @brief Register a function as an executor; the engine's pool calls it for each attempt.
@@ -95,6 +116,49 @@ ORCH_API int32_t orch_engine_next_task(orch_engine *engine, const char *name, in
  */
 ORCH_API int32_t orch_engine_set_secrets(orch_engine *engine, orch_secret_fn fn, void *user_data,
                                          orch_free_fn free_fn, orch_error **err);
+
+/**
+ * @brief Let orchestrators of other processes reach an engine, in gRPC (proto/orch/v1/engine.proto).
+ * @param engine the engine; not NULL. One of orch_engine_new that no orchestrator of this process has lives by itself from now on: it has
+ *        threads, but no store
+ * @param endpoint where: HOST:PORT, [::1]:PORT or unix:PATH, also with grpc:// before it; port 0 = any free one; NULL = 0.0.0.0 and the port
+ *        that PORT says
+ * @param out_port which port it became; 0 for unix:; may be NULL; unchanged on failure
+ * @param err where to put an error; may be NULL
+ * @return ORCH_OK; ORCH_E_INVALID_ARGUMENT (endpoint; TLS files, by name); ORCH_E_UNAVAILABLE if the address cannot be had;
+ *         ORCH_E_ALREADY_EXISTS if something listens there already; ORCH_E_FAILED_PRECONDITION after stop or in a forked child;
+ *         ORCH_E_RESOURCE_EXHAUSTED
+ * With TLS_CERT and TLS_KEY set, connections have TLS; with TLS_CA too, clients have to show a certificate that it signed. Without, whoever reaches
+ * the endpoint can have steps executed: it belongs into a network of one's own. Blocks for a turn of the loop.
+ */
+ORCH_API int32_t orch_engine_listen(orch_engine *engine, const char *endpoint, uint16_t *out_port,
+                                    orch_error **err);
+
+/**
+ * @brief Stop an engine that listens by itself: it takes nothing more, lets running steps end, hands executions back to their orchestrators
+ *        at the next step boundary, and ends its threads.
+ * @param engine the engine, of orch_engine_new and orch_engine_listen; not NULL
+ * @param timeout_ms how long that may take, 0 to 3,600,000; then steps that still run are told to stop, and what they give is dropped: their
+ *        executions go on elsewhere
+ * @param err where to put an error; may be NULL
+ * @return ORCH_OK, also if it is stopped already; ORCH_E_DEADLINE_EXCEEDED if a step still runs (the error names it); ORCH_E_FAILED_PRECONDITION
+ *         if it does not listen, or is an orchestrator's; inside a callback or executor; in a forked child
+ * Blocks. What other threads may still call afterwards answers ORCH_E_FAILED_PRECONDITION.
+ */
+ORCH_API int32_t orch_engine_stop(orch_engine *engine, int32_t timeout_ms, orch_error **err);
+
+/**
+ * @brief Take the log lines of an engine that listens by itself, or will.
+ * @param engine the engine, of orch_engine_new; not NULL
+ * @param fn the function; NULL = no more lines
+ * @param user_data handed to it; may be NULL
+ * @param free_fn ends user_data when it is replaced or the engine freed, also if this call fails; may be NULL
+ * @param min_level ORCH_LOG_DEBUG to ORCH_LOG_CRITICAL
+ * @return ORCH_OK; ORCH_E_INVALID_ARGUMENT; ORCH_E_FAILED_PRECONDITION if it is an orchestrator's, whose log has its lines
+ * Any thread, but before orch_engine_listen one at a time.
+ */
+ORCH_API int32_t orch_engine_set_log(orch_engine *engine, orch_log_fn fn, void *user_data,
+                                     orch_free_fn free_fn, int32_t min_level);
 
 /**
  * @brief Get the step's id; "" for on_failure, which is of no step.

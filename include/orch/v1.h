@@ -41,23 +41,6 @@ ORCH_API orch_v1 *orch_new(const orch_config *config, orch_error **err);
 ORCH_API void orch_free(orch_v1 *orch);
 
 /**
- * @brief Make an engine. It does nothing until it is registered.
- * @param config the configuration, copied; not NULL. Of it are read: ENGINE_ID (the name), CAPACITY (executions at a time), EXECUTOR_WAIT,
- *        SUSPEND_AFTER, SUSPEND_QUIET, EXEC_ENABLED, EXEC_MAX_PROCESSES, SECRETS_DIR, LUA_INSTRUCTIONS, LUA_MEMORY, MAX_OUTPUT_BYTES,
- *        MAX_UNSTORED_CHECKPOINTS
- * @param err where to put an error; may be NULL
- * @return the engine, freed by orch_engine_free; NULL on failure: ORCH_E_INVALID_ARGUMENT, ORCH_E_RESOURCE_EXHAUSTED
- * Executors and secrets can be registered with it at once (engine.h).
- */
-ORCH_API orch_engine *orch_engine_new(const orch_config *config, orch_error **err);
-/**
- * @brief Free an engine. One that is registered goes on without this handle until its orchestrator is freed.
- * @param engine the engine; NULL is harmless, and so is the engine of orch_v2_local_engine, which is not freed. No other thread may use it
- *        any more
- * Any thread, also in a forked child.
- */
-ORCH_API void orch_engine_free(orch_engine *engine);
-/**
  * @brief Register an engine: from now on it gets executions. Several share the thread of the orchestrator; executors of all of them run on
  *        its pool (TASK_THREADS).
  * @param orch the orchestrator; not NULL

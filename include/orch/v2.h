@@ -51,6 +51,21 @@ ORCH_API orch_v2 *orch_v2_new(const orch_config *config, orch_error **err);
 ORCH_API orch_engine *orch_v2_local_engine(orch_v2 *orch);
 
 /**
+ * @brief Know an engine of another process, and hand executions to it from now on.
+ * @param orch the orchestrator; not NULL
+ * @param name what balancers know it by: 1 to 256 bytes of UTF-8; NULL = the endpoint
+ * @param endpoint where it listens: HOST:PORT, dns:///HOST:PORT, [::1]:PORT or unix:PATH, also with grpc:// before it; not NULL
+ * @param capacity how many executions it takes at a time, 1 to 1,000,000
+ * @param err where to put an error; may be NULL
+ * @return ORCH_OK, whether it can be reached or not; ORCH_E_INVALID_ARGUMENT (endpoint, TLS files); ORCH_E_ALREADY_EXISTS for the name;
+ *         ORCH_E_FAILED_PRECONDITION after stop or in a forked child; ORCH_E_RESOURCE_EXHAUSTED
+ * With TLS_CA or TLS_CERT set the connection has TLS, and the engine's certificate has to have the endpoint's host. Any thread; blocks for a turn of
+ * the loop. DISCOVERY_TYPE=static does the same for each of STATIC_ENGINES.
+ */
+ORCH_API int32_t orch_v2_add_engine(orch_v2 *orch, const char *name, const char *endpoint,
+                                    uint32_t capacity, orch_error **err);
+
+/**
  * @brief Register a workflow that a function builds.
  * @param orch the orchestrator; not NULL
  * @param id the workflow's id: 1 to 128 of [A-Za-z0-9_.-]

@@ -15,6 +15,8 @@
 #include "base/mem.h"
 #include "runtime/runtime.h"
 
+#define STOP_MAX_MS 3600000
+
 enum engine_state {
     ENGINE_ALONE,     /* no orchestrator has it: what it is given waits */
     ENGINE_ATTACHING, /* a thread is at it */
@@ -26,6 +28,7 @@ struct orch_engine {
     pid_t pid;
     orch_config *config;  /* NULL: an orchestrator's own */
     orch_v2 *orch;        /* once attached: for ever, with a reference unless it is its own */
+    bool is_host;         /* `orch` is nothing but a home for it: it listens, and orchestrators are elsewhere */
     local_engine *core;   /* likewise */
     pthread_mutex_t lock; /* guards the rest */
     enum engine_state state;
@@ -33,6 +36,10 @@ struct orch_engine {
     orch_secret_fn secret_fn;
     void *secret_data;
     orch_free_fn secret_free;
+    orch_log_fn log_fn; /* likewise */
+    void *log_data;
+    orch_free_fn log_free;
+    int32_t log_level;
 };
 
 struct orch_launcher {
@@ -85,11 +92,16 @@ orch_v2 *orch_ref(orch_v2 *o);
 void orch_unref(orch_v2 *o);
 
 typedef struct v2_options {
-    bool no_engine;     /* none of its own */
+    bool no_engine;     /* none of its own, nor of the configuration */
+    bool no_store;
     int64_t virtual_ms; /* when its time begins, which is virtual then; 0 = the clock's */
 } v2_options;
 
 orch_v2 *v2_new(const orch_config *config, const v2_options *options, orch_error **err);
+/* A home for an engine that listens: no store, and nothing but that engine. */
+orch_v2 *v2_new_host(const orch_config *config, orch_error **err);
+/* remotes.c: those of STATIC_ENGINES, where DISCOVERY_TYPE says so. */
+int32_t remotes_add_static(orch_v2 *o, const orch_config *config, orch_error **err);
 bool v2_free(orch_v2 *o); /* false inside a callback, where nothing was freed */
 local_engine_options config_local_engine(const orch_config *c); /* borrows its texts */
 
@@ -98,6 +110,7 @@ local_engine_options config_local_engine(const orch_config *c); /* borrows its t
 void engine_init_own(orch_engine *e, orch_v2 *o); /* of the runtime's first engine */
 void engine_destroy_own(orch_engine *e);
 int32_t engine_attach(orch_engine *e, orch_v2 *o, orch_error **err);
+bool engine_is_attached(orch_engine *e);
 
 /* ---- check.c: arguments. Each answers INVALID_ARGUMENT with the argument's name ---------------------------- */
 

@@ -67,6 +67,7 @@ orch_engine *orch_engine_new(const orch_config *config, orch_error **err)
 /* What it was given goes with it, unless an orchestrator has it. */
 static void drop_waiting(orch_engine *e)
 {
+    give_back(e->log_data, e->log_free);
     while (!list_empty(&e->executors)) {
         waiting_executor *w = LIST_ENTRY(e->executors.next, waiting_executor, link);
 
@@ -84,6 +85,8 @@ void orch_engine_free(orch_engine *engine)
         drop_waiting(engine);
         pthread_mutex_destroy(&engine->lock);
     }
+    if (engine->is_host && !v2_free(engine->orch))
+        return; /* inside a callback of its own */
     if (engine->orch)
         orch_unref(engine->orch);
     orch_config_free(engine->config);
@@ -178,6 +181,16 @@ int32_t engine_attach(orch_engine *e, orch_v2 *o, orch_error **err)
     rc = hand_over(e, err);
     end(e, o, rc ? ENGINE_FAILED : ENGINE_ATTACHED);
     return rc;
+}
+
+bool engine_is_attached(orch_engine *e)
+{
+    bool attached;
+
+    pthread_mutex_lock(&e->lock);
+    attached = e->state == ENGINE_ATTACHED;
+    pthread_mutex_unlock(&e->lock);
+    return attached;
 }
 
 /* ---- what the host registers with it --------------------------------------------------------------------- */

@@ -5,8 +5,6 @@
 #include "api/api_impl.h"
 #include "api/config_impl.h"
 
-#define STOP_MAX_MS 3600000
-
 orch_v2 *orch_ref(orch_v2 *o)
 {
     atomic_fetch_add_explicit(&o->refs, 1, memory_order_relaxed);
@@ -28,24 +26,31 @@ void orch_unref(orch_v2 *o)
 static int32_t check_config(const orch_config *config, orch_error **err)
 {
     int32_t rc = check_not_null(config, "config", err);
+    const char *discovery;
 
     if (rc)
         return rc;
+    discovery = config_text(config, KEY_DISCOVERY_TYPE);
     if (!config_is_set(config, KEY_STORE_URL))
         return error_set(err, ORCH_E_INVALID_ARGUMENT, "STORE_URL",
                          "STORE_URL is not set: it decides what survives; allowed are memory: and "
                          "sqlite:PATH");
-    if (strcmp(config_text(config, KEY_DISCOVERY_TYPE), "none") != 0)
+    if (strcmp(discovery, "none") != 0 && strcmp(discovery, "static") != 0)
         return error_set(err, ORCH_E_UNIMPLEMENTED, "DISCOVERY_TYPE",
-                         "DISCOVERY_TYPE is '%s'; this version runs workflows on its in-process "
-                         "engine only, which is none",
-                         config_text(config, KEY_DISCOVERY_TYPE));
+                         "DISCOVERY_TYPE is '%s'; this version knows static, which are the engines "
+                         "of STATIC_ENGINES, and none",
+                         discovery);
     return 0;
 }
 
 static int64_t number_or_0(const orch_config *c, int32_t key)
 {
     return config_is_set(c, key) ? config_number(c, key) : 0;
+}
+
+static const char *text_or_null(const orch_config *c, int32_t key)
+{
+    return config_is_set(c, key) ? config_text(c, key) : NULL;
 }
 
 static orchestrator_options orchestrator_options_of(const orch_config *c)
@@ -82,7 +87,7 @@ local_engine_options config_local_engine(const orch_config *c)
 {
     return (local_engine_options){
         .engine = engine_options_of(c),
-        .secrets_dir = config_is_set(c, KEY_SECRETS_DIR) ? config_text(c, KEY_SECRETS_DIR) : NULL,
+        .secrets_dir = text_or_null(c, KEY_SECRETS_DIR),
         .max_output_bytes = (uint32_t)config_number(c, KEY_MAX_OUTPUT_BYTES),
         .max_processes = (uint32_t)config_number(c, KEY_EXEC_MAX_PROCESSES),
         .exec_enabled = config_number(c, KEY_EXEC_ENABLED) != 0,
@@ -93,13 +98,14 @@ static runtime_options options_of(const orch_config *c, logger *log)
 {
     return (runtime_options){
         .store_url = config_text(c, KEY_STORE_URL),
-        .synchronous = config_is_set(c, KEY_STORE_SYNCHRONOUS)
-                           ? config_text(c, KEY_STORE_SYNCHRONOUS)
-                           : NULL,
+        .synchronous = text_or_null(c, KEY_STORE_SYNCHRONOUS),
         .task_threads = (uint32_t)config_number(c, KEY_TASK_THREADS),
         .max_commands = (uint32_t)config_number(c, KEY_MAX_QUEUED_COMMANDS),
         .orchestrator = orchestrator_options_of(c),
         .owner = config_text(c, KEY_ENGINE_ID),
+        .tls_cert = text_or_null(c, KEY_TLS_CERT),
+        .tls_key = text_or_null(c, KEY_TLS_KEY),
+        .tls_ca = text_or_null(c, KEY_TLS_CA),
         .log = log,
     };
 }
@@ -126,6 +132,15 @@ static orch_v2 *shell_new(const orch_config *config)
     return o;
 }
 
+/* Where engines are elsewhere there is none in this process, unless it is asked for: it would take executions whose executors
+ * only the others have. */
+static bool wants_engine(const orch_config *c)
+{
+    if (config_is_set(c, KEY_LOCAL_CAPACITY))
+        return config_number(c, KEY_LOCAL_CAPACITY) > 0;
+    return !strcmp(config_text(c, KEY_DISCOVERY_TYPE), "none");
+}
+
 static int32_t start_runtime(orch_v2 *o, const orch_config *config, const v2_options *v,
                              orch_error **err)
 {
@@ -134,18 +149,18 @@ static int32_t start_runtime(orch_v2 *o, const orch_config *config, const v2_opt
 
     engine.engine.codec = o->codec;
     options.virtual_ms = v->virtual_ms;
-    if (!v->no_engine)
+    if (v->no_store)
+        options.store_url = NULL;
+    o->has_engine = !v->no_engine && wants_engine(config);
+    if (o->has_engine)
         options.engine = &engine;
     return runtime_new(&options, &o->rt, err);
 }
 
-orch_v2 *v2_new(const orch_config *config, const v2_options *options, orch_error **err)
+static orch_v2 *make(const orch_config *config, const v2_options *options, orch_error **err)
 {
-    orch_v2 *o;
+    orch_v2 *o = shell_new(config);
 
-    if (check_config(config, err))
-        return NULL;
-    o = shell_new(config);
     if (!o) {
         error_no_memory(err);
         return NULL;
@@ -156,10 +171,25 @@ orch_v2 *v2_new(const orch_config *config, const v2_options *options, orch_error
         mem_free(o);
         return NULL;
     }
-    o->has_engine = !options->no_engine;
     if (o->has_engine)
         engine_init_own(&o->engine, o);
     versions_init(&o->versions);
+    return o;
+}
+
+orch_v2 *v2_new_host(const orch_config *config, orch_error **err)
+{
+    return make(config, &(v2_options){.no_engine = true, .no_store = true}, err);
+}
+
+orch_v2 *v2_new(const orch_config *config, const v2_options *options, orch_error **err)
+{
+    orch_v2 *o = check_config(config, err) ? NULL : make(config, options, err);
+
+    if (o && !options->no_engine && remotes_add_static(o, config, err)) {
+        v2_free(o);
+        return NULL;
+    }
     return o;
 }
 

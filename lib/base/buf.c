@@ -23,6 +23,11 @@ static bool reserve(buf *b, size_t more)
     return true;
 }
 
+bool buf_room(buf *b, size_t more)
+{
+    return reserve(b, more);
+}
+
 void buf_add(buf *b, const void *data, size_t len)
 {
     if (!reserve(b, len))

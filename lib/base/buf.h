@@ -21,6 +21,8 @@ typedef struct buf {
         NULL, 0, 0, false \
     }
 
+/* Make room for so many bytes behind those that are there, for who writes them by hand. False if it failed. */
+bool buf_room(buf *b, size_t more);
 void buf_add(buf *b, const void *data, size_t len);
 void buf_puts(buf *b, const char *s);
 void buf_putc(buf *b, char c);

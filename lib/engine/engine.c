@@ -269,6 +269,35 @@ void engine_stop(engine *e)
     }
 }
 
+void engine_drain(engine *e)
+{
+    list *it = e->all.next;
+
+    e->draining = true;
+    while (it != &e->all) {
+        slot *s = LIST_ENTRY(it, slot, all);
+
+        it = it->next;
+        slot_drain(s);
+    }
+}
+
+uint32_t engine_active(const engine *e)
+{
+    return e->active;
+}
+
+bool engine_forget(engine *e, uint64_t execution_key, epoch ep)
+{
+    slot *s;
+
+    HASH_FIND(hh, e->slots, &execution_key, sizeof execution_key, s);
+    if (!s || epoch_compare(s->epoch, ep) > 0)
+        return false;
+    slot_drop(s);
+    return true;
+}
+
 bool engine_is_idle(const engine *e)
 {
     return e->under_way == 0;

@@ -69,6 +69,11 @@ bool engine_pump(engine *e, uint32_t budget);
  * after the next start). */
 void engine_stop(engine *e);
 bool engine_is_idle(const engine *e); /* no attempt is under way */
+/* Take nothing more, start no attempt more. What runs may end; then, and once that is stored, executions are handed back: they go on elsewhere. */
+void engine_drain(engine *e);
+uint32_t engine_active(const engine *e); /* executions that are on it */
+/* Forget a hand-over of this epoch or an older one; nobody is told. False: there is none. */
+bool engine_forget(engine *e, uint64_t execution_key, epoch ep);
 /* One of the steps that are still running, for an error message: "execution/step"; "" if none. */
 const char *engine_first_running(const engine *e, char *buffer, size_t size);
 

@@ -39,7 +39,7 @@ struct engine {
     engine_ports ports;
     engine_options options;
     char *name;
-    bool stopped;
+    bool stopped, draining;
     sandboxes *sandboxes;
     executor_entry *executors;
     known_definition *known;
@@ -153,6 +153,8 @@ void known_free_all(engine *e);
 /* Take an execution over (with the message's start). NULL with *err; the message stays the caller's then. */
 slot *slot_new(engine *e, channel *c, message *m, orch_error **err);
 int32_t slot_begin(slot *s, known_definition *k, orch_error **err);
+/* While the engine drains: it starts nothing any more, and is handed back once it has nothing under way. */
+void slot_drain(slot *s);
 uint32_t slot_work(slot *s, uint32_t most); /* takes at most so many actions; returns how many */
 void slot_on_timer(slot *s);
 void slot_set_timer(slot *s);

@@ -209,7 +209,7 @@ static void on_start(engine *e, channel *c, message *m)
     slot *s = NULL;
     known_definition *k;
 
-    if (e->stopped)
+    if (e->stopped || e->draining)
         error_set(&error, ORCH_E_UNAVAILABLE, e->name, "engine %s is stopping", e->name);
     else if (older_makes_room(e, m, &error) && e->active >= e->options.capacity)
         error_set(&error, ORCH_E_RESOURCE_EXHAUSTED, e->name, "engine %s is full: %u executions",
@@ -330,7 +330,7 @@ static void on_pause(slot *s, bool paused)
     s->start->paused = paused;
     if (!s->run)
         return;
-    run_pause(s->run, paused, s->engine->now_ms);
+    run_pause(s->run, paused || s->engine->draining, s->engine->now_ms);
     engine_touch(s);
 }
 

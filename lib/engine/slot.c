@@ -171,6 +171,23 @@ void slot_fail(slot *s, orch_error *error)
     engine_touch(s);
 }
 
+void slot_drain(slot *s)
+{
+    if (s->state == SLOT_NEEDS_DEFINITION) {
+        slot_drop(s);
+    } else if (s->state == SLOT_RUNNING) {
+        run_pause(s->run, true, s->engine->now_ms);
+        engine_touch(s);
+    }
+}
+
+/* Once all that it has done is stored, and nothing but the caller is at work for it. Its children are the orchestrator's. */
+static void hand_back(slot *s)
+{
+    if (s->state == SLOT_RUNNING && s->under_way == 1 && !s->pending.count)
+        slot_drop(s);
+}
+
 static void take_end(slot *s, const run_action *a)
 {
     orch_error *error = NULL;
@@ -238,6 +255,8 @@ uint32_t slot_work(slot *s, uint32_t most)
     }
     if (s->state != SLOT_DROPPED)
         slot_set_timer(s);
+    if (e->draining)
+        hand_back(s);
     slot_unref_work(s);
     return taken;
 }

@@ -77,12 +77,14 @@ int32_t cores_new(runtime *rt, const runtime_options *o, orch_error **err)
     random_seed(&rt->random);
     if (o->virtual_ms)
         virtual_init(rt, o->virtual_ms);
-    rc = open_store(rt, o, &term, err);
+    rc = o->store_url ? open_store(rt, o, &term, err) : 0;
+    if (!rc)
+        rc = wires_init(rt, o, err);
     if (!rc)
         rc = transport_inproc_new(&rt->transport, err);
     if (!rc && o->engine)
         rc = locals_new(rt, o->engine, &first, err);
-    if (!rc)
+    if (!rc && o->store_url)
         rc = make_orchestrator(rt, o, term, err);
     if (!rc && first)
         rc = locals_admit(first, err);
@@ -94,7 +96,8 @@ void cores_stop(runtime *rt)
     rt->stopping = true;
     virtual_cancel(rt);
     locals_stop(rt);
-    orchestrator_stop(rt->orchestrator);
+    if (rt->orchestrator)
+        orchestrator_stop(rt->orchestrator);
 }
 
 void cores_free(runtime *rt)
@@ -105,4 +108,5 @@ void cores_free(runtime *rt)
     if (rt->transport.ops)
         rt->transport.ops->free(rt->transport.self);
     rt->transport.ops = NULL;
+    wires_free(rt);
 }

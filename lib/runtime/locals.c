@@ -223,9 +223,11 @@ int32_t locals_new(runtime *rt, const local_engine_options *o, local_engine **ou
 
 int32_t locals_admit(local_engine *e, orch_error **err)
 {
-    int32_t rc = orchestrator_add_engine(e->rt->orchestrator, e->name, e->rt->transport,
-                                         e->endpoint, e->capacity, err);
+    int32_t rc = 0;
 
+    if (e->rt->orchestrator)
+        rc = orchestrator_add_engine(e->rt->orchestrator, e->name, e->rt->transport, e->endpoint,
+                                     e->capacity, err);
     if (!rc)
         atomic_fetch_add(&e->rt->capacity, e->capacity);
     return rc;
@@ -234,19 +236,15 @@ int32_t locals_admit(local_engine *e, orch_error **err)
 /* ---- from threads of the host ---------------------------------------------------------------------------- */
 
 typedef struct engine_command {
-    command base; /* first */
+    asked base; /* first */
     const local_engine_options *options;
     local_engine *engine;
     const char *name;
     executor executor;
     bool taken; /* the executor */
-    int32_t code;
-    orch_error *error;
-    sem_t done;
 } engine_command;
 
-static int32_t ask(runtime *rt, engine_command *c, void (*run)(command *c, runtime *rt),
-                   orch_error **err)
+int32_t runtime_ask(runtime *rt, asked *c, void (*run)(command *c, runtime *rt), orch_error **err)
 {
     int32_t rc;
 
@@ -266,7 +264,7 @@ static int32_t ask(runtime *rt, engine_command *c, void (*run)(command *c, runti
     return rc;
 }
 
-static int32_t check_going(const runtime *rt, orch_error **err)
+int32_t runtime_check_going(const runtime *rt, orch_error **err)
 {
     return rt->stopping
                ? error_set(err, ORCH_E_FAILED_PRECONDITION, NULL, "the orchestrator is stopped")
@@ -277,17 +275,17 @@ static void make(command *c, runtime *rt)
 {
     engine_command *e = (engine_command *)c;
 
-    e->code = check_going(rt, &e->error);
-    if (!e->code)
-        e->code = locals_new(rt, e->options, &e->engine, &e->error);
-    sem_post(&e->done);
+    e->base.code = runtime_check_going(rt, &e->base.error);
+    if (!e->base.code)
+        e->base.code = locals_new(rt, e->options, &e->engine, &e->base.error);
+    sem_post(&e->base.done);
 }
 
 int32_t runtime_new_engine(runtime *rt, const local_engine_options *o, local_engine **out,
                            orch_error **err)
 {
     engine_command c = {.options = o};
-    int32_t rc = ask(rt, &c, make, err);
+    int32_t rc = runtime_ask(rt, &c.base, make, err);
 
     if (!rc)
         *out = c.engine;
@@ -298,17 +296,17 @@ static void admit(command *c, runtime *rt)
 {
     engine_command *e = (engine_command *)c;
 
-    e->code = check_going(rt, &e->error);
-    if (!e->code)
-        e->code = locals_admit(e->engine, &e->error);
-    sem_post(&e->done);
+    e->base.code = runtime_check_going(rt, &e->base.error);
+    if (!e->base.code)
+        e->base.code = locals_admit(e->engine, &e->base.error);
+    sem_post(&e->base.done);
 }
 
 int32_t runtime_admit_engine(local_engine *e, orch_error **err)
 {
     engine_command c = {.engine = e};
 
-    return ask(e->rt, &c, admit, err);
+    return runtime_ask(e->rt, &c.base, admit, err);
 }
 
 static void add(command *c, runtime *rt)
@@ -317,8 +315,8 @@ static void add(command *c, runtime *rt)
 
     (void)rt;
     e->taken = true;
-    e->code = engine_add_executor(e->engine->engine, e->name, e->executor, &e->error);
-    sem_post(&e->done);
+    e->base.code = engine_add_executor(e->engine->engine, e->name, e->executor, &e->base.error);
+    sem_post(&e->base.done);
 }
 
 static void put(command *c, runtime *rt)
@@ -327,15 +325,15 @@ static void put(command *c, runtime *rt)
 
     (void)rt;
     e->taken = true;
-    e->code = engine_put_executor(e->engine->engine, e->name, e->executor, &e->error);
-    sem_post(&e->done);
+    e->base.code = engine_put_executor(e->engine->engine, e->name, e->executor, &e->base.error);
+    sem_post(&e->base.done);
 }
 
 static int32_t hand_over(local_engine *e, const char *name, executor x,
                          void (*run)(command *c, runtime *rt), orch_error **err)
 {
     engine_command c = {.engine = e, .name = name, .executor = x};
-    int32_t rc = ask(e->rt, &c, run, err);
+    int32_t rc = runtime_ask(e->rt, &c.base, run, err);
 
     if (!c.taken)
         x.ops->free(x.self);
@@ -391,6 +389,14 @@ bool locals_pump(runtime *rt, uint32_t budget)
     return more;
 }
 
+bool locals_are_empty(const runtime *rt)
+{
+    for (const local_engine *e = rt->engines; e; e = e->next)
+        if (engine_active(e->engine))
+            return false;
+    return true;
+}
+
 bool locals_are_idle(const runtime *rt)
 {
     for (const local_engine *e = rt->engines; e; e = e->next)
@@ -436,6 +442,12 @@ const char *locals_first_running(const runtime *rt, char *buffer, size_t size)
 bool runtime_has_task(const runtime *rt, const orch_task *task)
 {
     return task_is_of(task, &rt->loop);
+}
+
+void locals_drain(runtime *rt)
+{
+    for (local_engine *e = rt->engines; e; e = e->next)
+        engine_drain(e->engine);
 }
 
 void locals_stop(runtime *rt)

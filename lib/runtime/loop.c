@@ -68,7 +68,8 @@ bool runtime_post_always(runtime *rt, command *c)
 /* What the stopper waits for: nothing runs any more, and nothing is on its way. */
 static void tell_quiet(runtime *rt)
 {
-    bool quiet = locals_are_idle(rt) && orchestrator_is_idle(rt->orchestrator) &&
+    bool quiet = locals_are_idle(rt) &&
+                 (!rt->orchestrator || orchestrator_is_idle(rt->orchestrator)) &&
                  pool_is_quiet(&rt->tasks) && pool_is_quiet(&rt->io) &&
                  callbacks_are_quiet(&rt->callbacks);
 
@@ -80,10 +81,22 @@ static void tell_quiet(runtime *rt)
     pthread_mutex_unlock(&rt->lock);
 }
 
+static void tell_drained(runtime *rt)
+{
+    bool drained = locals_are_empty(rt);
+
+    pthread_mutex_lock(&rt->lock);
+    if (drained != rt->drained) {
+        rt->drained = drained;
+        pthread_cond_broadcast(&rt->changed);
+    }
+    pthread_mutex_unlock(&rt->lock);
+}
+
 /* True if something was submitted, so that there may be something to reap at once. */
 static bool flush(runtime *rt)
 {
-    uint64_t submitted = orchestrator_units_submitted(rt->orchestrator);
+    uint64_t submitted = rt->orchestrator ? orchestrator_units_submitted(rt->orchestrator) : 0;
 
     if (submitted == rt->flushed)
         return false;
@@ -93,19 +106,21 @@ static bool flush(runtime *rt)
 }
 
 /* True if something was delivered: to a core that may have had its turn in this round already. */
-static bool deliver(const transport *t)
+static bool deliver(runtime *rt)
 {
-    return t->ops->pump(t->self, BUDGET);
+    bool any = rt->transport.ops->pump(rt->transport.self, BUDGET);
+
+    return any | wires_pump(rt, BUDGET);
 }
 
 /* True if there is more to do now. */
 static bool round_of_cores(runtime *rt)
 {
-    bool more = orchestrator_pump(rt->orchestrator, BUDGET);
+    bool more = rt->orchestrator && orchestrator_pump(rt->orchestrator, BUDGET);
 
-    more |= deliver(&rt->transport);
+    more |= deliver(rt);
     more |= locals_pump(rt, BUDGET);
-    more |= deliver(&rt->transport);
+    more |= deliver(rt);
     more |= flush(rt);
     return more;
 }
@@ -128,6 +143,8 @@ static bool turn(runtime *rt)
         more = round_of_cores(rt);
     while (more && ++round < ROUNDS && rt->flushed < enough);
     callbacks_publish(&rt->callbacks);
+    if (rt->draining)
+        tell_drained(rt);
     if (rt->stopping)
         tell_quiet(rt);
     return more || rt->taken || !mpsc_empty(&rt->commands); /* they called before this turn began */
@@ -192,7 +209,7 @@ static void close_gate(runtime *rt)
  * who asked for it hears of that. */
 static void give_up_units(runtime *rt)
 {
-    while (orchestrator_has_units(rt->orchestrator)) {
+    while (rt->orchestrator && orchestrator_has_units(rt->orchestrator)) {
         if (rt->store.ops->give_up)
             rt->store.ops->give_up(rt->store.self);
         turn(rt);

@@ -238,17 +238,33 @@ static void release(runtime *rt)
     pthread_mutex_unlock(&rt->lock);
 }
 
-static bool wait_until_quiet(runtime *rt, const struct timespec *until)
+/* For one of those that the lock guards. False if the time ran out. */
+static bool wait_until(runtime *rt, const bool *holds, const struct timespec *until)
 {
-    bool quiet;
+    bool held;
     int rc = 0;
 
     pthread_mutex_lock(&rt->lock);
-    while (!rt->quiet && rc != ETIMEDOUT)
+    while (!*holds && rc != ETIMEDOUT)
         rc = pthread_cond_timedwait(&rt->changed, &rt->lock, until);
-    quiet = rt->quiet;
+    held = *holds;
     pthread_mutex_unlock(&rt->lock);
-    return quiet;
+    return held;
+}
+
+static void begin_draining(command *c, runtime *rt)
+{
+    rt->draining = true;
+    locals_drain(rt);
+    sem_post(&((asked *)c)->done);
+}
+
+bool runtime_drain(runtime *rt, int32_t timeout_ms)
+{
+    struct timespec until = deadline_in(timeout_ms);
+    asked c = {0};
+
+    return runtime_ask(rt, &c, begin_draining, NULL) || wait_until(rt, &rt->drained, &until);
 }
 
 static void end_threads(runtime *rt)
@@ -269,7 +285,7 @@ static int32_t finish_store(runtime *rt, const struct timespec *until, orch_erro
 {
     stop_command s = {.timeout_ms = deadline_left_ms(until)};
 
-    if (rt->store_stopped)
+    if (rt->store_stopped || !rt->store.ops)
         return 0;
     rt->store_stopped = true;
     on_loop(rt, &s, stop_store);
@@ -305,7 +321,7 @@ static int32_t stop_claimed(runtime *rt, const struct timespec *until, orch_erro
         for (local_engine *e = rt->engines; e; e = e->next) /* none is added any more */
             pulled_close_all(e);
     }
-    quiet = wait_until_quiet(rt, until);
+    quiet = wait_until(rt, &rt->quiet, until);
     rc = finish_store(rt, until, err);
     if (!quiet)
         return rc ? rc : still_running(rt, err);

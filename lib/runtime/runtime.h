@@ -26,8 +26,13 @@ typedef struct local_engine_options { /* texts are borrowed for the call */
     bool exec_enabled;
 } local_engine_options;
 
+typedef struct remote_engine { /* texts are borrowed for the call */
+    const char *name, *endpoint;
+    uint32_t capacity;
+} remote_engine;
+
 typedef struct runtime_options { /* texts are borrowed for the call of runtime_new */
-    const char *store_url;
+    const char *store_url; /* NULL: no orchestrator, and so no store: engines alone, for orchestrators of other processes */
     const char *synchronous; /* NULL = as the URL says */
     uint32_t task_threads;
     uint32_t max_commands;
@@ -35,6 +40,7 @@ typedef struct runtime_options { /* texts are borrowed for the call of runtime_n
     const local_engine_options *engine; /* the first one; NULL = there is none yet */
     const char *owner;                  /* who has the store, for others who want it */
     int64_t virtual_ms;                 /* virtual time begins then; 0 = the clock's time */
+    const char *tls_cert, *tls_key, *tls_ca; /* for connections of other processes; NULL = not set, all: no TLS */
     logger *log;                        /* outlives the runtime */
 } runtime_options;
 
@@ -78,6 +84,14 @@ local_engine *runtime_first_engine(const runtime *rt); /* of the options */
 int32_t runtime_new_engine(runtime *rt, const local_engine_options *o, local_engine **out,
                            orch_error **err);
 int32_t runtime_admit_engine(local_engine *e, orch_error **err);
+/* Let orchestrators of other processes reach it at an endpoint. `port` (may be NULL) is told which it became. Threads of the host.
+ * ALREADY_EXISTS, UNAVAILABLE, INVALID_ARGUMENT: endpoint or TLS files. */
+int32_t runtime_listen(local_engine *e, const char *endpoint, uint16_t *port, orch_error **err);
+/* Know an engine of another process. Threads of the host. ALREADY_EXISTS: the name. */
+int32_t runtime_add_remote(runtime *rt, const remote_engine *r, orch_error **err);
+/* Let engines end what they have begun, and hand back the rest: nothing new is taken. True once all is handed back; else after timeout_ms.
+ * Threads of the host. */
+bool runtime_drain(runtime *rt, int32_t timeout_ms);
 /* Takes the executor over, also on failure. ALREADY_EXISTS. Threads of the host. */
 int32_t runtime_add_executor(local_engine *e, const char *name, executor x, orch_error **err);
 /* The same in the place of one that may be there already. FAILED_PRECONDITION while something runs. */

@@ -2,6 +2,7 @@
 #ifndef RUNTIME_RUNTIME_IMPL_H
 #define RUNTIME_RUNTIME_IMPL_H
 
+#include <semaphore.h>
 #include <uv.h>
 
 #include "base/map.h"
@@ -71,12 +72,14 @@ struct runtime {
     uint64_t flushed;        /* units */
     uint32_t turns;          /* since the loop was last looked at */
     random_state random;
-    store store;
-    transport transport;
+    store store;         /* without one, as without an orchestrator, its ops are NULL */
+    transport transport; /* within the process */
+    struct wires *wires; /* to other processes; NULL: none were wanted yet */
     local_engine *engines; /* oldest first */
-    orchestrator *orchestrator;
+    orchestrator *orchestrator; /* NULL: engines alone */
     bool is_virtual;          /* the time: virtual.c */
     struct advance *advances; /* threads that let it pass */
+    bool draining;            /* engines were told to take nothing more */
     bool stopping;            /* the cores were told */
     bool ending;              /* leave the loop */
 
@@ -84,6 +87,7 @@ struct runtime {
     pthread_mutex_t lock; /* guards the next three */
     pthread_cond_t changed;
     bool quiet; /* as the loop saw it */
+    bool drained; /* likewise: no execution is on its engines, which take none */
     bool busy;  /* a thread is in runtime_stop */
     atomic_int phase;
     bool store_stopped;
@@ -101,19 +105,37 @@ int32_t loop_init(runtime *rt, orch_error **err);
 int32_t loop_start(runtime *rt, orch_error **err);
 void loop_destroy(runtime *rt); /* of a loop that was never started */
 
+/* A command that a thread waits for. */
+typedef struct asked {
+    command base; /* first */
+    int32_t code;
+    orch_error *error;
+    sem_t done;
+} asked;
+/* Have it run on the loop: `run` fills code and error, and posts done. FAILED_PRECONDITION once the loop has ended. */
+int32_t runtime_ask(runtime *rt, asked *c, void (*run)(command *c, runtime *rt), orch_error **err);
+int32_t runtime_check_going(const runtime *rt, orch_error **err); /* loop thread */
+
 /* locals.c: on the loop thread, or before there is one; the last two after it */
 int32_t locals_new(runtime *rt, const local_engine_options *o, local_engine **out,
                    orch_error **err);
 int32_t locals_admit(local_engine *e, orch_error **err);
 bool locals_pump(runtime *rt, uint32_t budget); /* true if there is more to do now */
 bool locals_are_idle(const runtime *rt);
+bool locals_are_empty(const runtime *rt); /* no execution is on them */
 int64_t locals_deadline(const runtime *rt);
 /* "execution/step" of one that runs; "" if none does. */
 const char *locals_first_running(const runtime *rt, char *buffer, size_t size);
+void locals_drain(runtime *rt);
 void locals_stop(runtime *rt);
 void locals_end(runtime *rt);   /* their cores go */
 void locals_close(runtime *rt); /* what the host gave goes */
 void locals_free(runtime *rt);  /* the shells */
+
+/* wires.c: likewise */
+int32_t wires_init(runtime *rt, const runtime_options *o, orch_error **err);
+bool wires_pump(runtime *rt, uint32_t budget);
+void wires_free(runtime *rt); /* what it has on the loop goes with the loop's last turns */
 
 /* virtual.c: on the loop thread */
 void virtual_init(runtime *rt, int64_t start_ms); /* or before there is one */

@@ -1,31 +1,22 @@
-/* The transport within one process: a message is an entry in a queue of the loop. A channel is a pair of
- * ends; an end with something to deliver stands in the transport's list until pump() comes to it. */
+/* The transport within one process: a message is an entry in a queue of the loop. A channel is a pair of ends. */
 #include <string.h>
 
 #include "base/error.h"
-#include "base/list.h"
 #include "base/mem.h"
-#include "transport/transport.h"
+#include "transport/delivery.h"
 
 typedef struct inproc inproc;
 typedef struct pair pair;
 
 typedef struct end {
-    channel base; /* first */
+    delivery_end base; /* first */
     pair *pair;
-    list ready; /* in inproc.ready while there is something to deliver */
-    message *first, *last;
-    bool unaccepted; /* the listener has not seen it yet */
-    bool closed;     /* by its own side */
-    bool ending;     /* tell it closed(code) once the messages are delivered */
-    bool told;
-    int32_t code;
+    bool closed; /* by its own side */
 } end;
 
 struct pair {
-    inproc *transport;
     struct listener *listener; /* NULL once accepted or gone */
-    unsigned refs;             /* open ends, and pump() while it delivers */
+    unsigned open;             /* ends */
     end opener, server;
 };
 
@@ -37,7 +28,7 @@ typedef struct listener {
 } listener;
 
 struct inproc {
-    list ready;
+    delivery delivery;
     list listeners;
 };
 
@@ -46,64 +37,27 @@ static end *peer_of(end *e)
     return e == &e->pair->opener ? &e->pair->server : &e->pair->opener;
 }
 
-static void pair_unref(pair *p)
-{
-    if (--p->refs == 0)
-        mem_free(p);
-}
-
-static void make_ready(end *e)
-{
-    if (list_empty(&e->ready))
-        list_push(&e->pair->transport->ready, &e->ready);
-}
-
-static void drop_messages(end *e)
-{
-    while (e->first) {
-        message *m = e->first;
-
-        e->first = m->next;
-        message_free(m);
-    }
-    e->last = NULL;
-}
-
 static void inproc_send(channel *c, message *m)
 {
     end *to = peer_of((end *)c);
 
-    if (to->closed || to->ending) {
+    if (to->closed)
         message_free(m);
-        return;
-    }
-    m->next = NULL;
-    if (to->last)
-        to->last->next = m;
     else
-        to->first = m;
-    to->last = m;
-    make_ready(to);
-}
-
-static void end_peer(end *e, int32_t code)
-{
-    if (e->closed || e->ending)
-        return;
-    e->ending = true;
-    e->code = code;
-    make_ready(e);
+        delivery_put(&to->base, m);
 }
 
 static void inproc_close(channel *c)
 {
-    end *e = (end *)c;
+    end *e = (end *)c, *peer = peer_of(e);
+    pair *p = e->pair;
 
     e->closed = true;
-    list_remove(&e->ready);
-    drop_messages(e);
-    end_peer(peer_of(e), 0);
-    pair_unref(e->pair);
+    delivery_close(&e->base);
+    if (!peer->closed)
+        delivery_finish(&peer->base, 0);
+    if (--p->open == 0)
+        mem_free(p);
 }
 
 static const channel_ops ends_ops = {sizeof(channel_ops), inproc_send, inproc_close};
@@ -120,11 +74,28 @@ static listener *find_listener(inproc *t, const char *endpoint)
     return NULL;
 }
 
-static void end_init(end *e, pair *p)
+/* An end that nobody accepts is closed on behalf of the listener that is gone. */
+static bool accept_end(delivery_end *d)
 {
-    e->base.ops = &ends_ops;
+    end *e = (end *)d;
+    listener *l = e->pair->listener;
+
+    e->pair->listener = NULL;
+    if (l) {
+        l->accepted(l->ctx, &d->base);
+        return true;
+    }
+    delivery_finish(&peer_of(e)->base, ORCH_E_UNAVAILABLE);
+    inproc_close(&d->base);
+    return false;
+}
+
+static const delivery_hooks ends_hooks = {accept_end, NULL};
+
+static void end_init(end *e, pair *p, inproc *t)
+{
+    delivery_end_init(&e->base, &t->delivery, &ends_ops, &ends_hooks);
     e->pair = p;
-    list_init(&e->ready);
 }
 
 static int32_t inproc_open(void *self, const char *endpoint, const channel_handler *h, void *ctx,
@@ -140,16 +111,15 @@ static int32_t inproc_open(void *self, const char *endpoint, const channel_handl
     p = mem_zalloc(sizeof *p);
     if (!p)
         return error_no_memory(err);
-    p->transport = t;
     p->listener = l;
-    p->refs = 2;
-    end_init(&p->opener, p);
-    end_init(&p->server, p);
-    p->opener.base.handler = h;
-    p->opener.base.ctx = ctx;
-    p->server.unaccepted = true;
-    make_ready(&p->server);
-    *out = &p->opener.base;
+    p->open = 2;
+    end_init(&p->opener, p, t);
+    end_init(&p->server, p, t);
+    p->opener.base.base.handler = h;
+    p->opener.base.base.ctx = ctx;
+    p->server.base.unaccepted = true;
+    delivery_wake(&p->server.base);
+    *out = &p->opener.base.base;
     return 0;
 }
 
@@ -189,9 +159,9 @@ static void inproc_unlisten(void *self, const char *endpoint)
 
     if (!l)
         return;
-    LIST_EACH(it, &t->ready)
+    LIST_EACH(it, &t->delivery.ready)
     {
-        pair *p = LIST_ENTRY(it, end, ready)->pair;
+        pair *p = ((end *)LIST_ENTRY(it, delivery_end, node))->pair;
 
         if (p->listener == l)
             p->listener = NULL;
@@ -199,69 +169,9 @@ static void inproc_unlisten(void *self, const char *endpoint)
     listener_free(l);
 }
 
-/* An end that nobody accepted: closed on behalf of the listener that is gone. */
-static bool accept_end(end *e)
-{
-    listener *l = e->pair->listener;
-
-    e->unaccepted = false;
-    e->pair->listener = NULL;
-    if (l) {
-        l->accepted(l->ctx, &e->base);
-        return true;
-    }
-    end_peer(peer_of(e), ORCH_E_UNAVAILABLE);
-    inproc_close(&e->base);
-    return false;
-}
-
-static uint32_t deliver(end *e, uint32_t budget)
-{
-    if (e->unaccepted && !accept_end(e))
-        return budget;
-    while (budget && !e->closed && e->first) {
-        message *m = e->first;
-
-        e->first = m->next;
-        if (!e->first)
-            e->last = NULL;
-        m->next = NULL;
-        budget--;
-        e->base.handler->message(e->base.ctx, &e->base, m);
-    }
-    if (e->closed)
-        return budget;
-    if (e->first) {
-        make_ready(e);
-    } else if (e->ending && !e->told) {
-        e->told = true;
-        e->base.handler->closed(e->base.ctx, &e->base, e->code);
-    }
-    return budget;
-}
-
-static void deliver_ready(inproc *t, uint32_t budget)
-{
-    list *node;
-
-    while (budget && (node = list_pop(&t->ready))) {
-        end *e = LIST_ENTRY(node, end, ready);
-        pair *p = e->pair;
-
-        p->refs++;
-        budget = deliver(e, budget);
-        pair_unref(p);
-    }
-}
-
 static bool inproc_pump(void *self, uint32_t budget)
 {
-    inproc *t = self;
-    bool any = !list_empty(&t->ready);
-
-    if (any && budget)
-        deliver_ready(t, budget);
-    return any;
+    return delivery_pump(&((inproc *)self)->delivery, budget);
 }
 
 static void inproc_free(void *self)
@@ -270,23 +180,21 @@ static void inproc_free(void *self)
 
     while (!list_empty(&t->listeners))
         listener_free(LIST_ENTRY(t->listeners.next, listener, link));
-    while (!list_empty(&t->ready)) { /* only ends that nobody has accepted can be left */
-        end *e = LIST_ENTRY(list_pop(&t->ready), end, ready);
-
-        inproc_close(&e->base);
-    }
+    while (!list_empty(&t->delivery.ready)) /* only ends that nobody has accepted can be left */
+        inproc_close(&LIST_ENTRY(t->delivery.ready.next, delivery_end, node)->base);
     mem_free(t);
 }
 
 #ifdef ORCH_TEST_HOOKS
 void transport_inproc_break(channel *c)
 {
-    end *e = (end *)c, *peer = peer_of(e);
+    end *ends[] = {(end *)c, peer_of((end *)c)};
 
-    drop_messages(e);
-    drop_messages(peer);
-    end_peer(peer, ORCH_E_UNAVAILABLE);
-    end_peer(e, ORCH_E_UNAVAILABLE);
+    for (size_t i = 0; i < 2; i++) {
+        delivery_drop(&ends[i]->base);
+        if (!ends[i]->closed)
+            delivery_finish(&ends[i]->base, ORCH_E_UNAVAILABLE);
+    }
 }
 #endif
 
@@ -306,7 +214,7 @@ int32_t transport_inproc_new(transport *out, orch_error **err)
 
     if (!t)
         return error_no_memory(err);
-    list_init(&t->ready);
+    delivery_init(&t->delivery);
     list_init(&t->listeners);
     out->ops = &inproc_ops;
     out->self = t;

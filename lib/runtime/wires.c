@@ -1,0 +1,184 @@
+/* What reaches other processes: the network on the loop, and the transport of gRPC on that. Made when it is first wanted, so that who
+ * stays within one process has none of it. */
+#include <string.h>
+
+#include "base/error.h"
+#include "runtime/runtime_impl.h"
+#include "transport/grpc/grpc_transport.h"
+
+typedef struct wires {
+    net_uv *net;      /* NULL: not wanted yet */
+    transport grpc;   /* likewise: its ops */
+    bool has_tls;     /* files were named */
+    char *cert, *key, *ca;
+    tls_context *client, *server;
+} wires;
+
+/* ---- TLS ------------------------------------------------------------------------------------------------- */
+
+static int32_t copy(const char *text, char **out, orch_error **err)
+{
+    *out = text ? mem_strdup(text) : NULL;
+    return text && !*out ? error_no_memory(err) : 0;
+}
+
+int32_t wires_init(runtime *rt, const runtime_options *o, orch_error **err)
+{
+    wires *w = rt->wires = mem_zalloc(sizeof *w);
+    int32_t rc;
+
+    if (!w)
+        return error_no_memory(err);
+    w->has_tls = o->tls_cert || o->tls_ca;
+    rc = copy(o->tls_cert, &w->cert, err);
+    if (!rc)
+        rc = copy(o->tls_key, &w->key, err);
+    return rc ? rc : copy(o->tls_ca, &w->ca, err);
+}
+
+static int32_t context(runtime *rt, bool server, tls_context **out, orch_error **err)
+{
+    const wires *w = rt->wires;
+    tls_files files = {.cert = w->cert, .key = w->key, .ca = w->ca};
+
+    if (!w->has_tls || *out)
+        return 0;
+    if (server && !w->cert)
+        return error_set(err, ORCH_E_INVALID_ARGUMENT, "TLS_CERT",
+                         "TLS_CA is set and TLS_CERT is not: who listens with TLS has a "
+                         "certificate");
+    return tls_context_new(server, &files, rt->log, out, err);
+}
+
+/* ---- the network ----------------------------------------------------------------------------------------- */
+
+static int32_t begin(runtime *rt, orch_error **err)
+{
+    wires *w = rt->wires;
+    grpc_transport_options options;
+    int32_t rc;
+
+    if (w->grpc.ops)
+        return 0;
+    rc = context(rt, false, &w->client, err);
+    if (!rc && w->cert)
+        rc = context(rt, true, &w->server, err);
+    if (!rc && !w->net)
+        rc = net_uv_new(&rt->loop, &w->net, err);
+    if (rc)
+        return rc;
+    options = (grpc_transport_options){w->client, w->server};
+    return transport_grpc_new(w->net, &options, &w->grpc, err);
+}
+
+bool wires_pump(runtime *rt, uint32_t budget)
+{
+    const transport *t = &rt->wires->grpc;
+
+    return t->ops && t->ops->pump(t->self, budget);
+}
+
+static void end(void *ctx)
+{
+    wires *w = ctx;
+
+    tls_context_free(w->client);
+    tls_context_free(w->server);
+    mem_free(w->cert);
+    mem_free(w->key);
+    mem_free(w->ca);
+    mem_free(w);
+}
+
+/* What ends on the loop's last turns may still look at the contexts. */
+void wires_free(runtime *rt)
+{
+    wires *w = rt->wires;
+
+    if (!w)
+        return;
+    rt->wires = NULL;
+    if (w->grpc.ops)
+        w->grpc.ops->free(w->grpc.self);
+    if (w->net)
+        net_uv_close(w->net, end, w);
+    else
+        end(w);
+}
+
+/* ---- for threads of the host ----------------------------------------------------------------------------- */
+
+typedef struct wire_command {
+    asked base; /* first */
+    local_engine *engine;
+    const char *endpoint;
+    const remote_engine *remote;
+    uint16_t port;
+} wire_command;
+
+static int32_t serve(wire_command *c, runtime *rt)
+{
+    orch_error **err = &c->base.error;
+    const wires *w = rt->wires;
+    int32_t rc = runtime_check_going(rt, err);
+
+    if (!rc)
+        rc = begin(rt, err);
+    if (!rc && w->has_tls && !w->server)
+        rc = context(rt, true, &rt->wires->server, err); /* which says what is missing */
+    if (!rc)
+        rc = w->grpc.ops->listen(w->grpc.self, c->endpoint, engine_accept, c->engine->engine, err);
+    if (!rc)
+        c->port = transport_grpc_port(&w->grpc, c->endpoint);
+    return rc;
+}
+
+static void on_listen(command *c, runtime *rt)
+{
+    wire_command *w = (wire_command *)c;
+
+    w->base.code = serve(w, rt);
+    sem_post(&w->base.done);
+}
+
+int32_t runtime_listen(local_engine *e, const char *endpoint, uint16_t *port, orch_error **err)
+{
+    wire_command c = {.engine = e, .endpoint = endpoint};
+    int32_t rc = runtime_ask(e->rt, &c.base, on_listen, err);
+
+    if (!rc && port)
+        *port = c.port;
+    return rc;
+}
+
+static int32_t add_remote(runtime *rt, const remote_engine *r, orch_error **err)
+{
+    int32_t rc = runtime_check_going(rt, err);
+    endpoint checked;
+
+    if (!rc)
+        rc = begin(rt, err);
+    if (!rc)
+        rc = endpoint_parse(transport_grpc_address(r->endpoint), -1, &checked, err);
+    if (!rc)
+        rc = orchestrator_add_engine(rt->orchestrator, r->name, rt->wires->grpc, r->endpoint,
+                                     r->capacity, err);
+    if (!rc)
+        atomic_fetch_add(&rt->capacity, r->capacity);
+    return rc;
+}
+
+static void on_add(command *c, runtime *rt)
+{
+    wire_command *w = (wire_command *)c;
+
+    w->base.code = add_remote(rt, w->remote, &w->base.error);
+    sem_post(&w->base.done);
+}
+
+int32_t runtime_add_remote(runtime *rt, const remote_engine *r, orch_error **err)
+{
+    wire_command c = {.remote = r};
+
+    return runtime_ask(rt, &c.base, on_add, err);
+}
