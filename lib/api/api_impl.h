@@ -26,9 +26,10 @@ enum engine_state {
 
 struct orch_engine {
     pid_t pid;
-    orch_config *config;  /* NULL: an orchestrator's own */
-    orch_v2 *orch;        /* once attached: for ever, with a reference unless it is its own */
-    bool is_host;         /* `orch` is nothing but a home for it: it listens, and orchestrators are elsewhere */
+    orch_config *config; /* NULL: an orchestrator's own */
+    orch_v2 *orch;       /* once attached: for ever, with a reference unless it is its own */
+    bool
+        is_host; /* `orch` is nothing but a home for it: it listens, and orchestrators are elsewhere */
     local_engine *core;   /* likewise */
     pthread_mutex_t lock; /* guards the rest */
     enum engine_state state;
@@ -92,7 +93,7 @@ orch_v2 *orch_ref(orch_v2 *o);
 void orch_unref(orch_v2 *o);
 
 typedef struct v2_options {
-    bool no_engine;     /* none of its own, nor of the configuration */
+    bool no_engine; /* none of its own, nor of the configuration */
     bool no_store;
     int64_t virtual_ms; /* when its time begins, which is virtual then; 0 = the clock's */
 } v2_options;

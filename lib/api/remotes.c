@@ -44,9 +44,10 @@ int32_t remotes_add_static(orch_v2 *o, const orch_config *config, orch_error **e
     if (strcmp(config_text(config, KEY_DISCOVERY_TYPE), "static") != 0)
         return 0;
     if (!all)
-        return error_set(err, ORCH_E_INVALID_ARGUMENT, "STATIC_ENGINES",
-                         "DISCOVERY_TYPE is static and STATIC_ENGINES is not set: it is a list such "
-                         "as grpc://10.0.0.1:50051?name=a&capacity=20,grpc://10.0.0.2:50051");
+        return error_set(
+            err, ORCH_E_INVALID_ARGUMENT, "STATIC_ENGINES",
+            "DISCOVERY_TYPE is static and STATIC_ENGINES is not set: it is a list such "
+            "as grpc://10.0.0.1:50051?name=a&capacity=20,grpc://10.0.0.2:50051");
     copy = mem_strdup(all);
     if (!copy)
         return error_no_memory(err);
@@ -75,8 +76,8 @@ int32_t orch_v2_add_engine(orch_v2 *orch, const char *name, const char *endpoint
     if (!rc && name)
         rc = check_key(name, "name", err);
     if (!rc && (!capacity || capacity > CAPACITY_MAX))
-        rc = error_set(err, ORCH_E_INVALID_ARGUMENT, "capacity", "capacity is %u; it must be 1 to %d",
-                       capacity, CAPACITY_MAX);
+        rc = error_set(err, ORCH_E_INVALID_ARGUMENT, "capacity",
+                       "capacity is %u; it must be 1 to %d", capacity, CAPACITY_MAX);
     if (!rc)
         rc = check_may_ask(orch, err);
     return rc ? rc : runtime_add_remote(orch->rt, &r, err);

@@ -32,7 +32,8 @@ typedef struct remote_engine { /* texts are borrowed for the call */
 } remote_engine;
 
 typedef struct runtime_options { /* texts are borrowed for the call of runtime_new */
-    const char *store_url; /* NULL: no orchestrator, and so no store: engines alone, for orchestrators of other processes */
+    const char *
+        store_url; /* NULL: no orchestrator, and so no store: engines alone, for orchestrators of other processes */
     const char *synchronous; /* NULL = as the URL says */
     uint32_t task_threads;
     uint32_t max_commands;
@@ -40,8 +41,9 @@ typedef struct runtime_options { /* texts are borrowed for the call of runtime_n
     const local_engine_options *engine; /* the first one; NULL = there is none yet */
     const char *owner;                  /* who has the store, for others who want it */
     int64_t virtual_ms;                 /* virtual time begins then; 0 = the clock's time */
-    const char *tls_cert, *tls_key, *tls_ca; /* for connections of other processes; NULL = not set, all: no TLS */
-    logger *log;                        /* outlives the runtime */
+    const char *tls_cert, *tls_key,
+        *tls_ca; /* for connections of other processes; NULL = not set, all: no TLS */
+    logger *log; /* outlives the runtime */
 } runtime_options;
 
 /* Open the store, make the cores, start the loop. Blocks while the store opens. */

@@ -72,23 +72,23 @@ struct runtime {
     uint64_t flushed;        /* units */
     uint32_t turns;          /* since the loop was last looked at */
     random_state random;
-    store store;         /* without one, as without an orchestrator, its ops are NULL */
-    transport transport; /* within the process */
-    struct wires *wires; /* to other processes; NULL: none were wanted yet */
-    local_engine *engines; /* oldest first */
+    store store;                /* without one, as without an orchestrator, its ops are NULL */
+    transport transport;        /* within the process */
+    struct wires *wires;        /* to other processes; NULL: none were wanted yet */
+    local_engine *engines;      /* oldest first */
     orchestrator *orchestrator; /* NULL: engines alone */
-    bool is_virtual;          /* the time: virtual.c */
-    struct advance *advances; /* threads that let it pass */
-    bool draining;            /* engines were told to take nothing more */
-    bool stopping;            /* the cores were told */
-    bool ending;              /* leave the loop */
+    bool is_virtual;            /* the time: virtual.c */
+    struct advance *advances;   /* threads that let it pass */
+    bool draining;              /* engines were told to take nothing more */
+    bool stopping;              /* the cores were told */
+    bool ending;                /* leave the loop */
 
     /* Stopping: runtime.c. */
     pthread_mutex_t lock; /* guards the next three */
     pthread_cond_t changed;
-    bool quiet; /* as the loop saw it */
+    bool quiet;   /* as the loop saw it */
     bool drained; /* likewise: no execution is on its engines, which take none */
-    bool busy;  /* a thread is in runtime_stop */
+    bool busy;    /* a thread is in runtime_stop */
     atomic_int phase;
     bool store_stopped;
     bool has_thread;

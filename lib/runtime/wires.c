@@ -7,9 +7,9 @@
 #include "transport/grpc/grpc_transport.h"
 
 typedef struct wires {
-    net_uv *net;      /* NULL: not wanted yet */
-    transport grpc;   /* likewise: its ops */
-    bool has_tls;     /* files were named */
+    net_uv *net;    /* NULL: not wanted yet */
+    transport grpc; /* likewise: its ops */
+    bool has_tls;   /* files were named */
     char *cert, *key, *ca;
     tls_context *client, *server;
 } wires;

@@ -37,9 +37,9 @@ struct delivery_end { /* an adapter embeds it first */
 void delivery_init(delivery *d);
 void delivery_end_init(delivery_end *e, delivery *d, const channel_ops *ops,
                        const delivery_hooks *hooks);
-void delivery_wake(delivery_end *e);             /* look at it, though nothing has come */
-void delivery_put(delivery_end *e, message *m);  /* takes it over; dropped if it is ending */
-void delivery_drop(delivery_end *e);             /* what has come and was not delivered */
+void delivery_wake(delivery_end *e);                 /* look at it, though nothing has come */
+void delivery_put(delivery_end *e, message *m);      /* takes it over; dropped if it is ending */
+void delivery_drop(delivery_end *e);                 /* what has come and was not delivered */
 void delivery_finish(delivery_end *e, int32_t code); /* the first code stays */
 /* Its own side has closed it: nothing is told any more. It can be freed. */
 void delivery_close(delivery_end *e);

@@ -88,8 +88,7 @@ static int32_t take_note(const PB(InboxItem) * in, inbox_note *out, orch_error *
 
     if ((uint32_t)in->kind < NOTE_CANCEL || (uint32_t)in->kind > NOTE_WAKE)
         return wrong(err, "an inbox item's kind");
-    if (child &&
-        ((uint32_t)in->state < NOTE_SUCCEEDED || (uint32_t)in->state > NOTE_TIMED_OUT))
+    if (child && ((uint32_t)in->state < NOTE_SUCCEEDED || (uint32_t)in->state > NOTE_TIMED_OUT))
         return wrong(err, "an inbox item's state");
     *out = (inbox_note){
         .seq = in->seq,
@@ -297,7 +296,7 @@ static int32_t take_cancel_child(const PB(CancelChild) * in, message *m, orch_er
     if (!*in->id)
         return wrong(err, "a child's id");
     return take_text(in->id, &c->id) && take_bytes(&in->reason, &c->error) ? 0
-                                                                            : error_no_memory(err);
+                                                                           : error_no_memory(err);
 }
 
 static int32_t take_refused(const PB(Refused) * in, message *m, orch_error **err)
@@ -327,9 +326,8 @@ static int32_t take_step_started(const PB(StepStarted) * in, message *m, orch_er
 
 static int32_t up_kind(const PB(ToOrchestrator) * in)
 {
-    static const uint8_t kinds[] = {MESSAGE_ACCEPTED,        MESSAGE_REFUSED,
-                                    MESSAGE_NEED_DEFINITION, MESSAGE_STEP_STARTED,
-                                    MESSAGE_REPORT,          MESSAGE_START_CHILD,
+    static const uint8_t kinds[] = {MESSAGE_ACCEPTED,     MESSAGE_REFUSED, MESSAGE_NEED_DEFINITION,
+                                    MESSAGE_STEP_STARTED, MESSAGE_REPORT,  MESSAGE_START_CHILD,
                                     MESSAGE_CANCEL_CHILD};
     unsigned i = (unsigned)in->kind_case - ORCH__V1__TO_ORCHESTRATOR__KIND_ACCEPTED;
 

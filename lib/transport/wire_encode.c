@@ -52,10 +52,10 @@ static char *text(const char *s)
 }
 
 /* A field of which 0 says something: given, or not. */
-#define GIVE(to, Type, FIELD, field, value)                          \
-    do {                                                             \
+#define GIVE(to, Type, FIELD, field, value)                              \
+    do {                                                                 \
         (to)->field##_given_case = PB_ENUM(Type##FIELD##_GIVEN_##FIELD); \
-        (to)->field = (value);                                       \
+        (to)->field = (value);                                           \
     } while (0)
 #define GIVE_INDEX(to, Type, value)                \
     do {                                           \
@@ -169,10 +169,10 @@ static void fill_child_refused(PB(ChildRefused) * to, const message_child *c)
     to->error = binary(c->error);
 }
 
-#define DOWN(KIND, field)                                                \
-    do {                                                                 \
-        e->down.kind_case = PB_ENUM(TO_ENGINE__KIND_##KIND);             \
-        e->down.field = &e->field;                                       \
+#define DOWN(KIND, field)                                    \
+    do {                                                     \
+        e->down.kind_case = PB_ENUM(TO_ENGINE__KIND_##KIND); \
+        e->down.field = &e->field;                           \
     } while (0)
 
 static bool fill_down(encoding *e, const message *m)
@@ -281,10 +281,10 @@ static void fill_step_started(PB(StepStarted) * to, const message *m)
     to->at_ms = m->step_started.at_ms;
 }
 
-#define UP(KIND, field)                                                   \
-    do {                                                                  \
-        e->up.kind_case = PB_ENUM(TO_ORCHESTRATOR__KIND_##KIND);          \
-        e->up.field = &e->field;                                          \
+#define UP(KIND, field)                                          \
+    do {                                                         \
+        e->up.kind_case = PB_ENUM(TO_ORCHESTRATOR__KIND_##KIND); \
+        e->up.field = &e->field;                                 \
     } while (0)
 
 static bool fill_up(encoding *e, const message *m)

@@ -44,8 +44,8 @@ static int32_t check_order(const wire_reader *r, bool is_part, bool whole, orch_
                      "a message came between the parts of another");
 }
 
-static int32_t receive_down(wire_reader *r, const void *data, size_t len, bool whole,
-                            message **out, orch_error **err)
+static int32_t receive_down(wire_reader *r, const void *data, size_t len, bool whole, message **out,
+                            orch_error **err)
 {
     PB(ToEngine) *m = orch__v1__to_engine__unpack(&wire_allocator, len, data);
     bool is_part = m && m->kind_case == ORCH__V1__TO_ENGINE__KIND_PART;

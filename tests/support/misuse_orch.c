@@ -1,6 +1,8 @@
 /* The orchestrator itself. */
 #include "support/misuse.h"
 
+#include <stdio.h>
+
 static void no_log(void *user_data, int32_t level, const char *message)
 {
     (void)user_data;
@@ -55,6 +57,25 @@ static int32_t good_backup(void)
     return orch_v2_backup(orch, "x", NULL);
 }
 
+static void bad_add_engine(void)
+{
+    BAD("orch must not be NULL", orch_v2_add_engine(NULL, "e", "127.0.0.1:1", 1, &err));
+    BAD("endpoint must not be NULL", orch_v2_add_engine(orch, "e", NULL, 1, &err));
+    BAD("nowhere", orch_v2_add_engine(orch, "e", "nowhere", 1, &err));
+    BAD("name", orch_v2_add_engine(orch, huge, "127.0.0.1:1", 1, &err));
+    BAD("capacity is 0", orch_v2_add_engine(orch, "e", "127.0.0.1:1", 0, &err));
+    BAD("capacity is 1000001", orch_v2_add_engine(orch, "e", "127.0.0.1:1", 1000001, &err));
+}
+
+static int32_t good_add_engine(void)
+{
+    static int number;
+    char name[20];
+
+    snprintf(name, sizeof name, "remote-%d", number++);
+    return orch_v2_add_engine(orch, name, "unix:/nowhere/at/all", 1, NULL);
+}
+
 static void bad_stop(void)
 {
     BAD("orch must not be NULL", orch_v2_stop(NULL, 0, &err));
@@ -73,6 +94,7 @@ static int32_t good_stop(void)
 const misuse_row misuse_orch_rows[] = {
     {"orch_v2_fd", bad_loop, good_fd, 0, FP, 0, 0},
     {"orch_v2_dispatch", bad_loop, good_dispatch, 0, FP, FP, 0},
+    {"orch_v2_add_engine", bad_add_engine, good_add_engine, FP, FP, 0, FP},
     {"orch_v2_backup", bad_backup, good_backup, FP, FP, ORCH_E_UNIMPLEMENTED, FP},
     {"orch_v2_stop orch_v2_free", bad_stop, good_stop, 0, FP, FP, FP},
     /* Last: in the log callback it takes its place. */

@@ -120,11 +120,38 @@ static void expect_failure(void)
     oom_expect(oom_id, ORCH_EXECUTION_FAILED);
 }
 
+/* An engine of its own, which listens. */
+static orch_engine *listening;
+
+static void make_listening(void)
+{
+    orch_config *c = orch_config_new();
+
+    HOST_OK(orch_config_set(c, "ENGINE_ID", "listens", &err));
+    listening = orch_engine_new(c, NULL);
+    assert_non_null(listening);
+    orch_config_free(c);
+}
+
+static int32_t call_listen(void)
+{
+    int32_t rc = orch_engine_listen(listening, "127.0.0.1:0", NULL, NULL);
+
+    if (!rc)
+        rc = orch_engine_set_log(listening, NULL, NULL, NULL, ORCH_LOG_ERROR);
+    if (!rc)
+        rc = orch_engine_stop(listening, 1000, NULL);
+    orch_engine_free(listening);
+    return rc;
+}
+
 /* ---- the rows ---------------------------------------------------------------------------------------------- */
 
 const oom_row oom_engine_rows[] = {
     {"orch_v2_local_engine orch_engine_register_executor", name_one, call_executor, NULL, false},
     {"orch_engine_next_task", start_held, call_pull, complete_one, false},
+    {"orch_engine_listen orch_engine_stop orch_engine_set_log", make_listening, call_listen, NULL,
+     true},
     {"orch_engine_set_secrets", NULL, call_secrets, NULL, false},
     {"orch_task_step orch_task_execution orch_task_workflow orch_task_index orch_task_attempt "
      "orch_task_role orch_task_idempotency_key orch_task_input orch_task_heartbeat_details "

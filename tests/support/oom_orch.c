@@ -273,12 +273,22 @@ static void forget_export(void)
     oom_text_clear(&exported);
 }
 
+static int32_t call_add_engine(void)
+{
+    static int number;
+    char name[20];
+
+    snprintf(name, sizeof name, "remote-%d", number++);
+    return orch_v2_add_engine(orch, name, "unix:/nowhere/at/all", 1, NULL);
+}
+
 /* ---- the rows ---------------------------------------------------------------------------------------------- */
 
 const oom_row oom_orch_rows[] = {
     {"orch_v2_new orch_v2_stop orch_v2_free", make_url, call_new, NULL, false},
     {"orch_v2_fd orch_v2_dispatch", make_url, call_dispatch, NULL, false},
     {"orch_v2_set_log", NULL, call_log, NULL, false},
+    {"orch_v2_add_engine", NULL, call_add_engine, NULL, false},
     {"orch_v2_backup", make_path, call_backup, NULL, false},
     {"orch_new orch_free orch_as_v2 orch_launcher_of orch_engine_new orch_engine_free "
      "orch_register_engine orch_register_workflow orch_execute_workflow",

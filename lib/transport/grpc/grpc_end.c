@@ -4,8 +4,8 @@
 #include "base/mem.h"
 #include "transport/grpc/grpc_transport_impl.h"
 
-#define QUEUE_MAX  64 /* messages of one channel that were not delivered: the other end waits */
-#define LINGER_NS  INT64_C(10000000000)
+#define QUEUE_MAX 64 /* messages of one channel that were not delivered: the other end waits */
+#define LINGER_NS INT64_C(10000000000)
 
 /* ---- what comes ------------------------------------------------------------------------------------------ */
 

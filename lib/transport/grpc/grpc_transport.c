@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "transport/grpc/grpc_transport_impl.h"
 
-#define EXECUTE "/orch.v1.EngineService/Execute"
+#define EXECUTE          "/orch.v1.EngineService/Execute"
 /* How many executions it takes is for the engine to say, one by one, and not for its streams. */
 #define MAX_STREAMS      (1U << 20)
 #define RECONNECT_NS     INT64_C(200000000)
@@ -111,8 +111,8 @@ static int32_t serve(grpc_transport *t, grpc_listener *l, orch_error **err)
         return error_no_memory(err);
     rc = grpc_server_add(l->server, EXECUTE, grpc_end_begin, l, err);
     if (!rc)
-        rc = grpc_server_listen(l->server, transport_grpc_address(l->endpoint), t->options.server_tls, &l->port,
-                                err);
+        rc = grpc_server_listen(l->server, transport_grpc_address(l->endpoint),
+                                t->options.server_tls, &l->port, err);
     if (rc)
         grpc_server_stop(l->server, 0, ignore, NULL);
     return rc;

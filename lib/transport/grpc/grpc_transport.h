@@ -17,6 +17,7 @@ int32_t transport_grpc_new(net_uv *net, const grpc_transport_options *o, transpo
 const char *transport_grpc_address(const char *endpoint);
 /* What listens at `endpoint`, for who has other services to add; NULL if nothing does. */
 grpc_server *transport_grpc_server(const transport *t, const char *endpoint);
-uint16_t transport_grpc_port(const transport *t, const char *endpoint); /* 0: nothing, or a Unix socket */
+uint16_t transport_grpc_port(const transport *t,
+                             const char *endpoint); /* 0: nothing, or a Unix socket */
 
 #endif

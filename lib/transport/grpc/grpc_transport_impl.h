@@ -30,7 +30,8 @@ struct grpc_transport {
     grpc_transport_options options;
     delivery delivery;
     list targets, listeners;
-    list lingering; /* calls of ends that were closed, and which the other side has still to end; oldest first */
+    list
+        lingering; /* calls of ends that were closed, and which the other side has still to end; oldest first */
     net_timer linger;
     buf scratch;
 };
@@ -39,7 +40,7 @@ struct grpc_transport {
 typedef struct grpc_end {
     delivery_end base; /* first */
     grpc_transport *transport;
-    grpc_call *call; /* NULL: it is over */
+    grpc_call *call;         /* NULL: it is over */
     grpc_listener *listener; /* of one that nobody has accepted yet */
     bool is_server, is_paused;
     wire_reader reader;
