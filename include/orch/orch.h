@@ -7,6 +7,7 @@
 
 #include <orch/audit.h>
 #include <orch/bulk.h>
+#include <orch/client.h>
 #include <orch/codec.h>
 #include <orch/config.h>
 #include <orch/control.h>
@@ -18,6 +19,7 @@
 #include <orch/launcher.h>
 #include <orch/list.h>
 #include <orch/log.h>
+#include <orch/service.h>
 #include <orch/settings.h>
 #include <orch/start.h>
 #include <orch/steps.h>

@@ -42,6 +42,17 @@ int32_t orchestrator_add_engine(orchestrator *o, const char *name, transport t,
     return 0;
 }
 
+bool orchestrator_get_engine(const orchestrator *o, size_t i, engine_info *out)
+{
+    const balancer_engine *v;
+
+    if (i >= o->engine_count)
+        return false;
+    v = &o->views[i];
+    *out = (engine_info){v->name, o->engines[i].endpoint, v->capacity, v->active, v->available};
+    return true;
+}
+
 int32_t engines_pick(orchestrator *o, const live *l)
 {
     const char *key = l->affinity ? l->affinity : l->version->workflow;

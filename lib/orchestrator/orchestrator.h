@@ -57,6 +57,14 @@ void orchestrator_free(orchestrator *o);
 int32_t orchestrator_add_engine(orchestrator *o, const char *name, transport t,
                                 const char *endpoint, uint32_t capacity, orch_error **err);
 
+typedef struct engine_info { /* borrowed for the turn */
+    const char *name, *endpoint;
+    uint32_t capacity, active; /* executions of this orchestrator */
+    bool available;            /* false: it refused, or was not reached, a moment ago */
+} engine_info;
+/* One after the other, from 0 on. False: there are no more. */
+bool orchestrator_get_engine(const orchestrator *o, size_t i, engine_info *out);
+
 /* Reap the store, dispatch, answer. True if there is more to do now. */
 bool orchestrator_pump(orchestrator *o, uint32_t budget);
 

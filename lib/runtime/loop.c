@@ -71,6 +71,7 @@ static void tell_quiet(runtime *rt)
     bool quiet = locals_are_idle(rt) &&
                  (!rt->orchestrator || orchestrator_is_idle(rt->orchestrator)) &&
                  pool_is_quiet(&rt->tasks) && pool_is_quiet(&rt->io) &&
+                 pool_is_quiet(&rt->calls) &&
                  callbacks_are_quiet(&rt->callbacks);
 
     pthread_mutex_lock(&rt->lock);
@@ -139,6 +140,7 @@ static bool turn(runtime *rt)
     run_commands(rt, BUDGET);
     pool_reap(&rt->tasks);
     pool_reap(&rt->io);
+    pool_reap(&rt->calls);
     do
         more = round_of_cores(rt);
     while (more && ++round < ROUNDS && rt->flushed < enough);

@@ -9,6 +9,8 @@
 #include "runtime/thread_impl.h"
 
 #define IO_THREADS       2
+#define CALL_THREADS     8
+#define MAX_QUEUED_CALLS 10000
 #define MAX_QUEUED_TASKS 1000000
 
 /* ---- making one ------------------------------------------------------------------------------------------ */
@@ -27,6 +29,10 @@ static void set_plain(runtime *rt, const runtime_options *o)
     rt->io.max_threads = IO_THREADS;
     rt->io.max_queued = MAX_QUEUED_TASKS;
     rt->io.wake = &rt->wake;
+    rt->calls.name = "call";
+    rt->calls.max_threads = CALL_THREADS;
+    rt->calls.max_queued = MAX_QUEUED_CALLS;
+    rt->calls.wake = &rt->wake;
     rt->callbacks.fd = -1;
 }
 
@@ -50,6 +56,8 @@ static int32_t init_parts(runtime *rt, const runtime_options *o, orch_error **er
         rc = pool_init(&rt->tasks, err);
     if (!rc)
         rc = pool_init(&rt->io, err);
+    if (!rc)
+        rc = pool_init(&rt->calls, err);
     if (!rc)
         rc = callbacks_init(&rt->callbacks, &rt->tasks, err);
     if (!rc)
@@ -98,6 +106,11 @@ bool runtime_is_stopping(const runtime *rt)
 int64_t runtime_now_ms(const runtime *rt)
 {
     return rt->now_ms;
+}
+
+int32_t runtime_call(runtime *rt, work *w)
+{
+    return pool_submit(&rt->calls, w);
 }
 
 store *runtime_store(runtime *rt)
@@ -275,6 +288,7 @@ static void end_threads(runtime *rt)
         return;
     pool_close(&rt->tasks);
     pool_close(&rt->io);
+    pool_close(&rt->calls);
     on_loop(rt, &s, end);
     pthread_join(rt->thread, NULL);
     rt->has_thread = false;
@@ -367,6 +381,7 @@ void runtime_close(runtime *rt)
     locals_close(rt);
     pool_destroy(&rt->tasks);
     pool_destroy(&rt->io);
+    pool_destroy(&rt->calls);
     atomic_fetch_or(&rt->gate, GATE_CLOSED);
     atomic_store(&rt->phase, PHASE_STOPPED);
 }

@@ -111,6 +111,22 @@ bool runtime_has_task(const runtime *rt, const orch_task *task);
 bool runtime_get_progress(const runtime *rt, uint64_t execution_key, engine_progress *out);
 bool runtime_is_running(const runtime *rt, uint64_t execution_key, uint32_t step, uint32_t index);
 
+/* ---- services for other processes ------------------------------------------------------------------------ */
+
+struct grpc_server;
+struct grpc_channel;
+/* Serve at an endpoint of gRPC; `add` fills the server on the loop, before it listens. It goes with the runtime. Threads of the host. As
+ * runtime_listen. */
+int32_t runtime_serve(runtime *rt, const char *endpoint,
+                      int32_t (*add)(void *ctx, struct grpc_server *s, orch_error **err), void *ctx,
+                      uint16_t *port, orch_error **err);
+/* Loop thread: a way to such a service. It is freed before the runtime closes. INVALID_ARGUMENT: endpoint or TLS files. */
+int32_t runtime_dial(runtime *rt, const char *endpoint, struct grpc_channel **out,
+                     orch_error **err);
+/* Loop thread: work of such a service that may block, as callers of the public functions do, on threads that may. RESOURCE_EXHAUSTED:
+ * too much waits; it was not taken. */
+int32_t runtime_call(runtime *rt, work *w);
+
 /* ---- for threads of the host ----------------------------------------------------------------------------- */
 
 store *runtime_store(runtime *rt); /* for reads, and backup before the stop */

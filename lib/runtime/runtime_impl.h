@@ -51,6 +51,7 @@ struct runtime {
     atomic_uint gate; /* commands that were posted and have not run; GATE_CLOSED: none is taken */
     uint32_t max_commands;
     pool tasks, io;
+    pool calls; /* of other processes, which want what may block */
     callbacks callbacks;
     logger *log;
     atomic_uint waiting;  /* threads of the pool that wait for executions */

@@ -6,12 +6,16 @@
 #include "runtime/runtime_impl.h"
 #include "transport/grpc/grpc_transport.h"
 
+#define MAX_SERVICES 8
+
 typedef struct wires {
     net_uv *net;    /* NULL: not wanted yet */
     transport grpc; /* likewise: its ops */
     bool has_tls;   /* files were named */
     char *cert, *key, *ca;
     tls_context *client, *server;
+    grpc_server *services[MAX_SERVICES];
+    unsigned service_count;
 } wires;
 
 /* ---- TLS ------------------------------------------------------------------------------------------------- */
@@ -90,6 +94,11 @@ static void end(void *ctx)
     mem_free(w);
 }
 
+static void ignore(void *ctx)
+{
+    (void)ctx;
+}
+
 /* What ends on the loop's last turns may still look at the contexts. */
 void wires_free(runtime *rt)
 {
@@ -98,6 +107,8 @@ void wires_free(runtime *rt)
     if (!w)
         return;
     rt->wires = NULL;
+    for (unsigned i = 0; i < w->service_count; i++)
+        grpc_server_stop(w->services[i], 0, ignore, NULL);
     if (w->grpc.ops)
         w->grpc.ops->free(w->grpc.self);
     if (w->net)
@@ -113,19 +124,27 @@ typedef struct wire_command {
     local_engine *engine;
     const char *endpoint;
     const remote_engine *remote;
+    int32_t (*add)(void *ctx, grpc_server *s, orch_error **err);
+    void *ctx;
     uint16_t port;
 } wire_command;
 
-static int32_t serve(wire_command *c, runtime *rt)
+static int32_t begin_to_listen(runtime *rt, orch_error **err)
 {
-    orch_error **err = &c->base.error;
-    const wires *w = rt->wires;
+    wires *w = rt->wires;
     int32_t rc = runtime_check_going(rt, err);
 
     if (!rc)
         rc = begin(rt, err);
-    if (!rc && w->has_tls && !w->server)
-        rc = context(rt, true, &rt->wires->server, err); /* which says what is missing */
+    return rc ? rc : context(rt, true, &w->server, err); /* which says what is missing */
+}
+
+static int32_t listen_for_engine(wire_command *c, runtime *rt)
+{
+    orch_error **err = &c->base.error;
+    const wires *w = rt->wires;
+    int32_t rc = begin_to_listen(rt, err);
+
     if (!rc)
         rc = w->grpc.ops->listen(w->grpc.self, c->endpoint, engine_accept, c->engine->engine, err);
     if (!rc)
@@ -137,7 +156,7 @@ static void on_listen(command *c, runtime *rt)
 {
     wire_command *w = (wire_command *)c;
 
-    w->base.code = serve(w, rt);
+    w->base.code = listen_for_engine(w, rt);
     sem_post(&w->base.done);
 }
 
@@ -181,4 +200,60 @@ int32_t runtime_add_remote(runtime *rt, const remote_engine *r, orch_error **err
     wire_command c = {.remote = r};
 
     return runtime_ask(rt, &c.base, on_add, err);
+}
+
+static int32_t serve(wire_command *c, runtime *rt)
+{
+    orch_error **err = &c->base.error;
+    wires *w = rt->wires;
+    int32_t rc = begin_to_listen(rt, err);
+    grpc_server *s;
+
+    if (!rc && w->service_count == MAX_SERVICES)
+        rc = error_set(err, ORCH_E_RESOURCE_EXHAUSTED, c->endpoint,
+                       "%d services listen already, which is the limit", MAX_SERVICES);
+    if (rc)
+        return rc;
+    s = grpc_server_new(w->net, NULL);
+    if (!s)
+        return error_no_memory(err);
+    rc = c->add(c->ctx, s, err);
+    if (!rc)
+        rc = grpc_server_listen(s, transport_grpc_address(c->endpoint), w->server, &c->port, err);
+    if (rc)
+        grpc_server_stop(s, 0, ignore, NULL);
+    else
+        w->services[w->service_count++] = s;
+    return rc;
+}
+
+static void on_serve(command *c, runtime *rt)
+{
+    wire_command *w = (wire_command *)c;
+
+    w->base.code = serve(w, rt);
+    sem_post(&w->base.done);
+}
+
+int32_t runtime_serve(runtime *rt, const char *endpoint,
+                      int32_t (*add)(void *ctx, grpc_server *s, orch_error **err), void *ctx,
+                      uint16_t *port, orch_error **err)
+{
+    wire_command c = {.endpoint = endpoint, .add = add, .ctx = ctx};
+    int32_t rc = runtime_ask(rt, &c.base, on_serve, err);
+
+    if (!rc && port)
+        *port = c.port;
+    return rc;
+}
+
+int32_t runtime_dial(runtime *rt, const char *endpoint, grpc_channel **out, orch_error **err)
+{
+    grpc_channel_options options = {0};
+    int32_t rc = begin(rt, err);
+
+    if (rc)
+        return rc;
+    options.tls = rt->wires->client;
+    return grpc_channel_new(rt->wires->net, transport_grpc_address(endpoint), &options, out, err);
 }

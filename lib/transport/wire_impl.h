@@ -4,6 +4,7 @@
 
 #include "orch/v1/engine.pb-c.h"
 #include "transport/wire.h"
+#include "transport/wire_memory.h"
 
 #define PB(name)      Orch__V1__##name
 #define PB_ENUM(name) ORCH__V1__##name
@@ -16,7 +17,5 @@ static inline bool wire_is_to_engine(uint8_t kind)
 /* wire_decode.c. Unknown kinds: *out is NULL. */
 int32_t wire_decode_down(const PB(ToEngine) * in, message **out, orch_error **err);
 int32_t wire_decode_up(const PB(ToOrchestrator) * in, message **out, orch_error **err);
-/* All of protobuf's memory is ours. */
-extern ProtobufCAllocator wire_allocator;
 
 #endif

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 FLOORS = ["base", "workflow", "net", "grpc", "store", "transport", "discovery", "balancer", "executor", "monitor",
-          "engine", "orchestrator", "runtime", "trigger", "api"]  # from the ground up
+          "engine", "orchestrator", "runtime", "trigger", "api", "service"]  # from the ground up
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]')
 

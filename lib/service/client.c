@@ -1,0 +1,282 @@
+/* A client of the management service. Its calls are made on the loop of a runtime that has nothing else. */
+#include <orch/client.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include "service/service_impl.h"
+#include "service/transcode.h"
+
+struct orch_client {
+    orch_v2 *host; /* the runtime's */
+    grpc_channel *channel; /* loop thread */
+    char *endpoint;
+};
+
+struct orch_reply {
+    char *json;
+    size_t len;
+};
+
+/* Something that the loop does for a thread that waits. */
+typedef struct client_call {
+    command command; /* first */
+    orch_client *client;
+    char path[160];
+    buf request;
+    int64_t timeout_ns;
+    bytes *reply;
+    int32_t code;
+    orch_error *error;
+    sem_t done;
+} client_call;
+
+static int32_t on_loop(client_call *c, void (*run)(command *c, runtime *rt), orch_error **err)
+{
+    runtime *rt = api_runtime(c->client->host);
+    int32_t rc;
+
+    c->command.run = run;
+    sem_init(&c->done, 0, 0);
+    rc = runtime_post(rt, &c->command, err);
+    if (!rc) {
+        while (sem_wait(&c->done))
+            ;
+        rc = c->code;
+        if (rc && err)
+            *err = c->error;
+        else
+            orch_error_free(c->error);
+        c->error = NULL;
+    }
+    sem_destroy(&c->done);
+    return rc;
+}
+
+/* ---- its life -------------------------------------------------------------------------------------------- */
+
+static void open_channel(command *base, runtime *rt)
+{
+    client_call *c = (client_call *)base;
+
+    c->code = runtime_dial(rt, c->client->endpoint, &c->client->channel, &c->error);
+    sem_post(&c->done);
+}
+
+static void close_channel(command *base, runtime *rt)
+{
+    client_call *c = (client_call *)base;
+
+    (void)rt;
+    grpc_channel_free(c->client->channel);
+    sem_post(&c->done);
+}
+
+static int32_t begin(orch_client *c, const orch_config *config, orch_error **err)
+{
+    orch_config *defaults = config ? NULL : orch_config_new();
+    client_call open = {.client = c};
+    int32_t rc;
+
+    if (config || defaults)
+        c->host = api_host_new(config ? config : defaults, err);
+    orch_config_free(defaults);
+    if (!c->host)
+        return err && *err ? orch_error_code(*err) : error_no_memory(err);
+    rc = on_loop(&open, open_channel, err);
+    if (rc)
+        orch_v2_free(c->host);
+    return rc;
+}
+
+orch_client *orch_client_new(const orch_config *config, const char *endpoint, orch_error **err)
+{
+    orch_error *error = NULL;
+    orch_client *c = NULL;
+    int32_t rc = endpoint ? 0
+                          : error_set(&error, ORCH_E_INVALID_ARGUMENT, "endpoint",
+                                      "endpoint must not be NULL");
+
+    if (!rc) {
+        c = mem_zalloc(sizeof *c);
+        if (c)
+            c->endpoint = mem_strdup(endpoint);
+        rc = c && c->endpoint ? begin(c, config, &error) : error_no_memory(&error);
+    }
+    if (rc && c) {
+        mem_free(c->endpoint);
+        mem_free(c);
+        c = NULL;
+    }
+    if (err && error)
+        *err = error;
+    else
+        orch_error_free(error);
+    return rc ? NULL : c;
+}
+
+void orch_client_free(orch_client *client)
+{
+    client_call close = {.client = client};
+
+    if (!client)
+        return;
+    on_loop(&close, close_channel, NULL); /* in a forked child there is no loop to do it */
+    orch_v2_free(client->host);
+    mem_free(client->endpoint);
+    mem_free(client);
+}
+
+/* ---- calls ----------------------------------------------------------------------------------------------- */
+
+static void on_message(void *ctx, grpc_call *call, const uint8_t *data, size_t len)
+{
+    client_call *c = ctx;
+
+    (void)call;
+    bytes_unref(c->reply);
+    c->reply = bytes_new(data, len);
+}
+
+static void on_closed(void *ctx, grpc_call *call, int32_t code, const char *message)
+{
+    client_call *c = ctx;
+
+    (void)call;
+    c->code = code;
+    if (code)
+        error_set(&c->error, code, "", "%s", *message ? message : orch_code_name(code));
+    else if (!c->reply)
+        c->code = error_set(&c->error, ORCH_E_INTERNAL, "", "there is no answer in the answer");
+    sem_post(&c->done);
+}
+
+static const grpc_call_handler handler_of_calls = {.message = on_message, .closed = on_closed};
+
+static void make_call(command *base, runtime *rt)
+{
+    client_call *c = (client_call *)base;
+    const grpc_call_options options = {.timeout_ns = c->timeout_ns};
+    grpc_call *call = grpc_channel_call(c->client->channel, c->path, &options, &handler_of_calls, c);
+
+    (void)rt;
+    if (!call) {
+        c->code = error_no_memory(&c->error);
+        sem_post(&c->done);
+        return;
+    }
+    grpc_send(call, c->request.data, c->request.len);
+    grpc_half_close(call);
+}
+
+/* The descriptors do not tell. */
+static bool is_stream(const char *method)
+{
+    return !strcmp(method, "Execute") || !strcmp(method, "StreamEvents") ||
+           !strcmp(method, "SubscribeEvents");
+}
+
+static const ProtobufCMethodDescriptor *find_method(const char *name, client_call *c)
+{
+    static const char engine[] = "EngineService/";
+    bool of_engine = !strncmp(name, engine, sizeof engine - 1);
+    const ProtobufCServiceDescriptor *s = of_engine ? &orch__v1__engine_service__descriptor
+                                                    : &orch__v1__orchestrator_service__descriptor;
+    const char *method = of_engine ? name + sizeof engine - 1 : name;
+
+    snprintf(c->path, sizeof c->path, "/%s/%.64s", s->name, method);
+    return is_stream(method) ? NULL : protobuf_c_service_descriptor_get_method_by_name(s, method);
+}
+
+static int32_t pack_request(const char *json, size_t len, const ProtobufCMessageDescriptor *d,
+                            buf *out, orch_error **err)
+{
+    json_error_t where;
+    json_t *in = json ? json_loadb(json, len, 0, &where) : json_object();
+    ProtobufCMessage *m = NULL;
+    int32_t rc;
+
+    if (!in)
+        return error_set(err, ORCH_E_INVALID_ARGUMENT, "request_json", "request_json: %s",
+                         json ? where.text : "no memory");
+    rc = transcode_from_json(in, d, &m, err);
+    if (!rc)
+        rc = reply_pack(out, m, err);
+    transcode_free(m);
+    json_decref(in);
+    return rc;
+}
+
+static int32_t read_reply(const bytes *data, const ProtobufCMessageDescriptor *d, orch_reply **out,
+                          orch_error **err)
+{
+    ProtobufCMessage *m = transcode_unpack(d, data->data, data->len);
+    json_t *json = m ? transcode_to_json(m) : NULL;
+    size_t size = json ? json_dumpb(json, NULL, 0, JSON_COMPACT) : 0;
+    orch_reply *r = size ? mem_zalloc(sizeof *r) : NULL;
+    int32_t rc = 0;
+
+    if (r)
+        r->json = mem_alloc(size + 1);
+    if (!m) {
+        rc = error_set(err, ORCH_E_INTERNAL, d->short_name, "the answer is no %s", d->short_name);
+    } else if (!r || !r->json) {
+        mem_free(r);
+        rc = error_no_memory(err);
+    } else {
+        r->len = json_dumpb(json, r->json, size, JSON_COMPACT);
+        r->json[r->len] = '\0';
+        *out = r;
+    }
+    json_decref(json);
+    transcode_free(m);
+    return rc;
+}
+
+static int32_t check_call(const orch_client *client, const char *method, int32_t timeout_ms,
+                          const void *out, orch_error **err)
+{
+    const char *what = !client ? "client" : !method ? "method" : !out ? "out_reply" : NULL;
+
+    if (what)
+        return error_set(err, ORCH_E_INVALID_ARGUMENT, what, "%s must not be NULL", what);
+    if (timeout_ms < 0)
+        return error_set(err, ORCH_E_INVALID_ARGUMENT, "timeout_ms",
+                         "timeout_ms is %d; it must be 0 (no limit) or more", timeout_ms);
+    return 0;
+}
+
+int32_t orch_client_call(orch_client *client, const char *method, const char *request_json,
+                         size_t len, int32_t timeout_ms, orch_reply **out_reply, orch_error **err)
+{
+    client_call c = {.client = client, .timeout_ns = timeout_ms * INT64_C(1000000)};
+    int32_t rc = check_call(client, method, timeout_ms, out_reply, err);
+    const ProtobufCMethodDescriptor *m = rc ? NULL : find_method(method, &c);
+
+    if (!rc && !m)
+        rc = error_set(err, ORCH_E_UNIMPLEMENTED, method, "there is no unary method '%s'", method);
+    if (!rc)
+        rc = pack_request(request_json, len, m->input, &c.request, err);
+    if (!rc)
+        rc = on_loop(&c, make_call, err);
+    if (!rc)
+        rc = read_reply(c.reply, m->output, out_reply, err);
+    bytes_unref(c.reply);
+    buf_free(&c.request);
+    return rc;
+}
+
+const char *orch_reply_json(const orch_reply *reply, size_t *out_len)
+{
+    if (out_len)
+        *out_len = reply ? reply->len : 2;
+    return reply ? reply->json : "{}";
+}
+
+void orch_reply_free(orch_reply *reply)
+{
+    if (!reply)
+        return;
+    mem_free(reply->json);
+    mem_free(reply);
+}

@@ -1,0 +1,12 @@
+/* Which workflows call another one. */
+#ifndef SERVICE_DEPENDENTS_H
+#define SERVICE_DEPENDENTS_H
+
+#include "store/store.h"
+
+/* Whether a workflow may get another version: it has one already (else NOT_FOUND), and, unless `version` is NULL, no newest version of another
+ * workflow calls it; not `strict`: but with a range that has this version. FAILED_PRECONDITION names one. Reads every newest definition. */
+int32_t dependents_check(store *s, const char *workflow, const char *version, bool strict,
+                         orch_error **err);
+
+#endif
