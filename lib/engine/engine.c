@@ -282,6 +282,19 @@ void engine_drain(engine *e)
     }
 }
 
+size_t engine_executor_names(const engine *e, const char **out, size_t max)
+{
+    const executor_entry *x, *next;
+    size_t n = 0;
+
+    HASH_ITER(hh, e->executors, x, next)
+    {
+        if (n < max)
+            out[n++] = x->name;
+    }
+    return n;
+}
+
 uint32_t engine_active(const engine *e)
 {
     return e->active;

@@ -71,6 +71,8 @@ void engine_stop(engine *e);
 bool engine_is_idle(const engine *e); /* no attempt is under way */
 /* Take nothing more, start no attempt more. What runs may end; then, and once that is stored, executions are handed back: they go on elsewhere. */
 void engine_drain(engine *e);
+/* Names of executors, borrowed, at most so many; returns how many. */
+size_t engine_executor_names(const engine *e, const char **out, size_t max);
 uint32_t engine_active(const engine *e); /* executions that are on it */
 /* Forget a hand-over of this epoch or an older one; nobody is told. False: there is none. */
 bool engine_forget(engine *e, uint64_t execution_key, epoch ep);

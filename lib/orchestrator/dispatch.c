@@ -114,7 +114,7 @@ void dispatch_loaded(live *l, checkpoint_page *history, inbox_page *inbox, uint6
     l->reading_inbox = false;
     l->children_asked = l->refusals = 0;
     l->phase = PHASE_HANDED;
-    l->fresh = false;
+    l->fresh = l->accepted = false;
     l->received_seq = l->stored_seq = last_seq;
     o->stats.dispatched++;
     channel_send(l->channel, m);
@@ -296,6 +296,11 @@ void dispatch_on_lost(live *l, int32_t code)
     if (l->phase != PHASE_HANDED && l->phase != PHASE_DETACHED)
         return;
     list_remove(&l->link);
+    if (!l->accepted && code) { /* it was not reached: nothing is lost by going elsewhere */
+        engines_lost(l->o, l->engine);
+        dispatch_again(l);
+        return;
+    }
     if (code == 0) { /* the engine let go of it: it stops, or has no memory */
         dispatch_later(l);
         return;

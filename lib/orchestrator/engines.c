@@ -63,12 +63,36 @@ int32_t engines_pick(orchestrator *o, const live *l)
                                  text_hash(key, strlen(key)));
 }
 
+static void rest(orchestrator *o, int32_t place, int64_t for_ms)
+{
+    engine_entry *e = &o->engines[place];
+
+    e->retry_ms = o->now_ms + for_ms;
+    if (e->retry_ms < o->rested_ms)
+        o->rested_ms = e->retry_ms;
+    o->views[place].available = false;
+}
+
 void engines_rest(orchestrator *o, int32_t place)
 {
-    o->engines[place].retry_ms = o->now_ms + ENGINE_RETRY_MS;
-    if (o->engines[place].retry_ms < o->rested_ms)
-        o->rested_ms = o->engines[place].retry_ms;
-    o->views[place].available = false;
+    rest(o, place, ENGINE_RETRY_MS);
+}
+
+void engines_lost(orchestrator *o, int32_t place)
+{
+    engine_entry *e = &o->engines[place];
+
+    if (o->views[place].available) { /* else others were lost with it, and it rests already */
+        e->rest_ms = e->rest_ms ? e->rest_ms * 2 : ENGINE_RETRY_MS;
+        if (e->rest_ms > ENGINE_RETRY_MAX_MS)
+            e->rest_ms = ENGINE_RETRY_MAX_MS;
+    }
+    rest(o, place, e->rest_ms);
+}
+
+void engines_well(orchestrator *o, int32_t place)
+{
+    o->engines[place].rest_ms = 0;
 }
 
 int64_t engines_deadline(const orchestrator *o)

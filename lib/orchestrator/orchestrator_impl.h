@@ -55,12 +55,18 @@ typedef struct engine_entry {
     transport transport;
     uint64_t instance;
     int64_t retry_ms; /* refused or unreachable: not before this; 0 = well */
+    int64_t
+        rest_ms; /* how long the last rest was after it could not be reached: each in a row is longer */
 } engine_entry;
 
-#define ENGINE_RETRY_MS 200
+#define ENGINE_RETRY_MS     200
+#define ENGINE_RETRY_MAX_MS 5000
 
 int32_t engines_pick(orchestrator *o, const live *l); /* a place, or -1 */
 void engines_rest(orchestrator *o, int32_t place);    /* leave it alone for a while */
+void engines_lost(orchestrator *o,
+                  int32_t place); /* it cannot be reached: for a longer while each time */
+void engines_well(orchestrator *o, int32_t place); /* it takes executions */
 int64_t engines_deadline(const orchestrator *o);
 void engines_wake(orchestrator *o);
 void engines_free(orchestrator *o);
@@ -149,6 +155,7 @@ struct live {
     int32_t engine; /* place in o->engines, or -1 */
     channel *channel;
     epoch epoch;
+    bool accepted; /* by the engine: it has this hand-over */
     int64_t attach_until_ms;
     uint64_t received_seq; /* came from the engine */
     uint64_t stored_seq;   /* of those, stored */

@@ -117,7 +117,8 @@ static int32_t make_core(local_engine *e, const local_engine_options *o, orch_er
     };
     int32_t rc;
 
-    options.instance = random_next(&rt->random);
+    options.instance = e->instance = random_next(&rt->random) | 1; /* 0: not known */
+    e->started_ms = rt->now_ms;
     rc = engine_new(&options, &ports, &e->engine, err);
     if (!rc)
         rc = add_executors(e, err);

@@ -70,8 +70,7 @@ static void tell_quiet(runtime *rt)
 {
     bool quiet = locals_are_idle(rt) &&
                  (!rt->orchestrator || orchestrator_is_idle(rt->orchestrator)) &&
-                 pool_is_quiet(&rt->tasks) && pool_is_quiet(&rt->io) &&
-                 pool_is_quiet(&rt->calls) &&
+                 pool_is_quiet(&rt->tasks) && pool_is_quiet(&rt->io) && pool_is_quiet(&rt->calls) &&
                  callbacks_are_quiet(&rt->callbacks);
 
     pthread_mutex_lock(&rt->lock);

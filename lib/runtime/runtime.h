@@ -121,8 +121,7 @@ int32_t runtime_serve(runtime *rt, const char *endpoint,
                       int32_t (*add)(void *ctx, struct grpc_server *s, orch_error **err), void *ctx,
                       uint16_t *port, orch_error **err);
 /* Loop thread: a way to such a service. It is freed before the runtime closes. INVALID_ARGUMENT: endpoint or TLS files. */
-int32_t runtime_dial(runtime *rt, const char *endpoint, struct grpc_channel **out,
-                     orch_error **err);
+int32_t runtime_dial(runtime *rt, const char *to, struct grpc_channel **out, orch_error **err);
 /* Loop thread: work of such a service that may block, as callers of the public functions do, on threads that may. RESOURCE_EXHAUSTED:
  * too much waits; it was not taken. */
 int32_t runtime_call(runtime *rt, work *w);

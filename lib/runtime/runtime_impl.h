@@ -36,6 +36,8 @@ struct local_engine {
     int64_t timer_ms; /* what it asked for */
     bool admitted;
     uint32_t capacity;
+    uint64_t instance;
+    int64_t started_ms;
     bool exec_enabled;
     executor_env env;
     secrets secrets;

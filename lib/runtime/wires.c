@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "runtime/engine_service_impl.h"
 #include "runtime/runtime_impl.h"
 #include "transport/grpc/grpc_transport.h"
 
@@ -147,7 +148,12 @@ static int32_t listen_for_engine(wire_command *c, runtime *rt)
 
     if (!rc)
         rc = w->grpc.ops->listen(w->grpc.self, c->endpoint, engine_accept, c->engine->engine, err);
-    if (!rc)
+    if (rc)
+        return rc;
+    rc = engine_service_add(c->engine, transport_grpc_server(&w->grpc, c->endpoint), err);
+    if (rc)
+        w->grpc.ops->unlisten(w->grpc.self, c->endpoint);
+    else
         c->port = transport_grpc_port(&w->grpc, c->endpoint);
     return rc;
 }
@@ -247,13 +253,16 @@ int32_t runtime_serve(runtime *rt, const char *endpoint,
     return rc;
 }
 
-int32_t runtime_dial(runtime *rt, const char *endpoint, grpc_channel **out, orch_error **err)
+int32_t runtime_dial(runtime *rt, const char *to, grpc_channel **out, orch_error **err)
 {
     grpc_channel_options options = {0};
+    endpoint checked;
     int32_t rc = begin(rt, err);
 
+    if (!rc) /* with a port, which gRPC would not ask for */
+        rc = endpoint_parse(transport_grpc_address(to), -1, &checked, err);
     if (rc)
         return rc;
     options.tls = rt->wires->client;
-    return grpc_channel_new(rt->wires->net, transport_grpc_address(endpoint), &options, out, err);
+    return grpc_channel_new(rt->wires->net, transport_grpc_address(to), &options, out, err);
 }

@@ -6,9 +6,10 @@
 
 #include "service/service_impl.h"
 #include "service/transcode.h"
+#include "transport/protobuf.h"
 
 struct orch_client {
-    orch_v2 *host; /* the runtime's */
+    orch_v2 *host;         /* the runtime's */
     grpc_channel *channel; /* loop thread */
     char *endpoint;
 };
@@ -157,7 +158,8 @@ static void make_call(command *base, runtime *rt)
 {
     client_call *c = (client_call *)base;
     const grpc_call_options options = {.timeout_ns = c->timeout_ns};
-    grpc_call *call = grpc_channel_call(c->client->channel, c->path, &options, &handler_of_calls, c);
+    grpc_call *call = grpc_channel_call(c->client->channel, c->path, &options, &handler_of_calls,
+                                        c);
 
     (void)rt;
     if (!call) {
@@ -202,7 +204,7 @@ static int32_t pack_request(const char *json, size_t len, const ProtobufCMessage
     rc = transcode_from_json(in, d, &m, err);
     if (!rc)
         rc = reply_pack(out, m, err);
-    transcode_free(m);
+    protobuf_free(m);
     json_decref(in);
     return rc;
 }
@@ -210,26 +212,25 @@ static int32_t pack_request(const char *json, size_t len, const ProtobufCMessage
 static int32_t read_reply(const bytes *data, const ProtobufCMessageDescriptor *d, orch_reply **out,
                           orch_error **err)
 {
-    ProtobufCMessage *m = transcode_unpack(d, data->data, data->len);
-    json_t *json = m ? transcode_to_json(m) : NULL;
+    ProtobufCMessage *m = NULL;
+    int32_t rc = protobuf_unpack(d, data->data, data->len, &m, err);
+    json_t *json = rc ? NULL : transcode_to_json(m);
     size_t size = json ? json_dumpb(json, NULL, 0, JSON_COMPACT) : 0;
     orch_reply *r = size ? mem_zalloc(sizeof *r) : NULL;
-    int32_t rc = 0;
 
     if (r)
         r->json = mem_alloc(size + 1);
-    if (!m) {
-        rc = error_set(err, ORCH_E_INTERNAL, d->short_name, "the answer is no %s", d->short_name);
-    } else if (!r || !r->json) {
-        mem_free(r);
-        rc = error_no_memory(err);
-    } else {
+    if (r && r->json) {
         r->len = json_dumpb(json, r->json, size, JSON_COMPACT);
         r->json[r->len] = '\0';
         *out = r;
+    } else {
+        mem_free(r);
+        if (!rc)
+            rc = error_no_memory(err);
     }
     json_decref(json);
-    transcode_free(m);
+    protobuf_free(m);
     return rc;
 }
 

@@ -8,8 +8,8 @@ static int32_t control_of(const char *who, const char *why, orch_control **out, 
     orch_control *c = orch_control_new();
     int32_t rc = c ? 0 : error_no_memory(err);
 
-    if (!rc && (orch_control_set_who(c, text_or_null(who)) ||
-                orch_control_set_why(c, text_or_null(why))))
+    if (!rc &&
+        (orch_control_set_who(c, text_or_null(who)) || orch_control_set_why(c, text_or_null(why))))
         rc = error_set(err, ORCH_E_INVALID_ARGUMENT, "who", "who or why is too long, or no text");
     if (rc)
         orch_control_free(c);
@@ -33,10 +33,10 @@ static int32_t control(orch_v2 *o, const void *request, buf *reply, orch_error *
     return rc;
 }
 
-#define CONTROL(name, function)                                                             \
-    static int32_t name(orch_v2 *o, const void *request, buf *reply, orch_error **err)     \
-    {                                                                                       \
-        return control(o, request, reply, err, function);                                   \
+#define CONTROL(name, function)                                                        \
+    static int32_t name(orch_v2 *o, const void *request, buf *reply, orch_error **err) \
+    {                                                                                  \
+        return control(o, request, reply, err, function);                              \
     }
 
 CONTROL(cancel, orch_v2_cancel)

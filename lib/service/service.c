@@ -4,13 +4,13 @@
 #include <string.h>
 
 #include "service/service_impl.h"
-#include "service/transcode.h"
+#include "transport/protobuf.h"
 
 /* ---- a call ---------------------------------------------------------------------------------------------- */
 
 static void rpc_free(rpc *r)
 {
-    transcode_free(r->parsed);
+    protobuf_free(r->parsed);
     bytes_unref(r->request);
     if (r->prepared)
         loop_start_free(r->prepared);
@@ -58,10 +58,7 @@ void rpc_answer(rpc *r)
 
 static int32_t parse(rpc *r, orch_error **err)
 {
-    r->parsed = transcode_unpack(r->row->request, r->request->data, r->request->len);
-    return r->parsed ? 0
-                     : error_set(err, ORCH_E_INVALID_ARGUMENT, NULL, "the request is no %s",
-                                 r->row->request->name);
+    return protobuf_unpack(r->row->request, r->request->data, r->request->len, &r->parsed, err);
 }
 
 static void run_call(work *w)

@@ -40,10 +40,11 @@ struct rpc {
     buf reply;
     int32_t code;
     orch_error *error;
-    bool is_busy; /* somebody will answer it */
+    bool is_busy;         /* somebody will answer it */
     loop_start *prepared; /* a start that has not gone */
-    loop_start *start;    /* one that has, and whose answer it waits for: forgotten when the client goes */
-    bool waits;           /* for the end as well */
+    loop_start
+        *start; /* one that has, and whose answer it waits for: forgotten when the client goes */
+    bool waits; /* for the end as well */
     bool existed;
     outcome *outcome; /* to be decoded */
 };

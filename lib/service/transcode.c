@@ -7,21 +7,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "transport/wire_memory.h"
-
-ProtobufCMessage *transcode_unpack(const ProtobufCMessageDescriptor *d, const void *data,
-                                   size_t len)
-{
-    static const uint8_t nothing;
-
-    return protobuf_c_message_unpack(d, &wire_allocator, len, len ? data : &nothing);
-}
-
-void transcode_free(ProtobufCMessage *m)
-{
-    if (m)
-        protobuf_c_message_free_unpacked(m, &wire_allocator);
-}
+#include "transport/protobuf.h"
 
 static size_t size_of(const ProtobufCFieldDescriptor *f)
 {
@@ -48,8 +34,8 @@ static json_t *base64(const ProtobufCBinaryData *b)
     json_t *out = NULL;
 
     if (text)
-        out = json_stringn(text, (size_t)EVP_EncodeBlock((unsigned char *)text, b->data,
-                                                         (int)b->len));
+        out = json_stringn(text,
+                           (size_t)EVP_EncodeBlock((unsigned char *)text, b->data, (int)b->len));
     mem_free(text);
     return out;
 }
@@ -62,7 +48,9 @@ static json_t *value_of(const ProtobufCFieldDescriptor *f, const void *at, bool 
     int64_t n;
 
     switch (f->type) {
-    case PROTOBUF_C_TYPE_STRING: *is_default = !text || !*text; return json_string(text ? text : "");
+    case PROTOBUF_C_TYPE_STRING:
+        *is_default = !text || !*text;
+        return json_string(text ? text : "");
     case PROTOBUF_C_TYPE_BYTES:
         *is_default = !((const ProtobufCBinaryData *)at)->len;
         return base64(at);
@@ -289,7 +277,7 @@ int32_t transcode_from_json(const json_t *in, const ProtobufCMessageDescriptor *
             break;
     }
     if (rc)
-        transcode_free(m);
+        protobuf_free(m);
     else
         *out = m;
     return rc;

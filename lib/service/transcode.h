@@ -9,12 +9,7 @@
 
 /* NULL if there is no memory. */
 json_t *transcode_to_json(const ProtobufCMessage *m);
-/* *out is freed by transcode_free. INVALID_ARGUMENT names the field and says what it takes. */
+/* *out is freed by protobuf_free. INVALID_ARGUMENT names the field and says what it takes. */
 int32_t transcode_from_json(const json_t *in, const ProtobufCMessageDescriptor *d,
                             ProtobufCMessage **out, orch_error **err);
-/* Bytes. NULL: they are no such message, or there is no memory. */
-ProtobufCMessage *transcode_unpack(const ProtobufCMessageDescriptor *d, const void *data,
-                                   size_t len);
-void transcode_free(ProtobufCMessage *m); /* NULL is harmless */
-
 #endif

@@ -20,8 +20,9 @@ static int32_t load(orch_v2 *o, uint64_t key, definition_page *out, orch_error *
 
 static int32_t not_there(const char *workflow, const char *version, orch_error **err)
 {
-    return error_set(err, ORCH_E_NOT_FOUND, workflow, *version ? "workflow '%s' has no version in '%s'"
-                                                               : "there is no workflow '%s'%s",
+    return error_set(err, ORCH_E_NOT_FOUND, workflow,
+                     *version ? "workflow '%s' has no version in '%s'"
+                              : "there is no workflow '%s'%s",
                      workflow, version);
 }
 
@@ -65,8 +66,8 @@ static int32_t update_workflow(orch_v2 *o, const void *request, buf *reply, orch
     int32_t rc = definition_parse(in->definition, strlen(in->definition), NULL, &d, err);
 
     if (!rc)
-        rc = dependents_check(runtime_store(api_runtime(o)), d->id, force ? NULL : d->version, strict,
-                              err);
+        rc = dependents_check(runtime_store(api_runtime(o)), d->id, force ? NULL : d->version,
+                              strict, err);
     if (!rc)
         rc = register_text(o, in->definition, d, reply, err);
     definition_unref(d);

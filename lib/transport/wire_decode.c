@@ -6,20 +6,6 @@
 #include "base/mem.h"
 #include "transport/wire_impl.h"
 
-static void *allocate(void *unused, size_t size)
-{
-    (void)unused;
-    return mem_alloc(size);
-}
-
-static void release(void *unused, void *p)
-{
-    (void)unused;
-    mem_free(p);
-}
-
-ProtobufCAllocator wire_allocator = {allocate, release, NULL};
-
 /* ---- parts of messages ----------------------------------------------------------------------------------- */
 
 /* False if there is no memory. */

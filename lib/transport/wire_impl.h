@@ -3,8 +3,8 @@
 #define TRANSPORT_WIRE_IMPL_H
 
 #include "orch/v1/engine.pb-c.h"
+#include "transport/protobuf.h"
 #include "transport/wire.h"
-#include "transport/wire_memory.h"
 
 #define PB(name)      Orch__V1__##name
 #define PB_ENUM(name) ORCH__V1__##name

@@ -6,12 +6,6 @@
 static int32_t receive(wire_reader *r, const void *data, size_t len, bool whole, message **out,
                        orch_error **err);
 
-static int32_t not_readable(orch_error **err)
-{
-    return error_set(err, ORCH_E_INVALID_ARGUMENT, NULL,
-                     "what came is no message of the execution protocol");
-}
-
 static int32_t take_part(wire_reader *r, const PB(Part) * part, bool whole, message **out,
                          orch_error **err)
 {
@@ -47,28 +41,32 @@ static int32_t check_order(const wire_reader *r, bool is_part, bool whole, orch_
 static int32_t receive_down(wire_reader *r, const void *data, size_t len, bool whole, message **out,
                             orch_error **err)
 {
-    PB(ToEngine) *m = orch__v1__to_engine__unpack(&wire_allocator, len, data);
+    ProtobufCMessage *read = NULL;
+    int32_t rc = protobuf_unpack(&orch__v1__to_engine__descriptor, data, len, &read, err);
+    const PB(ToEngine) *m = (PB(ToEngine) *)read;
     bool is_part = m && m->kind_case == ORCH__V1__TO_ENGINE__KIND_PART;
-    int32_t rc = m ? check_order(r, is_part, whole, err) : not_readable(err);
 
     if (!rc)
+        rc = check_order(r, is_part, whole, err);
+    if (!rc)
         rc = is_part ? take_part(r, m->part, whole, out, err) : wire_decode_down(m, out, err);
-    if (m)
-        orch__v1__to_engine__free_unpacked(m, &wire_allocator);
+    protobuf_free(read);
     return rc;
 }
 
 static int32_t receive_up(wire_reader *r, const void *data, size_t len, bool whole, message **out,
                           orch_error **err)
 {
-    PB(ToOrchestrator) *m = orch__v1__to_orchestrator__unpack(&wire_allocator, len, data);
+    ProtobufCMessage *read = NULL;
+    int32_t rc = protobuf_unpack(&orch__v1__to_orchestrator__descriptor, data, len, &read, err);
+    const PB(ToOrchestrator) *m = (PB(ToOrchestrator) *)read;
     bool is_part = m && m->kind_case == ORCH__V1__TO_ORCHESTRATOR__KIND_PART;
-    int32_t rc = m ? check_order(r, is_part, whole, err) : not_readable(err);
 
     if (!rc)
+        rc = check_order(r, is_part, whole, err);
+    if (!rc)
         rc = is_part ? take_part(r, m->part, whole, out, err) : wire_decode_up(m, out, err);
-    if (m)
-        orch__v1__to_orchestrator__free_unpacked(m, &wire_allocator);
+    protobuf_free(read);
     return rc;
 }
 

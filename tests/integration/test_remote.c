@@ -188,6 +188,39 @@ static void what_is_large_goes_in_parts(void **state)
     free(output);
 }
 
+static void engines_tell_how_they_are(void **state)
+{
+    remote r = {0};
+    orch_reply *reply = NULL;
+    orch_client *c;
+    orch_v2 *o;
+    orch_execution *e;
+    static const char stop[] = "{\"execution_key\":1,\"epoch\":{\"term\":1}}";
+
+    (void)state;
+    remote_open(&r, "asked", NULL);
+    c = orch_client_new(NULL, r.endpoint, NULL);
+    o = open_for(&r, "memory:");
+    host_define(o, GATED);
+    e = start(o, "gated", "is-active");
+    latch_wait(&r.gate, 1);
+    HOST_OK(orch_client_call(c, "EngineService/GetEngineStatus", NULL, 0, HOST_PATIENCE_MS, &reply,
+                             &err));
+    assert_non_null(strstr(orch_reply_json(reply, NULL), "\"name\":\"asked\""));
+    assert_non_null(strstr(orch_reply_json(reply, NULL), "\"capacity\":10,\"active\":1,"));
+    assert_non_null(strstr(orch_reply_json(reply, NULL), "\"gate\""));
+    orch_reply_free(reply);
+    HOST_OK(orch_client_call(c, "EngineService/StopWorkflow", stop, strlen(stop), HOST_PATIENCE_MS,
+                             &reply, &err));
+    assert_string_equal(orch_reply_json(reply, NULL), "{}"); /* its epoch is higher */
+    orch_reply_free(reply);
+    orch_client_free(c);
+    latch_open(&r.gate);
+    succeeds(e);
+    host_close(o);
+    remote_close(&r);
+}
+
 /* ---- what goes wrong ------------------------------------------------------------------------------------- */
 
 static void a_drained_engine_hands_back(void **state)
@@ -334,6 +367,7 @@ int main(void)
         cmocka_unit_test(executions_run_elsewhere),
         cmocka_unit_test(several_engines_share_the_work),
         cmocka_unit_test(what_is_large_goes_in_parts),
+        cmocka_unit_test(engines_tell_how_they_are),
         cmocka_unit_test(a_drained_engine_hands_back),
         cmocka_unit_test(an_engine_that_is_lost_is_replaced),
         cmocka_unit_test(an_engine_that_is_not_there_yet_is_waited_for),

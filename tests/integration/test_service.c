@@ -56,20 +56,20 @@ static json_t *ask(const rig *r, const char *method, const char *request)
     for (char *p = text; *p; p++)
         if (*p == '\'')
             *p = '"';
-    HOST_OK(orch_client_call(r->client, method, text, strlen(text), HOST_PATIENCE_MS, &reply,
-                             &err));
+    HOST_OK(
+        orch_client_call(r->client, method, text, strlen(text), HOST_PATIENCE_MS, &reply, &err));
     json = json_loads(orch_reply_json(reply, NULL), 0, NULL);
     assert_non_null(json);
     orch_reply_free(reply);
     return json;
 }
 
-#define ASK_FAILS(r, method, request, code, piece)                                             \
-    do {                                                                                       \
-        orch_reply *reply = NULL;                                                              \
-        HOST_FAILS(orch_client_call((r)->client, method, request, strlen(request),             \
-                                    HOST_PATIENCE_MS, &reply, &err),                           \
-                   code, piece);                                                               \
+#define ASK_FAILS(r, method, request, code, piece)                                 \
+    do {                                                                           \
+        orch_reply *reply = NULL;                                                  \
+        HOST_FAILS(orch_client_call((r)->client, method, request, strlen(request), \
+                                    HOST_PATIENCE_MS, &reply, &err),               \
+                   code, piece);                                                   \
     } while (0)
 
 static void expect(const rig *r, const char *method, const char *request, const char *expected)
@@ -135,30 +135,35 @@ static void workflows_are_kept(void **state)
 
 static void updates_look_at_dependents(void **state)
 {
-    static const char CALLER[] = "{\"id\":\"caller\",\"version\":\"1.0.0\",\"steps\":[{\"id\":\"c\","
-                                 "\"executor\":\"workflow\",\"with\":{\"workflow\":\"leaf\","
-                                 "\"version\":\"^1.0.0\"}}]}";
+    static const char CALLER[] =
+        "{\"id\":\"caller\",\"version\":\"1.0.0\",\"steps\":[{\"id\":\"c\","
+        "\"executor\":\"workflow\",\"with\":{\"workflow\":\"leaf\","
+        "\"version\":\"^1.0.0\"}}]}";
     static const char *const policies[] = {"STRICT", "COMPATIBLE", "FORCE"};
     char request[300];
     rig r;
 
     (void)state;
     rig_open(&r);
-    ASK_FAILS(&r, "UpdateWorkflow",
-              "{\"definition\":\"{\\\"id\\\":\\\"leaf\\\",\\\"version\\\":\\\"1.0.0\\\",\\\"steps\\\":"
-              "[{\\\"id\\\":\\\"a\\\",\\\"executor\\\":\\\"noop\\\"}]}\"}",
-              ORCH_E_NOT_FOUND, "leaf");
-    define(&r, "{\"id\":\"leaf\",\"version\":\"1.0.0\",\"steps\":[{\"id\":\"a\",\"executor\":\"noop\"}]}");
+    ASK_FAILS(
+        &r, "UpdateWorkflow",
+        "{\"definition\":\"{\\\"id\\\":\\\"leaf\\\",\\\"version\\\":\\\"1.0.0\\\",\\\"steps\\\":"
+        "[{\\\"id\\\":\\\"a\\\",\\\"executor\\\":\\\"noop\\\"}]}\"}",
+        ORCH_E_NOT_FOUND, "leaf");
+    define(
+        &r,
+        "{\"id\":\"leaf\",\"version\":\"1.0.0\",\"steps\":[{\"id\":\"a\",\"executor\":\"noop\"}]}");
     define(&r, CALLER);
     for (int version = 1; version <= 2; version++)
         for (int policy = 0; policy < 3; policy++) {
             bool allowed = policy == 2 || (policy == 1 && version == 1);
             orch_reply *answer = NULL;
 
-            snprintf(request, sizeof request,
-                     "{\"policy\":\"%s\",\"definition\":\"{\\\"id\\\":\\\"leaf\\\",\\\"version\\\":"
-                     "\\\"%d.%d.0\\\",\\\"steps\\\":[{\\\"id\\\":\\\"a\\\",\\\"executor\\\":\\\"noop\\\"}]}\"}",
-                     policies[policy], version, policy + 1);
+            snprintf(
+                request, sizeof request,
+                "{\"policy\":\"%s\",\"definition\":\"{\\\"id\\\":\\\"leaf\\\",\\\"version\\\":"
+                "\\\"%d.%d.0\\\",\\\"steps\\\":[{\\\"id\\\":\\\"a\\\",\\\"executor\\\":\\\"noop\\\"}]}\"}",
+                policies[policy], version, policy + 1);
             if (allowed) {
                 HOST_OK(orch_client_call(r.client, "UpdateWorkflow", request, strlen(request),
                                          HOST_PATIENCE_MS, &answer, &err));
@@ -340,9 +345,9 @@ static void a_deadline_ends_the_call_alone(void **state)
     (void)state;
     rig_open(&r);
     define(&r, GATED);
-    HOST_FAILS(orch_client_call(r.client, "ExecuteWorkflow", request, strlen(request), 300, &reply,
-                                &err),
-               ORCH_E_DEADLINE_EXCEEDED, "deadline");
+    HOST_FAILS(
+        orch_client_call(r.client, "ExecuteWorkflow", request, strlen(request), 300, &reply, &err),
+        ORCH_E_DEADLINE_EXCEEDED, "deadline");
     latch_wait(&r.gate, 1);
     latch_open(&r.gate);
     json_decref(ask(&r, "Signal", "{'execution_id':'d-1','name':'go'}"));

@@ -2,6 +2,7 @@
 #include "support/misuse.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static void no_log(void *user_data, int32_t level, const char *message)
 {
@@ -76,6 +77,47 @@ static int32_t good_add_engine(void)
     return orch_v2_add_engine(orch, name, "unix:/nowhere/at/all", 1, NULL);
 }
 
+static void bad_serve(void)
+{
+    uint16_t port = 7;
+
+    BAD("orch must not be NULL", orch_v2_listen(NULL, "127.0.0.1:0", &port, &err));
+    BAD("endpoint must not be NULL", orch_v2_listen(orch, NULL, &port, &err));
+    BAD("nowhere", orch_v2_listen(orch, "nowhere", &port, &err));
+    assert_int_equal(port, 7);
+}
+
+static int32_t good_serve(void)
+{
+    int32_t rc = orch_v2_listen(orch, "127.0.0.1:0", NULL, NULL);
+
+    return rc == ORCH_E_RESOURCE_EXHAUSTED ? 0 : rc; /* eight of them are enough */
+}
+
+/* A client has no orchestrator: what it works on is far away. */
+static void bad_client(void)
+{
+    orch_client *c = orch_client_new(NULL, "unix:/nowhere/at/all", NULL);
+    orch_error *error = NULL;
+
+    assert_non_null(c);
+    assert_null(orch_client_new(NULL, NULL, &error));
+    assert_non_null(strstr(orch_error_message(error), "endpoint must not be NULL"));
+    orch_error_free(error);
+    BAD_OUT(orch_reply, "client must not be NULL",
+            orch_client_call(NULL, "X", NULL, 0, 0, &out, &err));
+    BAD_OUT(orch_reply, "method must not be NULL",
+            orch_client_call(c, NULL, NULL, 0, 0, &out, &err));
+    BAD_OUT(orch_reply, "timeout_ms is -1",
+            orch_client_call(c, "ListEngines", NULL, 0, -1, &out, &err));
+    BAD_OUT(orch_reply, "request_json", orch_client_call(c, "ListEngines", "{", 1, 0, &out, &err));
+    BAD("out_reply must not be NULL", orch_client_call(c, "ListEngines", NULL, 0, 0, NULL, &err));
+    assert_string_equal(orch_reply_json(NULL, NULL), "{}");
+    orch_reply_free(NULL);
+    orch_client_free(NULL);
+    orch_client_free(c);
+}
+
 static void bad_stop(void)
 {
     BAD("orch must not be NULL", orch_v2_stop(NULL, 0, &err));
@@ -94,6 +136,9 @@ static int32_t good_stop(void)
 const misuse_row misuse_orch_rows[] = {
     {"orch_v2_fd", bad_loop, good_fd, 0, FP, 0, 0},
     {"orch_v2_dispatch", bad_loop, good_dispatch, 0, FP, FP, 0},
+    {"orch_v2_listen", bad_serve, good_serve, FP, FP, 0, FP},
+    {"orch_client_new orch_client_call orch_client_free orch_reply_json orch_reply_free",
+     bad_client, NULL, 0, 0, 0, 0},
     {"orch_v2_add_engine", bad_add_engine, good_add_engine, FP, FP, 0, FP},
     {"orch_v2_backup", bad_backup, good_backup, FP, FP, ORCH_E_UNIMPLEMENTED, FP},
     {"orch_v2_stop orch_v2_free", bad_stop, good_stop, 0, FP, FP, FP},

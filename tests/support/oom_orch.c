@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 static char url[200], path[200];
+static orch_v2 *serving; /* call_client */
 
 /* One beside the world's. */
 static void make_url(void)
@@ -273,6 +274,42 @@ static void forget_export(void)
     oom_text_clear(&exported);
 }
 
+/* The management service of the world's orchestrator, and a client of it, all at once. */
+static int32_t call_client(void)
+{
+    char endpoint[40];
+    uint16_t port = 0;
+    orch_client *c = NULL;
+    orch_reply *reply = NULL;
+    orch_error *error = NULL;
+    int32_t rc = orch_v2_listen(serving, "127.0.0.1:0", &port, &error);
+
+    snprintf(endpoint, sizeof endpoint, "127.0.0.1:%u", port);
+    if (!rc) {
+        c = orch_client_new(NULL, endpoint, &error);
+        rc = c ? 0 : orch_error_code(error);
+    }
+    if (!rc)
+        rc = orch_client_call(c, "ListExecutions", "{\"page_size\":3}", 15, HOST_PATIENCE_MS,
+                              &reply, &error);
+    if (rc == ORCH_E_UNAVAILABLE || rc == ORCH_E_INTERNAL || rc == ORCH_E_CANCELLED)
+        rc = ORCH_E_RESOURCE_EXHAUSTED; /* the connection failed for lack of memory */
+    orch_reply_free(reply);
+    orch_client_free(c);
+    orch_error_free(error);
+    return rc;
+}
+
+static void make_serving(void)
+{
+    serving = host_open("memory:", NULL);
+}
+
+static void end_serving(void)
+{
+    orch_v2_free(serving);
+}
+
 static int32_t call_add_engine(void)
 {
     static int number;
@@ -288,6 +325,9 @@ const oom_row oom_orch_rows[] = {
     {"orch_v2_new orch_v2_stop orch_v2_free", make_url, call_new, NULL, false},
     {"orch_v2_fd orch_v2_dispatch", make_url, call_dispatch, NULL, false},
     {"orch_v2_set_log", NULL, call_log, NULL, false},
+    {"orch_v2_listen orch_client_new orch_client_call orch_client_free orch_reply_json "
+     "orch_reply_free",
+     make_serving, call_client, end_serving, false},
     {"orch_v2_add_engine", NULL, call_add_engine, NULL, false},
     {"orch_v2_backup", make_path, call_backup, NULL, false},
     {"orch_new orch_free orch_as_v2 orch_launcher_of orch_engine_new orch_engine_free "
