@@ -54,8 +54,8 @@ static void get_status(local_engine *e, grpc_call *c, const uint8_t *data, size_
 static void stop_workflow(local_engine *e, grpc_call *c, const uint8_t *data, size_t len)
 {
     ProtobufCMessage *read = NULL;
-    int32_t rc =
-        protobuf_unpack(&orch__v1__stop_workflow_request__descriptor, data, len, &read, NULL);
+    int32_t rc = protobuf_unpack(&orch__v1__stop_workflow_request__descriptor, data, len, &read,
+                                 NULL);
     const Orch__V1__StopWorkflowRequest *in = (Orch__V1__StopWorkflowRequest *)read;
     Orch__V1__StopWorkflowResponse out = ORCH__V1__STOP_WORKFLOW_RESPONSE__INIT;
 

@@ -53,8 +53,8 @@ struct rpc {
 void rpc_reply(rpc *r);
 void rpc_fail(rpc *r, int32_t code, const char *message);
 void rpc_answer(rpc *r); /* one or the other, as r->code says */
-/* Go on with it on a thread that may block: `run`, then `done` on the loop. */
-void rpc_hop(rpc *r, void (*run)(work *w), void (*done)(work *w));
+/* Go on with it on a thread that may block: `run_it`, then `done_with` on the loop. */
+void rpc_hop(rpc *r, void (*run_it)(work *w), void (*done_with)(work *w));
 
 /* Serialise a message. RESOURCE_EXHAUSTED. */
 int32_t reply_pack(buf *out, const ProtobufCMessage *m, orch_error **err);

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "net/unconst.h"
 #include "transport/protobuf.h"
 
 static size_t size_of(const ProtobufCFieldDescriptor *f)
@@ -264,7 +265,7 @@ int32_t transcode_from_json(const json_t *in, const ProtobufCMessageDescriptor *
     if (!m)
         return error_no_memory(err);
     protobuf_c_message_init(d, m);
-    json_object_foreach((json_t *)(uintptr_t)in, key, value)
+    json_object_foreach(unconst(in), key, value)
     {
         const ProtobufCFieldDescriptor *f = protobuf_c_message_descriptor_get_field_by_name(d, key);
 
