@@ -72,7 +72,7 @@ NEED_BUILD := cmd:$(firstword $(CC))=$(CC_PACKAGE) hdr:stdio.h=libc6-dev cmd:$(P
     $(if $(filter yaml-0.1,$(DEPS_HEADERS)),pc:yaml-0.1=libyaml-dev)
 NEED_CHECK := $(NEED_BUILD) pc:cmocka=libcmocka-dev cmd:localedef=libc-bin cmd:openssl=openssl
 NEED_CXX   := cmd:$(firstword $(CXX))=$(if $(findstring clang,$(CXX)),clang,g++)
-NEED_BENCH := $(NEED_BUILD) $(NEED_CXX) pc:tbb=libtbb-dev
+NEED_BENCH := $(NEED_BUILD) $(NEED_CXX) pc:tbb=libtbb-dev pc:grpc++=libgrpc++-dev cmd:openssl=openssl
 NEED_LINT  := cmd:clang-tidy=clang-tidy cmd:clang-format=clang-format cmd:cppcheck=cppcheck
 NEED_ABI   := cmd:abidw=abigail-tools
 NEED_DOCS  := cmd:doxygen=doxygen
@@ -198,6 +198,8 @@ SIM_SRC     := $(sort $(wildcard tests/simulation/*.c))
 BENCH_SRC   := $(sort $(wildcard tests/bench/bench_*.c))
 BENCH_CXX   := $(sort $(wildcard tests/bench/bench_*.cc))
 BENCH_MORE  := $(filter-out $(BENCH_SRC),$(sort $(wildcard tests/bench/*.c)))# shared by the benches
+PEER_C      := $(sort $(wildcard tests/bench/grpc/*.c))# programs that bench_grpc runs, and what they share
+PEER_CXX    := tests/bench/grpc/theirs.cc
 EXAMPLES    := $(sort $(foreach f,$(wildcard examples/*/*.c),$(notdir $(patsubst %/,%,$(dir $(f))))))
 EXAMPLE_SRC := $(sort $(wildcard examples/*/*.c))
 
@@ -218,10 +220,12 @@ FUZZ_BINS    := $(call bins,$(FUZZ_SRC))
 SIM          := $(B)/tests/sim
 BENCH_C_BINS := $(call bins,$(BENCH_SRC))
 BENCH_X_BINS := $(call bins,$(BENCH_CXX))
+PEER_BINS    := $(call bins,$(filter-out %/peer.c,$(PEER_C)))
+PEER_X_BIN   := $(call bins,$(PEER_CXX))
 C_TEST_BINS  := $(UNIT_BINS) $(INTEG_BINS) $(CRASH_BINS) $(POWER_BINS) $(OOM_BINS)
 EXAMPLE_BINS := $(addprefix $(B)/examples/,$(EXAMPLES))
 ALL_SRC      := $(LIB_SRC) $(SUPPORT_SRC) $(CALLS_SRC) $(UNIT_SRC) $(INTEG_SRC) $(CRASH_SRC) $(POWER_SRC) $(OOM_SRC) $(FUZZ_SRC) $(FUZZ_MORE) tests/fuzz/replay.c $(SIM_SRC) $(BENCH_SRC) \
-    $(BENCH_MORE) $(EXAMPLE_SRC)
+    $(BENCH_MORE) $(PEER_C) $(EXAMPLE_SRC)
 
 # T=name picks programs by the file's name, with or without its prefix.
 pick = $(if $(T),$(foreach t,$(T),$(filter %/$(t) %/test_$(t) %/bench_$(t),$(1))),$(1))
@@ -347,7 +351,7 @@ $(filter %/test_wfreplay,$(INTEG_BINS)): | $(B)/examples/wfreplay
 $(filter %/test_hello,$(INTEG_BINS)): | $(B)/examples/hello-v1 $(B)/examples/hello-v2
 
 # No cmocka here: a bench has no need of it, and neither has the machine that runs one.
-$(call objs,$(BENCH_SRC) $(BENCH_CXX) $(BENCH_MORE)): CMOCKA_CFLAGS :=
+$(call objs,$(BENCH_SRC) $(BENCH_CXX) $(BENCH_MORE) $(PEER_C) $(PEER_CXX)): CMOCKA_CFLAGS :=
 $(BENCH_C_BINS): $(B)/tests/%: $(B)/obj/tests/%.o $(call objs,$(BENCH_MORE)) $(INTERNAL)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
@@ -356,6 +360,18 @@ $(BENCH_X_BINS): $(B)/tests/%: $(B)/obj/tests/%.o $(call objs,$(BENCH_MORE)) $(I
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CXX) $(LINK_FLAGS) -o $@ $^ $(DEPS_LIBS) $(SYS_LIBS) -ltbb
+$(filter %/bench_grpc,$(BENCH_C_BINS)): | $(PEER_BINS) $(PEER_X_BIN)
+PEER_SHARED := $(call objs,tests/bench/grpc/peer.c tests/bench/bench.c)
+$(PEER_BINS): $(B)/tests/%: $(B)/obj/tests/%.o $(PEER_SHARED) $(INTERNAL)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LINK_FLAGS) -o $@ $^ $(DEPS_LIBS) $(SYS_LIBS)
+# Not our folder of the name grpc; and what it does not need would count as its memory.
+$(call objs,$(PEER_CXX)): INC_tests := -Iinclude -Itests
+$(PEER_X_BIN): $(B)/tests/%: $(B)/obj/tests/%.o $(PEER_SHARED) $(INTERNAL)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CXX) $(LINK_FLAGS) -o $@ $^ -Wl,--as-needed $$($(PKG_CONFIG) --libs grpc++) $(DEPS_LIBS) $(SYS_LIBS)
 
 define example_rule
 $(B)/examples/$(1): $(call objs,$(wildcard examples/$(1)/*.c)) $(B)/liborch.so
@@ -401,7 +417,7 @@ $(OWN_PEER): $(call objs,$(OWN_SRC)) $(PB_OWN).o $(INTERNAL)
 examples: $(EXAMPLE_BINS) ## Build the programs of examples/
 
 # Only those that are there: make would look for a way to make the others.
-include $(wildcard $(patsubst %.o,%.d,$(call objs,$(ALL_SRC) $(BENCH_CXX))))
+include $(wildcard $(patsubst %.o,%.d,$(call objs,$(ALL_SRC) $(BENCH_CXX) $(PEER_CXX))))
 
 # ---- Dependencies ---------------------------------------------------------------------------------------
 

@@ -56,7 +56,7 @@ size_t bench_heap_bytes(void)
     return m.uordblks + m.hblkhd;
 }
 
-static uint64_t number_of(const char *path, const char *key)
+uint64_t bench_status_in(const char *path, const char *key)
 {
     FILE *f = fopen(path, "r");
     size_t len = strlen(key);
@@ -74,12 +74,12 @@ static uint64_t number_of(const char *path, const char *key)
 
 uint64_t bench_written_bytes(void)
 {
-    return number_of("/proc/self/io", "write_bytes");
+    return bench_status_in("/proc/self/io", "write_bytes");
 }
 
 uint64_t bench_status(const char *key)
 {
-    return number_of("/proc/self/status", key);
+    return bench_status_in("/proc/self/status", key);
 }
 
 char *bench_make_dir(void)

@@ -25,6 +25,8 @@ size_t bench_heap_bytes(void);
 uint64_t bench_written_bytes(void);
 /* A line of /proc/self/status, such as "VmRSS". */
 uint64_t bench_status(const char *key);
+/* The same of a file that looks like that one. */
+uint64_t bench_status_in(const char *path, const char *key);
 
 /* An empty folder beside the program, or in BENCH_DIR; the caller removes it by bench_remove_dir. */
 char *bench_make_dir(void);
