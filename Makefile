@@ -32,6 +32,8 @@ WITH_YAML  ?= 1
 PREFIX     ?= /usr/local
 LIBDIR     ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
+BINDIR     ?= $(PREFIX)/bin
+DATADIR    ?= $(PREFIX)/share
 DESTDIR    ?=
 
 ifeq ($(origin CC),default)
@@ -201,7 +203,9 @@ BENCH_MORE  := $(filter-out $(BENCH_SRC),$(sort $(wildcard tests/bench/*.c)))# s
 PEER_C      := $(sort $(wildcard tests/bench/grpc/*.c))# programs that bench_grpc runs, and what they share
 PEER_CXX    := tests/bench/grpc/theirs.cc
 EXAMPLES    := $(sort $(foreach f,$(wildcard examples/*/*.c),$(notdir $(patsubst %/,%,$(dir $(f))))))
-EXAMPLE_SRC := $(sort $(wildcard examples/*/*.c))
+PROGRAMS    := orch-engine orch-server orchctl# to be installed; of examples/programs
+COMMON_SRC  := $(sort $(wildcard examples/programs/common/*.c))
+EXAMPLE_SRC := $(sort $(wildcard examples/*/*.c examples/programs/*/*.c))
 
 objs = $(patsubst %,$(B)/obj/%.o,$(basename $(1)))
 bins = $(patsubst tests/%,$(B)/tests/%,$(basename $(1)))
@@ -223,7 +227,7 @@ BENCH_X_BINS := $(call bins,$(BENCH_CXX))
 PEER_BINS    := $(call bins,$(filter-out %/peer.c,$(PEER_C)))
 PEER_X_BIN   := $(call bins,$(PEER_CXX))
 C_TEST_BINS  := $(UNIT_BINS) $(INTEG_BINS) $(CRASH_BINS) $(POWER_BINS) $(OOM_BINS)
-EXAMPLE_BINS := $(addprefix $(B)/examples/,$(EXAMPLES))
+EXAMPLE_BINS := $(addprefix $(B)/examples/,$(EXAMPLES) $(PROGRAMS))
 ALL_SRC      := $(LIB_SRC) $(SUPPORT_SRC) $(CALLS_SRC) $(UNIT_SRC) $(INTEG_SRC) $(CRASH_SRC) $(POWER_SRC) $(OOM_SRC) $(FUZZ_SRC) $(FUZZ_MORE) tests/fuzz/replay.c $(SIM_SRC) $(BENCH_SRC) \
     $(BENCH_MORE) $(PEER_C) $(EXAMPLE_SRC)
 
@@ -347,6 +351,7 @@ $(FUZZ_BINS): $(B)/tests/%: $(B)/obj/tests/%.o $(call objs,$(FUZZ_MORE) $(if $(f
 
 # Some tests run the examples, as a user does.
 $(filter %/test_inventory,$(INTEG_BINS)): | $(B)/examples/inventory
+$(filter %/test_programs,$(INTEG_BINS)): | $(PROGRAMS:%=$(B)/examples/%)
 $(filter %/test_wfreplay,$(INTEG_BINS)): | $(B)/examples/wfreplay
 $(filter %/test_hello,$(INTEG_BINS)): | $(B)/examples/hello-v1 $(B)/examples/hello-v2
 
@@ -373,13 +378,15 @@ $(PEER_X_BIN): $(B)/tests/%: $(B)/obj/tests/%.o $(PEER_SHARED) $(INTERNAL)
 	$(call say,LD,$@)
 	$(Q)$(CXX) $(LINK_FLAGS) -o $@ $^ -Wl,--as-needed $$($(PKG_CONFIG) --libs grpc++) $(DEPS_LIBS) $(SYS_LIBS)
 
+# 1: name, 2: sources.
 define example_rule
-$(B)/examples/$(1): $(call objs,$(wildcard examples/$(1)/*.c)) $(B)/liborch.so
+$(B)/examples/$(1): $(call objs,$(2)) $(B)/liborch.so
 	@mkdir -p $$(@D)
 	$$(call say,LD,$$@)
-	$$(Q)$$(CC) $$(LINK_FLAGS) -Wl,-rpath,'$$$$ORIGIN/..' -o $$@ $$(filter %.o,$$^) -L$$(B) -lorch $$(DEPS_LIBS) $$(SYS_LIBS)
+	$$(Q)$$(CC) $$(LINK_FLAGS) -Wl,-rpath,'$$$$ORIGIN/..:$$$$ORIGIN/../lib' -o $$@ $$(filter %.o,$$^) -L$$(B) -lorch $$(DEPS_LIBS) $$(SYS_LIBS)
 endef
-$(foreach e,$(EXAMPLES),$(eval $(call example_rule,$(e))))
+$(foreach e,$(EXAMPLES),$(eval $(call example_rule,$(e),$(wildcard examples/$(e)/*.c))))
+$(foreach e,$(PROGRAMS),$(eval $(call example_rule,$(e),$(wildcard examples/programs/$(e)/*.c) $(COMMON_SRC))))
 
 # The official peers of check-interop, and h2spec.
 INTEROP := $(B)/interop
@@ -575,7 +582,7 @@ check-all: ## Every test at full size
 
 .PHONY: install uninstall
 pc_dir = $(patsubst $(PREFIX)/%,$${prefix}/%,$(1))
-install: all ## Install into $(DESTDIR)$(PREFIX), libraries into LIBDIR
+install: all $(addprefix $(B)/examples/,$(PROGRAMS)) ## Install into $(DESTDIR)$(PREFIX), libraries into LIBDIR
 	$(Q)$(INSTALL) -d '$(DESTDIR)$(LIBDIR)/pkgconfig'
 	$(Q)for h in $(HEADERS:include/%=%); do \
 	    $(INSTALL) -D -m 644 include/$$h '$(DESTDIR)$(INCLUDEDIR)'/$$h || exit 1; done
@@ -587,7 +594,17 @@ install: all ## Install into $(DESTDIR)$(PREFIX), libraries into LIBDIR
 	    -e 's|@INCLUDEDIR@|$(call pc_dir,$(INCLUDEDIR))|' -e 's|@VERSION@|$(VERSION)|' -e 's|@REQUIRES@|$(DEPS)|' \
 	    -e 's|@LIBS@|$(SYS_LIBS)|' pkgconfig/liborch.pc.in >'$(DESTDIR)$(LIBDIR)/pkgconfig/liborch.pc'
 
+	$(Q)$(INSTALL) -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(DATADIR)/man/man1' '$(DESTDIR)$(DATADIR)/bash-completion/completions'
+	$(Q)for p in $(PROGRAMS); do \
+	    $(INSTALL) -m 755 $(B)/examples/$$p '$(DESTDIR)$(BINDIR)/' && \
+	    $(INSTALL) -m 644 docs/man/$$p.1 '$(DESTDIR)$(DATADIR)/man/man1/' || exit 1; done
+	$(Q)$(B)/examples/orchctl completion bash >'$(DESTDIR)$(DATADIR)/bash-completion/completions/orchctl'
+	$(Q)for p in $(PROTO:proto/%=%); do \
+	    $(INSTALL) -D -m 644 proto/$$p '$(DESTDIR)$(DATADIR)/liborch/proto'/$$p || exit 1; done
+
 uninstall: ## Remove what install put there
+	$(Q)cd '$(DESTDIR)$(BINDIR)' 2>/dev/null && rm -f $(PROGRAMS) || :
+	$(Q)cd '$(DESTDIR)$(DATADIR)' 2>/dev/null && rm -rf liborch $(PROGRAMS:%=man/man1/%.1) bash-completion/completions/orchctl || :
 	$(Q)cd '$(DESTDIR)$(INCLUDEDIR)' 2>/dev/null && rm -f $(HEADERS:include/%=%) && \
 	    find orch -depth -type d -empty -delete || :
 	$(Q)cd '$(DESTDIR)$(LIBDIR)' 2>/dev/null && \

@@ -30,6 +30,7 @@ enum config_key {
     KEY_SUSPEND_AFTER,
     KEY_SUSPEND_QUIET,
     KEY_SECRETS_DIR,
+    KEY_EXECUTORS,
     KEY_EXEC_ENABLED,
     KEY_EXEC_MAX_PROCESSES,
     KEY_LUA_INSTRUCTIONS,
@@ -56,7 +57,14 @@ enum config_key {
     KEY_COUNT
 };
 
-enum config_kind { CONFIG_INTEGER, CONFIG_DURATION, CONFIG_WORD, CONFIG_BOOL, CONFIG_TEXT };
+enum config_kind {
+    CONFIG_INTEGER,
+    CONFIG_DURATION,
+    CONFIG_WORD,
+    CONFIG_WORDS,
+    CONFIG_BOOL,
+    CONFIG_TEXT
+};
 
 typedef struct config_row {
     const char *name;
@@ -64,7 +72,7 @@ typedef struct config_row {
     bool bare;            /* read from the environment without ORCH_, too */
     const char *fallback; /* the default; NULL = none, or made at run time */
     int64_t min, max;     /* INTEGER; DURATION in ms; TEXT: bytes */
-    const char *words;    /* WORD: those allowed, with a space between */
+    const char *words;    /* WORD, WORDS: those allowed, with a space between */
 } config_row;
 
 extern const config_row config_rows[KEY_COUNT];

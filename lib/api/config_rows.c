@@ -42,6 +42,7 @@ const config_row config_rows[KEY_COUNT] = {
     [KEY_SUSPEND_AFTER] = {"SUSPEND_AFTER", CONFIG_DURATION, false, "10s", 1, DAY_MS, NULL},
     [KEY_SUSPEND_QUIET] = {"SUSPEND_QUIET", CONFIG_DURATION, false, "1s", 1, DAY_MS, NULL},
     [KEY_SECRETS_DIR] = {"SECRETS_DIR", CONFIG_TEXT, false, NULL, 1, 4096, NULL},
+    [KEY_EXECUTORS] = {"EXECUTORS", CONFIG_WORDS, false, "lua http exec", 0, 0, "lua http exec"},
     [KEY_EXEC_ENABLED] = {"EXEC_ENABLED", CONFIG_BOOL, false, "true", 0, 1, NULL},
     [KEY_EXEC_MAX_PROCESSES] = {"EXEC_MAX_PROCESSES", CONFIG_INTEGER, false, "64", 1, 10000, NULL},
     [KEY_LUA_INSTRUCTIONS] = {"LUA_INSTRUCTIONS", CONFIG_INTEGER, false, "100000000", 1000,
@@ -182,21 +183,43 @@ static int32_t parse_duration(const config_row *r, const char *value, int64_t *o
     return 0;
 }
 
+static bool has_word(const char *words, const char *word, size_t len)
+{
+    for (const char *p = words; p;) {
+        size_t n = strcspn(p, " ");
+
+        if (n == len && !memcmp(p, word, n))
+            return true;
+        p = p[n] ? p + n + 1 : NULL;
+    }
+    return false;
+}
+
 static int32_t parse_word(const config_row *r, const char *value, orch_error **err)
 {
     char allowed[120];
-    size_t len = strlen(value);
-    const char *p = r->words;
 
-    while (p) {
-        size_t n = strcspn(p, " ");
-
-        if (n == len && !memcmp(p, value, n))
-            return 0;
-        p = p[n] ? p + n + 1 : NULL;
-    }
+    if (has_word(r->words, value, strlen(value)))
+        return 0;
     snprintf(allowed, sizeof allowed, "one of %s", r->words);
     return refuse(r, value, allowed, err);
+}
+
+/* None of them is "none". */
+static int32_t parse_words(const config_row *r, const char *value, orch_error **err)
+{
+    char allowed[120];
+    size_t len;
+
+    if (!strcmp(value, "none"))
+        return 0;
+    snprintf(allowed, sizeof allowed, "some of %s, or none", r->words);
+    for (const char *p = value; *p; p += len + (p[len] == ' ')) {
+        len = strcspn(p, " ");
+        if (!has_word(r->words, p, len))
+            return refuse(r, value, allowed, err);
+    }
+    return *value ? 0 : refuse(r, value, allowed, err);
 }
 
 static int32_t parse_bool(const config_row *r, const char *value, int64_t *out, orch_error **err)
@@ -230,6 +253,7 @@ int32_t config_parse(int32_t key, const char *value, int64_t *out, orch_error **
     case CONFIG_INTEGER: return parse_integer(r, value, out, err);
     case CONFIG_DURATION: return parse_duration(r, value, out, err);
     case CONFIG_WORD: return parse_word(r, value, err);
+    case CONFIG_WORDS: return parse_words(r, value, err);
     case CONFIG_BOOL: return parse_bool(r, value, out, err);
     default: return parse_text(r, value, err);
     }

@@ -90,6 +90,7 @@ local_engine_options config_local_engine(const orch_config *c)
         .secrets_dir = text_or_null(c, KEY_SECRETS_DIR),
         .max_output_bytes = (uint32_t)config_number(c, KEY_MAX_OUTPUT_BYTES),
         .max_processes = (uint32_t)config_number(c, KEY_EXEC_MAX_PROCESSES),
+        .executors = config_text(c, KEY_EXECUTORS),
         .exec_enabled = config_number(c, KEY_EXEC_ENABLED) != 0,
     };
 }

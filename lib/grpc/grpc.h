@@ -31,6 +31,7 @@ typedef struct grpc_call_handler {
     void (*closed)(void *ctx, grpc_call *c, int32_t code, const char *message);
 } grpc_call_handler;
 
+/* NULL: nobody is told of it any more. */
 void grpc_call_set_handler(grpc_call *c, const grpc_call_handler *handler, void *ctx);
 /* Send a copy of a message. False: much is queued, wait for drained(). A server's first one sends its metadata before. */
 bool grpc_send(grpc_call *c, const void *data, size_t len);

@@ -113,7 +113,7 @@ static void begin(local_engine *e, grpc_call *c,
     unary *u = mem_zalloc(sizeof *u);
 
     if (!u) {
-        grpc_cancel(c);
+        grpc_finish(c, ORCH_E_RESOURCE_EXHAUSTED, "there is no memory");
         return;
     }
     grpc_call_set_handler(c, &unary_handler, u);

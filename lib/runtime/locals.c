@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "net/unconst.h"
 #include "runtime/runtime_impl.h"
 
 #define ENDPOINT "local:"
@@ -40,13 +41,12 @@ static int32_t port_submit(void *self, work *w)
     return pool_submit(self, w);
 }
 
-/* ---- exec where it is not allowed ------------------------------------------------------------------------ */
+/* ---- executors that are not allowed ---------------------------------------------------------------------- */
 
 static bool denied_start(void *self, attempt *a)
 {
-    static const char message[] = "exec is not allowed here: EXEC_ENABLED is false";
+    const char *message = self;
 
-    (void)self;
     a->result = (attempt_result){.code = ORCH_E_PERMISSION_DENIED,
                                  .no_retry = true,
                                  .error = error_json(ORCH_E_PERMISSION_DENIED, message, NULL)};
@@ -59,14 +59,20 @@ static void denied_free(void *self)
 }
 
 static const executor_ops denied_ops = {
-    .size = sizeof(executor_ops), .name = "exec", .start = denied_start, .free = denied_free};
+    .size = sizeof(executor_ops), .name = "denied", .start = denied_start, .free = denied_free};
 
-static int32_t denied_new(const executor_env *env, executor *out, orch_error **err)
+/* Why not; NULL: it is allowed. */
+static const char *denial_of(const local_engine_options *o, const char *name)
 {
-    (void)env;
-    (void)err;
-    *out = (executor){&denied_ops, NULL};
-    return 0;
+    if (!strcmp(name, "noop"))
+        return NULL;
+    if (!strcmp(name, "exec") && !o->exec_enabled)
+        return "exec is not allowed here: EXEC_ENABLED is false";
+    if (!o->executors || strstr(o->executors, name)) /* none of the names is a part of another */
+        return NULL;
+    return !strcmp(name, "lua")    ? "lua is not allowed here: EXECUTORS does not have it"
+           : !strcmp(name, "http") ? "http is not allowed here: EXECUTORS does not have it"
+                                   : "exec is not allowed here: EXECUTORS does not have it";
 }
 
 static int32_t noop_new(const executor_env *env, executor *out, orch_error **err)
@@ -77,7 +83,7 @@ static int32_t noop_new(const executor_env *env, executor *out, orch_error **err
 
 /* ---- making one ------------------------------------------------------------------------------------------ */
 
-static int32_t add_executors(local_engine *e, orch_error **err)
+static int32_t add_executors(local_engine *e, const local_engine_options *o, orch_error **err)
 {
     const struct {
         const char *name;
@@ -85,13 +91,14 @@ static int32_t add_executors(local_engine *e, orch_error **err)
     } all[] = {
         {"noop", noop_new},
         {"lua", executor_lua_new},
-        {"exec", e->exec_enabled ? executor_exec_new : denied_new},
+        {"exec", executor_exec_new},
         {"http", executor_http_new},
     };
 
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        executor x;
-        int32_t rc = all[i].make(&e->env, &x, err);
+        const char *denial = denial_of(o, all[i].name);
+        executor x = {&denied_ops, unconst(denial)};
+        int32_t rc = denial ? 0 : all[i].make(&e->env, &x, err);
 
         if (!rc)
             rc = engine_add_executor(e->engine, all[i].name, x, err);
@@ -121,7 +128,7 @@ static int32_t make_core(local_engine *e, const local_engine_options *o, orch_er
     e->started_ms = rt->now_ms;
     rc = engine_new(&options, &ports, &e->engine, err);
     if (!rc)
-        rc = add_executors(e, err);
+        rc = add_executors(e, o, err);
     if (!rc)
         rc = rt->transport.ops->listen(rt->transport.self, e->endpoint, engine_accept, e->engine,
                                        err);
@@ -149,7 +156,6 @@ static local_engine *shell_new(runtime *rt, const local_engine_options *o)
     e->rt = rt;
     e->timer_ms = INT64_MAX;
     e->capacity = o->engine.capacity;
-    e->exec_enabled = o->exec_enabled;
     e->env = (executor_env){
         .loop = &rt->loop,
         .pool = {&rt->tasks, port_submit},

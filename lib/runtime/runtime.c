@@ -269,6 +269,7 @@ static void begin_draining(command *c, runtime *rt)
 {
     rt->draining = true;
     locals_drain(rt);
+    wires_drain(rt);
     sem_post(&((asked *)c)->done);
 }
 

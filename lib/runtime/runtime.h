@@ -23,7 +23,9 @@ typedef struct local_engine_options { /* texts are borrowed for the call */
     const char *secrets_dir;          /* NULL = none */
     uint32_t max_output_bytes;
     uint32_t max_processes; /* of exec */
-    bool exec_enabled;
+    const char *
+        executors; /* of lua, http and exec, those that are allowed, with a space between; NULL = all */
+    bool exec_enabled; /* exec only then */
 } local_engine_options;
 
 typedef struct remote_engine { /* texts are borrowed for the call */

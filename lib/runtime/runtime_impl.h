@@ -38,7 +38,6 @@ struct local_engine {
     uint32_t capacity;
     uint64_t instance;
     int64_t started_ms;
-    bool exec_enabled;
     executor_env env;
     secrets secrets;
     pthread_mutex_t pulled_lock; /* guards the next two */
@@ -137,6 +136,7 @@ void locals_free(runtime *rt);  /* the shells */
 
 /* wires.c: likewise */
 int32_t wires_init(runtime *rt, const runtime_options *o, orch_error **err);
+void wires_drain(runtime *rt); /* who asks for its health is told to go elsewhere */
 bool wires_pump(runtime *rt, uint32_t budget);
 void wires_free(runtime *rt); /* what it has on the loop goes with the loop's last turns */
 

@@ -3,11 +3,13 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "grpc/health.h"
 #include "runtime/engine_service_impl.h"
 #include "runtime/runtime_impl.h"
 #include "transport/grpc/grpc_transport.h"
 
 #define MAX_SERVICES 8
+#define MAX_HEALTHS  32
 
 typedef struct wires {
     net_uv *net;    /* NULL: not wanted yet */
@@ -17,6 +19,8 @@ typedef struct wires {
     tls_context *client, *server;
     grpc_server *services[MAX_SERVICES];
     unsigned service_count;
+    grpc_health *healths[MAX_HEALTHS]; /* of all servers */
+    unsigned health_count;
 } wires;
 
 /* ---- TLS ------------------------------------------------------------------------------------------------- */
@@ -76,6 +80,27 @@ static int32_t begin(runtime *rt, orch_error **err)
     return transport_grpc_new(w->net, &options, &w->grpc, err);
 }
 
+static int32_t add_health(wires *w, grpc_server *s, const char *endpoint, orch_error **err)
+{
+    int32_t rc = w->health_count < MAX_HEALTHS
+                     ? grpc_health_new(s, &w->healths[w->health_count], err)
+                     : error_set(err, ORCH_E_RESOURCE_EXHAUSTED, endpoint,
+                                 "%d endpoints are served already, which is the limit",
+                                 MAX_HEALTHS);
+
+    if (!rc)
+        w->health_count++;
+    return rc;
+}
+
+void wires_drain(runtime *rt)
+{
+    const wires *w = rt->wires;
+
+    for (unsigned i = 0; i < w->health_count; i++)
+        grpc_health_set(w->healths[i], "", GRPC_NOT_SERVING);
+}
+
 bool wires_pump(runtime *rt, uint32_t budget)
 {
     const transport *t = &rt->wires->grpc;
@@ -108,6 +133,8 @@ void wires_free(runtime *rt)
     if (!w)
         return;
     rt->wires = NULL;
+    for (unsigned i = 0; i < w->health_count; i++)
+        grpc_health_free(w->healths[i]);
     for (unsigned i = 0; i < w->service_count; i++)
         grpc_server_stop(w->services[i], 0, ignore, NULL);
     if (w->grpc.ops)
@@ -143,14 +170,18 @@ static int32_t begin_to_listen(runtime *rt, orch_error **err)
 static int32_t listen_for_engine(wire_command *c, runtime *rt)
 {
     orch_error **err = &c->base.error;
-    const wires *w = rt->wires;
+    wires *w = rt->wires;
     int32_t rc = begin_to_listen(rt, err);
+    grpc_server *server;
 
     if (!rc)
         rc = w->grpc.ops->listen(w->grpc.self, c->endpoint, engine_accept, c->engine->engine, err);
     if (rc)
         return rc;
-    rc = engine_service_add(c->engine, transport_grpc_server(&w->grpc, c->endpoint), err);
+    server = transport_grpc_server(&w->grpc, c->endpoint);
+    rc = engine_service_add(c->engine, server, err);
+    if (!rc)
+        rc = add_health(w, server, c->endpoint, err);
     if (rc)
         w->grpc.ops->unlisten(w->grpc.self, c->endpoint);
     else
@@ -213,6 +244,7 @@ static int32_t serve(wire_command *c, runtime *rt)
     orch_error **err = &c->base.error;
     wires *w = rt->wires;
     int32_t rc = begin_to_listen(rt, err);
+    unsigned healths = w->health_count;
     grpc_server *s;
 
     if (!rc && w->service_count == MAX_SERVICES)
@@ -225,11 +257,16 @@ static int32_t serve(wire_command *c, runtime *rt)
         return error_no_memory(err);
     rc = c->add(c->ctx, s, err);
     if (!rc)
+        rc = add_health(w, s, c->endpoint, err);
+    if (!rc)
         rc = grpc_server_listen(s, transport_grpc_address(c->endpoint), w->server, &c->port, err);
-    if (rc)
-        grpc_server_stop(s, 0, ignore, NULL);
-    else
+    if (!rc) {
         w->services[w->service_count++] = s;
+        return 0;
+    }
+    while (w->health_count > healths)
+        grpc_health_free(w->healths[--w->health_count]);
+    grpc_server_stop(s, 0, ignore, NULL);
     return rc;
 }
 

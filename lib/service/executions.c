@@ -16,7 +16,7 @@ static int32_t get_execution(orch_v2 *o, const void *request, buf *reply, orch_e
 
     if (rc)
         return rc;
-    reply_execution(&out, r, true);
+    reply_execution(&out, r, true, true);
     rc = reply_pack(reply, &out.base, err);
     orch_response_free(r);
     return rc;
@@ -45,7 +45,17 @@ static int32_t fill_filter(orch_filter *f, const PB(ListExecutionsRequest) * in,
     return rc || !*in->page_token ? rc : orch_filter_set(f, "page", in->page_token, err);
 }
 
-static int32_t reply_list(const orch_execution_list *list, buf *reply, orch_error **err)
+static bool wants_payloads(const PB(ListExecutionsRequest) * in)
+{
+    for (size_t i = 0; i < in->n_conditions; i++)
+        if (!strcmp(in->conditions[i]->key, "payloads"))
+            return !strcmp(in->conditions[i]->value, "true");
+    return false;
+}
+
+/* `payloads`: the list was asked for with them. */
+static int32_t reply_list(const orch_execution_list *list, bool payloads, buf *reply,
+                          orch_error **err)
 {
     size_t count = orch_execution_list_count(list);
     PB(ListExecutionsResponse) out = ORCH__V1__LIST_EXECUTIONS_RESPONSE__INIT;
@@ -57,7 +67,7 @@ static int32_t reply_list(const orch_execution_list *list, buf *reply, orch_erro
         rc = error_no_memory(err);
     } else {
         for (size_t i = 0; i < count; i++) {
-            reply_execution(&all[i], orch_execution_list_get(list, i), false);
+            reply_execution(&all[i], orch_execution_list_get(list, i), payloads, payloads);
             out.executions[i] = &all[i];
         }
         out.n_executions = count;
@@ -78,7 +88,7 @@ static int32_t list_executions(orch_v2 *o, const void *request, buf *reply, orch
     if (!rc)
         rc = orch_v2_list_executions(o, f, &list, err);
     if (!rc)
-        rc = reply_list(list, reply, err);
+        rc = reply_list(list, wants_payloads(request), reply, err);
     orch_execution_list_free(list);
     orch_filter_free(f);
     return rc;

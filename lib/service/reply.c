@@ -29,7 +29,7 @@ static PB(ExecutionState) state_of(int32_t state)
     return (PB(ExecutionState))(state + 1);
 }
 
-void reply_execution(PB(Execution) * out, const orch_response *r, bool with_input)
+void reply_execution(PB(Execution) * out, const orch_response *r, bool input, bool end)
 {
     int32_t state = orch_response_state(r);
     bool ended = state >= ORCH_EXECUTION_SUCCEEDED;
@@ -40,11 +40,11 @@ void reply_execution(PB(Execution) * out, const orch_response *r, bool with_inpu
     out->version = reply_text(orch_response_version(r));
     out->state = state_of(state);
     out->paused = orch_response_paused(r);
-    if (with_input)
+    if (input)
         out->input = reply_text(orch_response_input(r, NULL));
-    if (state == ORCH_EXECUTION_SUCCEEDED)
+    if (end && state == ORCH_EXECUTION_SUCCEEDED)
         out->output = reply_text(orch_response_output(r, NULL));
-    else if (ended)
+    else if (end && ended)
         out->error = reply_text(orch_response_error(r, NULL));
     out->accepted_ms = orch_response_accepted_ms(r);
     out->ended_ms = orch_response_ended_ms(r);

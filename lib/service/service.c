@@ -149,30 +149,11 @@ static const grpc_call_handler rpc_handler = {
     .closed = on_closed,
 };
 
-static void ignore(void *ctx, grpc_call *c, const uint8_t *data, size_t len)
-{
-    (void)ctx;
-    (void)c;
-    (void)data;
-    (void)len;
-}
-
-static void forget(void *ctx, grpc_call *c, int32_t code, const char *message)
-{
-    (void)ctx;
-    (void)c;
-    (void)code;
-    (void)message;
-}
-
-static const grpc_call_handler no_handler = {.message = ignore, .closed = forget};
-
 static void call_came(grpc_call *c, orch_v2 *orch, const method_row *row)
 {
     rpc *r = mem_zalloc(sizeof *r);
 
     if (!r) {
-        grpc_call_set_handler(c, &no_handler, NULL);
         grpc_finish(c, ORCH_E_RESOURCE_EXHAUSTED, "there is no memory");
         return;
     }

@@ -60,8 +60,8 @@ void rpc_hop(rpc *r, void (*run_it)(work *w), void (*done_with)(work *w));
 int32_t reply_pack(buf *out, const ProtobufCMessage *m, orch_error **err);
 /* "" where there is none; borrowed. */
 char *reply_text(const char *text);
-/* The fields of an execution; borrowed from the response. */
-void reply_execution(PB(Execution) * out, const orch_response *r, bool with_input);
+/* The fields of an execution; borrowed from the response. `input`, `end`: with that payload. */
+void reply_execution(PB(Execution) * out, const orch_response *r, bool input, bool end);
 /* One that has just ended. */
 void reply_outcome(PB(Execution) * out, const outcome *o);
 const char *text_or_null(const char *text); /* "" is NULL */

@@ -151,7 +151,7 @@ static void decode(work *w)
     r->code = api_decode(r->orch, r->outcome, &decoded, &r->error);
     if (r->code)
         return;
-    reply_execution(&out, decoded, false);
+    reply_execution(&out, decoded, false, true);
     r->code = reply_pack(&r->reply, &out.base, &r->error);
     orch_response_free(decoded);
 }

@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#define WORDS 12
+
 /* build/…/tests/integration/test_x → build/…/examples/name */
 static void find(const char *name, char *out, size_t size)
 {
@@ -50,13 +52,13 @@ static void tell_sanitizer(void)
 
 void example_start(example *e, const char *name, const char *const *argv)
 {
-    char *words[8] = {strdup(name)};
+    char *words[WORDS + 2] = {strdup(name)};
     char path[4200];
     int fds[2];
 
     tell_sanitizer();
     find(name, path, sizeof path);
-    for (size_t i = 0; i < 6 && argv[i]; i++)
+    for (size_t i = 0; i < WORDS && argv[i]; i++)
         words[i + 1] = strdup(argv[i]);
     assert_int_equal(pipe(fds), 0);
     *e = (example){.pid = fork()};
@@ -68,7 +70,7 @@ void example_start(example *e, const char *name, const char *const *argv)
         execv(path, words);
         _exit(127);
     }
-    for (size_t i = 0; i < 8; i++)
+    for (size_t i = 0; i < WORDS + 2; i++)
         free(words[i]);
     close(fds[1]);
     e->out = fdopen(fds[0], "r");

@@ -13,7 +13,7 @@ typedef struct example {
     char line[1024];
 } example;
 
-/* Start `name` of the build's examples with up to six arguments; NULL ends them. Fails the test if it cannot. */
+/* Start `name` of the build's examples with up to twelve arguments; NULL ends them. Fails the test if it cannot. */
 void example_start(example *e, const char *name, const char *const *argv);
 /* Read up to a line that holds `text`; false if it ends before. */
 bool example_read_until(example *e, const char *text);

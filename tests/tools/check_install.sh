@@ -48,6 +48,15 @@ diff -u "$work/shared.txt" "$work/static.txt" >&2 || fail 'liborch.so and liborc
 needed=$(readelf -d "$stage/lib/liborch.so" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p')
 ! echo "$needed" | grep -E 'libcurl|libyaml' >&2 || fail 'liborch.so links a library that it shall load on first use'
 
+step 'the installed programs, their manuals and protos'
+for program in orch-engine orch-server orchctl; do
+    "$stage/bin/$program" --version | grep -q "^$program [0-9]" || fail "$program does not run where it was installed"
+    [ -s "$stage/share/man/man1/$program.1" ] || fail "$program has no manual"
+done
+for proto in engine orchestrator; do
+    [ -s "$stage/share/liborch/proto/orch/v1/$proto.proto" ] || fail "$proto.proto was not installed"
+done
+
 # The host's view: the second prefix has no shared library, so that -lorch means the archive.
 cp -a "$stage" "$static"
 rm -f "$static"/lib/liborch.so*

@@ -268,6 +268,7 @@ static void allowed_text(const config_row *r, char *out, size_t size)
         snprintf(out, size, "duration, %lldms to %lldms", (long long)r->min, (long long)r->max);
         break;
     case CONFIG_WORD: snprintf(out, size, "%s", r->words); break;
+    case CONFIG_WORDS: snprintf(out, size, "some of %s, or none", r->words); break;
     case CONFIG_BOOL: snprintf(out, size, "true, false"); break;
     default: snprintf(out, size, "text, up to %lld bytes", (long long)r->max); break;
     }

@@ -108,24 +108,11 @@ static void linger_closed(void *ctx, grpc_call *c, int32_t code, const char *tex
     (void)c;
     (void)code;
     (void)text;
-    if (!l)
-        return;
     list_remove(&l->node);
     mem_free(l);
 }
 
-static void linger_message(void *ctx, grpc_call *c, const uint8_t *data, size_t len)
-{
-    (void)ctx;
-    (void)c;
-    (void)data;
-    (void)len;
-}
-
-static const grpc_call_handler linger_handler = {
-    .message = linger_message,
-    .closed = linger_closed,
-};
+static const grpc_call_handler linger_handler = {.closed = linger_closed};
 
 void grpc_end_on_linger(net_timer *timer)
 {
@@ -149,7 +136,7 @@ static void linger(grpc_transport *t, grpc_call *c)
     net_loop *loop = net_uv_loop(t->net);
     lingering *l = mem_alloc(sizeof *l);
 
-    grpc_call_set_handler(c, &linger_handler, l);
+    grpc_call_set_handler(c, l ? &linger_handler : NULL, l);
     if (!l) {
         grpc_cancel(c);
         return;
@@ -169,7 +156,7 @@ void grpc_ends_free(grpc_transport *t)
     while ((node = list_pop(&t->lingering))) {
         lingering *l = LIST_ENTRY(node, lingering, node);
 
-        grpc_call_set_handler(l->call, &linger_handler, NULL);
+        grpc_call_set_handler(l->call, NULL, NULL);
         mem_free(l);
     }
     while (!list_empty(&t->delivery.ready)) /* only ends that nobody has accepted can be left */
@@ -236,7 +223,6 @@ void grpc_end_begin(void *ctx, grpc_call *c)
     grpc_end *e = grpc_end_new(l->transport, true);
 
     if (!e) {
-        grpc_call_set_handler(c, &linger_handler, NULL);
         grpc_finish(c, ORCH_E_RESOURCE_EXHAUSTED, "there is no memory");
         return;
     }

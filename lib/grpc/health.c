@@ -1,0 +1,284 @@
+#include "grpc/health.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "base/list.h"
+#include "base/mem.h"
+
+#define MAX_SERVICES    100 /* of List */
+#define MAX_WATCHES     1000
+#define NAME_MAX_BYTES  200
+#define SERVICE_UNKNOWN 3
+
+typedef struct service {
+    char name[NAME_MAX_BYTES + 1];
+    uint8_t state;
+} service;
+
+struct grpc_health {
+    service services[MAX_SERVICES];
+    size_t count;
+    list watches;
+    unsigned watch_count;
+    list calls; /* that have not closed */
+};
+
+typedef struct health_call {
+    list node; /* in health.calls */
+    list link; /* in health.watches, once it watches */
+    grpc_health *health;
+    grpc_call *call;
+    void (*answer)(struct health_call *c);
+    char name[NAME_MAX_BYTES + 1];
+    bool has_request, answered;
+    uint8_t told; /* what was sent last */
+} health_call;
+
+static const service *find(const grpc_health *h, const char *name)
+{
+    for (size_t i = 0; i < h->count; i++)
+        if (!strcmp(h->services[i].name, name))
+            return &h->services[i];
+    return NULL;
+}
+
+/* ---- messages: two fields in all ------------------------------------------------------------------------- */
+
+/* HealthCheckRequest{string service = 1}. False: it is none, or the name is too long to be one of ours. */
+static bool read_request(const uint8_t *data, size_t len, char *name)
+{
+    *name = '\0';
+    if (!len)
+        return true;
+    /* Longer lengths have another byte. */
+    if (len < 2 || data[0] != 0x0a || data[1] >= 0x80 || (size_t)data[1] + 2 != len)
+        return len > 2 + NAME_MAX_BYTES && data[0] == 0x0a;
+    memcpy(name, data + 2, data[1]);
+    name[data[1]] = '\0';
+    return true;
+}
+
+/* HealthCheckResponse{ServingStatus status = 1}. */
+static void send_state(grpc_call *c, uint8_t state)
+{
+    const uint8_t response[] = {0x08, state};
+
+    grpc_send(c, response, sizeof response);
+}
+
+static void put_entry(buf *out, const service *s)
+{
+    size_t len = strlen(s->name);
+    const uint8_t state[] = {0x12, 2, 0x08, s->state};
+
+    /* map<string, HealthCheckResponse> statuses = 1. The length of a name has one byte up to 127, else two. */
+    buf_putc(out, 0x0a);
+    if (len + 2 + sizeof state + (len > 127) > 127) {
+        size_t size = len + 2 + sizeof state + (len > 127);
+
+        buf_putc(out, (char)(size | 0x80));
+        buf_putc(out, (char)(size >> 7));
+    } else {
+        buf_putc(out, (char)(len + 2 + sizeof state));
+    }
+    buf_putc(out, 0x0a);
+    if (len > 127)
+        buf_putc(out, (char)(len | 0x80));
+    buf_putc(out, (char)(len > 127 ? len >> 7 : len));
+    buf_add(out, s->name, len);
+    buf_add(out, state, sizeof state);
+}
+
+/* ---- the calls ------------------------------------------------------------------------------------------- */
+
+static void answer_check(health_call *c)
+{
+    const service *s = find(c->health, c->name);
+
+    if (!s) {
+        grpc_finish(c->call, ORCH_E_NOT_FOUND, "unknown service");
+        return;
+    }
+    send_state(c->call, s->state);
+    grpc_finish(c->call, 0, NULL);
+}
+
+static void tell(health_call *c)
+{
+    const service *s = find(c->health, c->name);
+    uint8_t state = s ? s->state : SERVICE_UNKNOWN;
+
+    if (c->told == state)
+        return;
+    c->told = state;
+    send_state(c->call, state);
+}
+
+static void answer_watch(health_call *c)
+{
+    grpc_health *h = c->health;
+
+    if (h->watch_count == MAX_WATCHES) {
+        grpc_finish(c->call, ORCH_E_RESOURCE_EXHAUSTED, "too many watches");
+        return;
+    }
+    h->watch_count++;
+    list_push(&h->watches, &c->link);
+    tell(c);
+}
+
+static void answer_list(health_call *c)
+{
+    grpc_health *h = c->health;
+    buf out = BUF_INIT;
+
+    for (size_t i = 0; i < h->count; i++)
+        put_entry(&out, &h->services[i]);
+    if (out.failed) {
+        grpc_finish(c->call, ORCH_E_RESOURCE_EXHAUSTED, "there is no memory");
+    } else {
+        grpc_send(c->call, out.data, out.len);
+        grpc_finish(c->call, 0, NULL);
+    }
+    buf_free(&out);
+}
+
+static void on_message(void *ctx, grpc_call *call, const uint8_t *data, size_t len)
+{
+    health_call *c = ctx;
+
+    if (c->answered)
+        return;
+    if (c->has_request || !read_request(data, len, c->name)) {
+        c->answered = true;
+        grpc_finish(call, ORCH_E_INTERNAL, "this is no HealthCheckRequest");
+    }
+    c->has_request = true;
+}
+
+static void on_half_closed(void *ctx, grpc_call *call)
+{
+    health_call *c = ctx;
+
+    if (c->answered)
+        return;
+    c->answered = true;
+    if (c->has_request)
+        c->answer(c);
+    else
+        grpc_finish(call, ORCH_E_INTERNAL, "there is no request");
+}
+
+static void on_closed(void *ctx, grpc_call *call, int32_t code, const char *message)
+{
+    health_call *c = ctx;
+
+    (void)call;
+    (void)code;
+    (void)message;
+    if (c->health && !list_empty(&c->link))
+        c->health->watch_count--;
+    list_remove(&c->link);
+    list_remove(&c->node);
+    mem_free(c);
+}
+
+static const grpc_call_handler health_handler = {
+    .message = on_message,
+    .half_closed = on_half_closed,
+    .closed = on_closed,
+};
+
+static void begin(grpc_health *h, grpc_call *call, void (*answer)(health_call *c))
+{
+    health_call *c = mem_zalloc(sizeof *c);
+
+    if (!c) {
+        grpc_finish(call, ORCH_E_RESOURCE_EXHAUSTED, "there is no memory");
+        return;
+    }
+    c->health = h;
+    c->call = call;
+    c->answer = answer;
+    list_init(&c->link);
+    list_push(&h->calls, &c->node);
+    grpc_call_set_handler(call, &health_handler, c);
+}
+
+static void begin_check(void *ctx, grpc_call *c)
+{
+    begin(ctx, c, answer_check);
+}
+
+static void begin_watch(void *ctx, grpc_call *c)
+{
+    begin(ctx, c, answer_watch);
+}
+
+static void begin_list(void *ctx, grpc_call *c)
+{
+    begin(ctx, c, answer_list);
+}
+
+/* ---- its life -------------------------------------------------------------------------------------------- */
+
+int32_t grpc_health_new(grpc_server *s, grpc_health **out, orch_error **err)
+{
+    grpc_health *h = mem_zalloc(sizeof *h);
+    int32_t rc;
+
+    if (!h)
+        return error_no_memory(err);
+    list_init(&h->watches);
+    list_init(&h->calls);
+    grpc_health_set(h, "", GRPC_SERVING);
+    rc = grpc_server_add(s, "/grpc.health.v1.Health/Check", begin_check, h, err);
+    if (!rc)
+        rc = grpc_server_add(s, "/grpc.health.v1.Health/Watch", begin_watch, h, err);
+    if (!rc)
+        rc = grpc_server_add(s, "/grpc.health.v1.Health/List", begin_list, h, err);
+    if (rc)
+        mem_free(h); /* who gets an error lets the server go */
+    else
+        *out = h;
+    return rc;
+}
+
+bool grpc_health_set(grpc_health *h, const char *name, enum grpc_serving state)
+{
+    size_t i = 0;
+
+    while (i < h->count && strcmp(h->services[i].name, name) != 0)
+        i++;
+    if (i == h->count) {
+        if (h->count == MAX_SERVICES || strlen(name) > NAME_MAX_BYTES)
+            return false;
+        memcpy(h->services[h->count++].name, name, strlen(name) + 1);
+    }
+    h->services[i].state = (uint8_t)state;
+    LIST_EACH(it, &h->watches)
+    {
+        health_call *c = LIST_ENTRY(it, health_call, link);
+
+        if (!strcmp(c->name, name))
+            tell(c);
+    }
+    return true;
+}
+
+void grpc_health_free(grpc_health *h)
+{
+    if (!h)
+        return;
+    while (!list_empty(&h->calls)) {
+        health_call *c = LIST_ENTRY(h->calls.next, health_call, node);
+
+        list_remove(&c->node);
+        list_remove(&c->link);
+        c->health = NULL;
+        c->answered = true;
+        grpc_finish(c->call, ORCH_E_UNAVAILABLE, "the server stops");
+    }
+    mem_free(h);
+}
