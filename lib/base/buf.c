@@ -28,6 +28,19 @@ bool buf_room(buf *b, size_t more)
     return reserve(b, more);
 }
 
+bool buf_fit(buf *b, size_t size)
+{
+    char *exact = size < (size_t)-1 ? mem_realloc(b->data, size + 1) : NULL;
+
+    if (!exact) {
+        b->failed = true;
+        return false;
+    }
+    b->data = exact;
+    b->cap = size + 1;
+    return true;
+}
+
 void buf_add(buf *b, const void *data, size_t len)
 {
     if (!reserve(b, len))

@@ -23,6 +23,8 @@ typedef struct buf {
 
 /* Make room for so many bytes behind those that are there, for who writes them by hand. False if it failed. */
 bool buf_room(buf *b, size_t more);
+/* Make an empty one hold so many bytes and not more, where it is known what comes. False if it failed. */
+bool buf_fit(buf *b, size_t size);
 void buf_add(buf *b, const void *data, size_t len);
 void buf_puts(buf *b, const char *s);
 void buf_putc(buf *b, char c);

@@ -71,11 +71,15 @@ static inline void call_wake(grpc_call *c)
         h2_link_wake(c->link);
 }
 
-/* A header block under construction. */
+/* A header block under construction. Its table is not cleared: that would cost more than to fill it. */
 typedef struct fields {
-    nghttp2_nv nv[GRPC_FIELDS];
     size_t count;
+    nghttp2_nv nv[GRPC_FIELDS];
 } fields;
+static inline void fields_begin(fields *f)
+{
+    f->count = 0;
+}
 void fields_add(fields *f, const char *name, size_t name_len, const char *value, size_t len,
                 uint8_t flags);
 #define FIELD_STATIC (NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE)

@@ -31,11 +31,12 @@ static void add_head(grpc_call *c, fields *f)
 
 bool channel_call_start(grpc_call *c, channel_conn *on)
 {
-    fields f = {.count = 0};
+    fields f;
     char timeout[GRPC_TIMEOUT_MAX], attempts[12];
     size_t len;
     int32_t rc;
 
+    fields_begin(&f);
     add_head(c, &f);
     if (c->deadline_ns != INT64_MAX) {
         len = grpc_timeout_format(c->deadline_ns - c->loop->now_ns, timeout);

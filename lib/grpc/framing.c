@@ -6,6 +6,7 @@
 
 #include "net/unconst.h"
 
+#define FIT_BYTES   ((size_t)128 * 1024)
 #define GZIP_WINDOW (15 + 16) /* zlib's words for: 32 KiB, with gzip's head */
 
 /* ---- gzip ------------------------------------------------------------------------------------------------------------- */
@@ -115,6 +116,9 @@ static size_t take_body(grpc_deframer *d, const uint8_t *data, size_t len, recei
     }
     if (wanted > len)
         wanted = len;
+    /* What is announced is believed up to here; more grows as it comes. */
+    if (!d->parts.len)
+        buf_fit(&d->parts, d->len < FIT_BYTES ? d->len : FIT_BYTES);
     buf_add(&d->parts, data, wanted);
     if (d->parts.failed) {
         *code = fail(why, ORCH_E_RESOURCE_EXHAUSTED, "there is no memory for a message");

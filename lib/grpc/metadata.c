@@ -20,13 +20,13 @@ bool grpc_metadata_take(grpc_metadata *m, const uint8_t *name, size_t name_len,
 {
     head h = {(uint32_t)name_len, (uint32_t)value_len};
 
+    if (!buf_room(&m->entries, sizeof h + name_len + value_len + 2))
+        return false;
     buf_add(&m->entries, &h, sizeof h);
     buf_add(&m->entries, name, name_len);
     buf_putc(&m->entries, '\0');
     buf_add(&m->entries, value, value_len);
     buf_putc(&m->entries, '\0');
-    if (m->entries.failed)
-        return false;
     m->count++;
     return true;
 }

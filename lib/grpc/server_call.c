@@ -15,11 +15,12 @@ static grpc_call *call_of(h2_stream *s)
 
 void server_send_initial(grpc_call *c)
 {
-    fields f = {.count = 0};
+    fields f;
 
     if (c->initial_sent)
         return;
     c->initial_sent = true;
+    fields_begin(&f);
     fields_static(&f, ":status", "200");
     fields_static(&f, "content-type", GRPC_TYPE);
     if (c->accepts_gzip && c->compress)
@@ -41,9 +42,11 @@ void grpc_send_initial(grpc_call *c)
 
 static void add_status(grpc_call *c, fields *f, char number[4], buf *message)
 {
-    int len = snprintf(number, 4, "%d", (int)-c->code);
-
-    fields_add(f, "grpc-status", 11, number, (size_t)len, NGHTTP2_NV_FLAG_NO_COPY_NAME);
+    if (!c->code)
+        fields_static(f, "grpc-status", "0");
+    else
+        fields_add(f, "grpc-status", 11, number, (size_t)snprintf(number, 4, "%d", (int)-c->code),
+                   NGHTTP2_NV_FLAG_NO_COPY_NAME);
     if (c->message.len)
         grpc_message_encode(message, c->message.data);
     if (message->len)
@@ -55,10 +58,11 @@ static void add_status(grpc_call *c, fields *f, char number[4], buf *message)
 static void send_trailers(h2_stream *stream)
 {
     grpc_call *c = call_of(stream);
-    fields f = {.count = 0};
+    fields f;
     buf message = BUF_INIT;
     char number[4];
 
+    fields_begin(&f);
     add_status(c, &f, number, &message);
     h2_trailers(stream, f.nv, f.count);
     buf_free(&message);
@@ -67,11 +71,12 @@ static void send_trailers(h2_stream *stream)
 /* All there is of an answer in one block. */
 static void send_trailers_only(grpc_call *c, const char *http_status)
 {
-    fields f = {.count = 0};
+    fields f;
     buf message = BUF_INIT;
     char number[4];
 
     c->initial_sent = true;
+    fields_begin(&f);
     fields_add(&f, ":status", 7, http_status, 3, FIELD_STATIC);
     fields_static(&f, "content-type", GRPC_TYPE);
     if (c->bad_encoding)

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "net/h2_impl.h"
 
+#define SMALL_FRAME   16384 /* that buffer's size in any case */
 #define STREAM(h, id) ((h2_stream *)nghttp2_session_get_stream_user_data((h)->session, (id)))
 
 /* ---- streams begin and end ------------------------------------------------------------------------------------- */
@@ -219,16 +220,20 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
     return 0;
 }
 
+/* nghttp2 makes its frame buffer as large as this says and keeps it: so no more than there is to send. */
 static ssize_t most_of_a_frame(nghttp2_session *session, uint8_t type, int32_t id,
                                int32_t session_window, int32_t stream_window, uint32_t max_frame,
                                void *data)
 {
-    int64_t most = max_frame < H2_QUEUE_MARK ? max_frame : (int64_t)H2_QUEUE_MARK;
+    const h2_stream *s = STREAM((h2 *)data, id);
+    int64_t most = s && s->queued > SMALL_FRAME ? (int64_t)s->queued : SMALL_FRAME;
 
     (void)session;
     (void)type;
-    (void)id;
-    (void)data;
+    if (max_frame < most)
+        most = max_frame;
+    if (most > (int64_t)H2_QUEUE_MARK)
+        most = (int64_t)H2_QUEUE_MARK;
     if (session_window < most)
         most = session_window;
     return (ssize_t)(stream_window < most ? stream_window : most);
