@@ -63,6 +63,8 @@ static void start_waiting(grpc_channel *ch)
             wait(ch, c);
             ch->current->draining = true; /* it has no numbers left for streams */
             ch->current = NULL;
+        } else {
+            h2_link_send_ripe(&ch->current->link);
         }
     }
 }

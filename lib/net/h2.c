@@ -7,7 +7,10 @@
 #include "base/mem.h"
 #include "net/h2_impl.h"
 
-#define MAX_FRAME ((uint32_t)64 * 1024)
+#define MAX_FRAME  ((uint32_t)64 * 1024)
+/* What is worth a write, and waking the other end, of its own: then both ends work at the same time, and not by turns. */
+#define RIPE_BYTES ((size_t)64 * 1024)
+#define RIPE_CALLS 8
 
 /* ---- the session ------------------------------------------------------------------------------------------------- */
 
@@ -79,14 +82,30 @@ static int32_t fail_for_memory(h2 *h)
     return fail(h, NGHTTP2_ERR_NOMEM);
 }
 
-int32_t h2_feed(h2 *h, const uint8_t *data, size_t len)
+int32_t h2_feed(h2 *h, const uint8_t **data, size_t *len)
 {
-    ssize_t n = h->starved ? NGHTTP2_ERR_NOMEM : nghttp2_session_mem_recv(h->session, data, len);
+    ssize_t n;
 
-    h->bytes_read += len;
     if (h->starved)
         return fail_for_memory(h);
-    return n < 0 ? fail(h, (int)n) : 0;
+    h->paused = false;
+    n = nghttp2_session_mem_recv(h->session, *data, *len);
+    if (h->starved)
+        return fail_for_memory(h);
+    if (n < 0)
+        return fail(h, (int)n);
+    h->bytes_read += (size_t)n;
+    *data += n;
+    *len -= (size_t)n;
+    return h->paused ? H2_RIPE : 0;
+}
+
+bool h2_is_ripe(const h2 *h)
+{
+    uint32_t most = h->open / 4;
+
+    return h->fresh_bytes >= RIPE_BYTES ||
+           h->fresh_calls >= (most > RIPE_CALLS ? most : RIPE_CALLS);
 }
 
 static bool put_rest(h2 *h)
@@ -105,6 +124,7 @@ size_t h2_pull(h2 *h, uint8_t *out, size_t size)
 {
     ssize_t n;
 
+    h->fresh_bytes = h->fresh_calls = 0;
     h->out = out;
     h->out_size = size;
     h->out_len = 0;

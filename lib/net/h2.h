@@ -38,6 +38,7 @@ typedef struct h2_stream {
     bool is_deferred;  /* nghttp2 waits for more to send */
     bool told_full;
     bool remote_ended, local_ended;
+    bool remote_ending; /* the frame that is being received is the last one */
     bool paused;
     size_t unconsumed;  /* received and not yet given back to the window */
     size_t field_bytes; /* of the header block that is being received */
@@ -82,8 +83,13 @@ h2 *h2_new(const h2_options *o, net_loop *loop, const h2_handler *handler, void 
 /* Streams that are open are closed with error INTERNAL_ERROR. Not from within a handler. NULL is harmless. */
 void h2_free(h2 *h);
 
-/* Bytes came. 0, or a negated ORCH_E code: the connection is to be closed once what h2_pull still gives has left. */
-int32_t h2_feed(h2 *h, const uint8_t *data, size_t len);
+/* Takes bytes that came; *data and *len become those that are left. 0: all were taken. H2_RIPE: what there is to send should
+ * not wait for the rest to be worked on; pull it, and call again, even if no bytes are left. Else a negated ORCH_E code:
+ * the connection is to be closed once what h2_pull still gives has left. */
+int32_t h2_feed(h2 *h, const uint8_t **data, size_t *len);
+#define H2_RIPE 1
+/* So much was queued since the last pull that the other end had better begin with it. */
+bool h2_is_ripe(const h2 *h);
 /* Fills `out` with what is to be sent; how many bytes that was. */
 size_t h2_pull(h2 *h, uint8_t *out, size_t size);
 bool h2_wants_pull(h2 *h);         /* there is something to send */

@@ -15,9 +15,13 @@ struct h2 {
     uint32_t open;
     uint64_t bytes_read, frames_sent;
     bool settled, terminated;
+    bool paused;  /* in what it was fed */
     bool starved; /* nghttp2 had no memory for something: it is not to be called again */
     list blocks;  /* its memory (h2_memory.c) */
     char error[160];
+    /* queued since the last pull */
+    size_t fresh_bytes;
+    uint32_t fresh_calls; /* requests; answers that are complete */
     /* pull */
     uint8_t *out;
     size_t out_size, out_len;

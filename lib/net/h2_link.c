@@ -28,6 +28,12 @@ static void send_all(h2_link *l)
     }
 }
 
+void h2_link_send_ripe(h2_link *l)
+{
+    if (l->is_open && !l->is_over && h2_is_ripe(l->session))
+        send_all(l);
+}
+
 static void flush(net_task *t)
 {
     h2_link *l = LIST_ENTRY(t, h2_link, flush);
@@ -58,9 +64,13 @@ static void on_read(void *ctx, const uint8_t *data, size_t len)
 {
     h2_link *l = ctx;
 
+    int32_t rc;
+
     if (l->is_over)
         return;
-    if (h2_feed(l->session, data, len) != 0) {
+    while ((rc = h2_feed(l->session, &data, &len)) == H2_RIPE)
+        send_all(l);
+    if (rc) {
         send_all(l);
         end(l, ORCH_E_INTERNAL, h2_error(l->session));
         return;

@@ -30,6 +30,8 @@ static inline void h2_link_wake(h2_link *l)
 {
     net_defer(l->loop, &l->flush);
 }
+/* Sends at once if much is queued. Not from within a handler of the session. */
+void h2_link_send_ripe(h2_link *l);
 /* Sends what there is, closes both; streams that are open are told. Not from within a handler of the session. */
 void h2_link_close(h2_link *l);
 

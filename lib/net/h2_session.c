@@ -174,9 +174,9 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
     h2 *h = ctx;
     h2_stream *s = STREAM(h, id);
 
-    (void)flags;
     h2_flow_received(h, len);
     if (s) {
+        s->remote_ending = flags & NGHTTP2_FLAG_END_STREAM;
         h->handler->data(s, data, len);
         if (h->starved)
             return NGHTTP2_ERR_CALLBACK_FAILURE;
@@ -187,7 +187,8 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t id, co
         h2_flow_consume(s, len);
     else
         nghttp2_session_consume(session, id, len);
-    return 0;
+    h->paused = h2_is_ripe(h);
+    return h->paused ? NGHTTP2_ERR_PAUSE : 0;
 }
 
 /* ---- frames that left -------------------------------------------------------------------------------------------- */
@@ -215,7 +216,7 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
         return 0;
     s->local_ended = true;
     /* An answer that is complete before its request: what is left of that is not wanted (RFC 9113, 8.1). */
-    if (h->options.server && !s->remote_ended)
+    if (h->options.server && !s->remote_ended && !s->remote_ending)
         nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR);
     return 0;
 }

@@ -79,7 +79,7 @@ void h2_rewind(h2_stream *s)
     for (h2_chunk *c = s->first; c; c = c->next)
         c->off = 0;
     s->is_closed = s->is_deferred = s->told_full = s->request_left = false;
-    s->remote_ended = s->local_ended = false;
+    s->remote_ended = s->remote_ending = s->local_ended = false;
     s->unconsumed = 0;
     s->id = 0;
 }
@@ -100,6 +100,8 @@ bool h2_send(h2_stream *s, h2_chunk *c)
     }
     append(&s->first, &s->last, c);
     s->queued += c->len;
+    if (s->session)
+        s->session->fresh_bytes += c->len;
     go_on(s);
     s->told_full = s->queued >= H2_QUEUE_MARK;
     return !s->told_full;
@@ -111,6 +113,8 @@ void h2_finish(h2_stream *s, bool trailers)
         return;
     s->finishing = true;
     s->has_trailers = trailers;
+    if (s->session)
+        s->session->fresh_calls += trailers;
     go_on(s);
 }
 
@@ -164,6 +168,8 @@ int32_t h2_request(h2 *h, h2_stream *s, const nghttp2_nv *fields, size_t count)
     s->id = id;
     list_push(&h->streams, &s->node);
     h->open++;
+    h->fresh_bytes += s->queued;
+    h->fresh_calls++;
     return 0;
 }
 

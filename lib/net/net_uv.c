@@ -14,14 +14,14 @@ static void on_timer(uv_timer_t *timer)
     n->timer_at = INT64_MAX;
 }
 
-static void turn(net_uv *n)
+void net_uv_turn(net_uv *n)
 {
     net_loop_turn(&n->loop, clock_monotonic_ns());
 }
 
 static void on_check(uv_check_t *check)
 {
-    turn(check->data);
+    net_uv_turn(check->data);
 }
 
 static void free_if_done(net_uv *n)
@@ -65,7 +65,7 @@ static void on_prepare(uv_prepare_t *prepare)
     net_uv *n = prepare->data;
     int64_t next;
 
-    turn(n);
+    net_uv_turn(n);
     uv_unref((uv_handle_t *)&n->prepare);
     if (n->closing && !n->children) {
         close_handles(n);

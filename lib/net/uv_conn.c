@@ -219,12 +219,8 @@ static void on_alloc(uv_handle_t *handle, size_t size, uv_buf_t *out)
     *out = uv_buf_init((char *)c->net->input, NET_READ_BYTES);
 }
 
-static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *data)
+static void take(uv_conn *c, ssize_t n, const uv_buf_t *data)
 {
-    uv_conn *c = stream->data;
-
-    if (n == 0)
-        return;
     if (c->closing) {
         if (n < 0)
             destroy(c);
@@ -243,6 +239,18 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *data)
         tls_feed(c->tls, (const uint8_t *)data->base, (size_t)n);
         read_tls(c);
     }
+}
+
+/* libuv reads on while there is something: what came has a turn of its own, so that its answers leave before. */
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *data)
+{
+    uv_conn *c = stream->data;
+    net_uv *net = c->net;
+
+    if (n == 0)
+        return;
+    take(c, n, data);
+    net_uv_turn(net);
 }
 
 /* ---- the beginning ----------------------------------------------------------------------------------------------- */

@@ -176,9 +176,15 @@ void h2_pair_end(h2_pair *p)
 
 static void feed(h2_pair *p, h2_end *to, const uint8_t *bytes, size_t len)
 {
+    const uint8_t *part;
+    size_t left;
+
     for (size_t at = 0, n; at < len && !to->code; at += n) {
         n = p->piece && p->piece < len - at ? p->piece : len - at;
-        to->code = h2_feed(to->session, bytes + at, n);
+        part = bytes + at;
+        left = n;
+        while ((to->code = h2_feed(to->session, &part, &left)) == H2_RIPE)
+            ;
     }
 }
 

@@ -131,6 +131,47 @@ static void test_it_says_when_much_is_queued(void **state)
     free(bytes);
 }
 
+/* Answers to the first requests leave before the last ones are looked at, so that both ends have something to do. */
+static void test_much_to_send_does_not_wait_for_the_rest(void **state)
+{
+    enum { REQUESTS = 30 };
+    static uint8_t bytes[16384], answers[16384];
+    told_stream *s[REQUESTS];
+    const uint8_t *rest = bytes;
+    size_t len;
+
+    (void)state;
+    h2_pair_settle(&pair);
+    pair.server.on_request = echo;
+    for (int i = 0; i < REQUESTS; i++) {
+        s[i] = h2_pair_request(&pair, "/echo");
+        h2_pair_send(s[i], "small", 5);
+        h2_finish(&s[i]->stream, false);
+    }
+    assert_true(h2_is_ripe(pair.client.session));
+    len = h2_pull(pair.client.session, bytes, sizeof bytes);
+    assert_false(h2_is_ripe(pair.client.session));
+    assert_int_equal(h2_feed(pair.server.session, &rest, &len), H2_RIPE);
+    assert_int_equal(pair.server.streams[0]->ends, 1);
+    assert_int_equal(pair.server.streams[REQUESTS - 1]->ends, 0);
+    assert_true(len > 0 && rest < bytes + sizeof bytes);
+    do {
+        size_t n = h2_pull(pair.server.session, answers, sizeof answers);
+        const uint8_t *at = answers;
+
+        assert_false(h2_is_ripe(pair.server.session));
+        assert_int_equal(h2_feed(pair.client.session, &at, &n), 0);
+    } while (h2_feed(pair.server.session, &rest, &len) == H2_RIPE);
+    assert_int_equal(len, 0);
+    h2_pair_settle(&pair);
+    for (int i = 0; i < REQUESTS; i++) {
+        assert_int_equal(s[i]->closes, 1);
+        assert_int_equal(s[i]->error, NGHTTP2_NO_ERROR);
+        assert_string_equal(s[i]->body.data, "small");
+        told_stream_free(s[i]);
+    }
+}
+
 /* ---- windows ------------------------------------------------------------------------------------------------------- */
 
 static void test_a_stream_that_is_not_read_holds_up_itself_alone(void **state)
@@ -328,6 +369,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_pieces_of_all_sizes, begin, end),
         cmocka_unit_test_setup_teardown(test_what_is_queued_early, begin, end),
         cmocka_unit_test_setup_teardown(test_it_says_when_much_is_queued, begin, end),
+        cmocka_unit_test_setup_teardown(test_much_to_send_does_not_wait_for_the_rest, begin, end),
         cmocka_unit_test_setup_teardown(test_a_stream_that_is_not_read_holds_up_itself_alone, begin,
                                         end),
         cmocka_unit_test_setup_teardown(test_the_window_follows_what_comes, begin, end),
