@@ -486,8 +486,7 @@ sim: deps-check ## The same with more SEEDS, FROM a seed on; or SEED=n TRACE=1 f
 check-interop: deps-interop ## Run gRPC's interop cases (tests/interop/README.md); OWN=program: those with it
 	$(submake) run-interop
 
-check-h2spec: deps-h2spec ## Run h2spec's 146 tests against SERVER="command" or SERVER=port (KNOWN=file: of what fails)
-	@test -n "$(SERVER)" || { echo 'check-h2spec: say which server: make check-h2spec SERVER="command"' >&2; exit 1; }
+check-h2spec: deps-interop ## Run h2spec's 146 tests against our server, or SERVER="command", or SERVER=port (KNOWN=file: of what fails)
 	$(submake) run-h2spec
 
 check-instances: deps ## Run every WfFormat file of INSTANCES=dir
@@ -520,8 +519,9 @@ run-fuzz: $(call pick,$(FUZZ_BINS))
 	@sh tests/tools/fuzz.sh $(TIME) $(JOBS) $(B)/found $^
 run-interop: $(filter $(OWN_PEER),$(OWN)) $(PEERS:%=$(INTEROP)/%/built)
 	@$(PYTHON) tests/interop/run.py $(INTEROP) --jobs $(JOBS) --own $(OWN)
-run-h2spec: $(INTEROP)/h2spec/built
-	@H2SPEC=$(INTEROP)/h2spec/h2spec sh tests/interop/h2spec.sh $(if $(KNOWN),-k $(KNOWN)) $(SERVER)
+run-h2spec: $(INTEROP)/h2spec/built $(if $(SERVER),,$(OWN_PEER))
+	@H2SPEC=$(INTEROP)/h2spec/h2spec sh tests/interop/h2spec.sh \
+	    $(if $(SERVER),$(if $(KNOWN),-k $(KNOWN)) $(SERVER),-k tests/interop/h2spec/known.txt $(OWN_PEER) server)
 run-mutations: $(SIM)
 	@$(SIM) --mutations --seeds $(MUTATION_SEEDS) --from $(FROM) --jobs $(JOBS)
 run-bench-build: $(call pick,$(BENCH_C_BINS) $(BENCH_X_BINS)) shared

@@ -45,6 +45,8 @@ struct grpc_call {
     /* servers */
     struct server_conn *conn;
     bool expired; /* the client is being told */
+    bool
+        is_refused; /* it is no request of gRPC: answered with http_status once it has ended, or soon */
     /* clients */
     struct grpc_channel *channel;
     bool wait_for_ready;

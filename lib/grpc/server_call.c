@@ -4,7 +4,10 @@
 #include "base/mem.h"
 #include "grpc/server_impl.h"
 
-#define EXPIRY_NS INT64_C(1000000000) /* for the status of what has expired to leave */
+#define EXPIRY_NS        INT64_C(1000000000) /* for the status of what has expired to leave */
+/* A request that is none of gRPC is answered then: while it goes on, and once it has ended. */
+#define REFUSED_NS       INT64_C(1000000000)
+#define REFUSED_ENDED_NS INT64_C(50000000)
 
 static grpc_call *call_of(h2_stream *s)
 {
@@ -108,9 +111,33 @@ void grpc_finish(grpc_call *c, int32_t code, const char *message)
     finish(c, code, message, "200");
 }
 
+/* Not before the request is whole, and a moment more: what is wrong with the rest of it, or with what comes behind it, is for HTTP/2 to say;
+ * who is still at sending may not look at an answer; and who tries out what is here is in no hurry. */
+static void answer_refused(grpc_call *c)
+{
+    c->is_refused = false;
+    if (c->http_status == 405)
+        finish(c, ORCH_E_UNIMPLEMENTED, "the method of HTTP has to be POST", "405");
+    else
+        finish(c, ORCH_E_UNKNOWN, "the content type has to be " GRPC_TYPE, "415");
+}
+
+static void refuse(grpc_call *c, bool ended)
+{
+    c->is_refused = true;
+    c->deadline_ns = INT64_MAX;
+    if (!net_timer_set(c->loop, &c->timer,
+                       c->loop->now_ns + (ended ? REFUSED_ENDED_NS : REFUSED_NS)))
+        answer_refused(c);
+}
+
 /* A client whose clock is behind would take a bare reset for a cancel: so it is told the status, if that can leave soon. */
 bool server_expire(grpc_call *c)
 {
+    if (c->is_refused) {
+        answer_refused(c);
+        return true;
+    }
     if (c->expired || c->stream.queued ||
         !net_timer_set(c->loop, &c->timer, c->loop->now_ns + EXPIRY_NS))
         return false;
@@ -178,16 +205,14 @@ static void field(h2_stream *stream, const uint8_t *name, size_t name_len, const
 }
 
 /* False, and an answer: it is not taken. */
-static bool is_well(grpc_call *c, bool too_long)
+static bool is_well(grpc_call *c, bool too_long, bool ended)
 {
     const grpc_server *s = c->conn->server;
 
     if (too_long)
         finish(c, ORCH_E_RESOURCE_EXHAUSTED, "the header list is too long", "431");
-    else if (c->http_status == 405)
-        finish(c, ORCH_E_UNIMPLEMENTED, "the method of HTTP has to be POST", "405");
-    else if (!c->is_grpc)
-        finish(c, ORCH_E_UNKNOWN, "the content type has to be " GRPC_TYPE, "415");
+    else if (c->http_status == 405 || !c->is_grpc)
+        refuse(c, ended);
     else if (c->http_status == 400)
         finish(c, ORCH_E_INTERNAL, "grpc-timeout is not a timeout", "200");
     else if (c->metadata.entries.failed)
@@ -201,7 +226,14 @@ static bool is_well(grpc_call *c, bool too_long)
     else if (c->bad_encoding)
         finish(c, ORCH_E_UNIMPLEMENTED, "the encoding of the messages is not known here", "200");
     buf_free(&c->held);
-    return !c->finished && !c->over;
+    return !c->finished && !c->over && !c->is_refused;
+}
+
+static void remote_ended(grpc_call *c)
+{
+    if (c->is_refused)
+        refuse(c, true);
+    call_remote_ended(c);
 }
 
 static void fields_done(h2_stream *stream, bool end, bool too_long)
@@ -209,22 +241,25 @@ static void fields_done(h2_stream *stream, bool end, bool too_long)
     grpc_call *c = call_of(stream);
     method *m = c->blocks ? NULL : c->ctx;
 
-    if (!c->blocks++ && is_well(c, too_long)) {
+    if (!c->blocks++ && is_well(c, too_long, end)) {
         c->ctx = NULL;
         m->begin(m->ctx, c);
     }
     if (end)
-        call_remote_ended(c);
+        remote_ended(c);
 }
 
 static void data(h2_stream *stream, const uint8_t *bytes, size_t len)
 {
-    call_data(call_of(stream), bytes, len);
+    grpc_call *c = call_of(stream);
+
+    if (!c->is_refused)
+        call_data(c, bytes, len);
 }
 
 static void ended(h2_stream *stream)
 {
-    call_remote_ended(call_of(stream));
+    remote_ended(call_of(stream));
 }
 
 static void drained(h2_stream *stream)
