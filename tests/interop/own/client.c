@@ -553,6 +553,143 @@ static void concurrent_large_unary(void)
     }
 }
 
+/* ---- the health service ----------------------------------------------------------------------------------------------------------------- */
+
+#define HEALTH  "/grpc.health.v1.Health/"
+#define CONTROL "/grpc.testing.XdsUpdateHealthService/"
+
+static void ask_health(call *k, const char *path, const char *request)
+{
+    begin(k, path);
+    grpc_send(k->grpc, request, strlen(request));
+    grpc_half_close(k->grpc);
+}
+
+static void expect_state(call *k, unsigned count, char state)
+{
+    const buf *b = &k->messages[(count - 1) % LEN(k->messages)];
+
+    until_messages(k, count);
+    if (b->len != 2 || b->data[0] != 8 || b->data[1] != state)
+        own_fail("message %u is not the state %d", count, state);
+}
+
+static void health_check(void)
+{
+    static const char *const names[] = {"", "\x0a\x18grpc.testing.TestService"};
+    call k;
+
+    for (size_t i = 0; i < LEN(names); i++) {
+        ask_health(&k, HEALTH "Check", names[i]);
+        expect_end(&k, 0, "");
+        expect_state(&k, 1, 1);
+        clear(&k);
+    }
+    ask_health(&k, HEALTH "Check", "\x0a\x0fno.such.Service");
+    expect_end(&k, ORCH_E_NOT_FOUND, NULL);
+    clear(&k);
+}
+
+static void set_health(const char *path)
+{
+    call k;
+
+    ask_health(&k, path, "");
+    expect_end(&k, 0, "");
+    clear(&k);
+}
+
+static void health_watch(void)
+{
+    call known, unknown;
+
+    ask_health(&known, HEALTH "Watch", "");
+    expect_state(&known, 1, 1);
+    set_health(CONTROL "SetNotServing");
+    expect_state(&known, 2, 2);
+    set_health(CONTROL "SetServing");
+    expect_state(&known, 3, 1);
+    ask_health(&unknown, HEALTH "Watch", "\x0a\x0fno.such.Service");
+    expect_state(&unknown, 1, 3);
+    grpc_cancel(known.grpc);
+    grpc_cancel(unknown.grpc);
+    until_closed(&known);
+    until_closed(&unknown);
+    clear(&known);
+    clear(&unknown);
+}
+
+/* ---- against bad_server.py, which says what has to come of each --------------------------------------------------------------------------- */
+
+#define SEVERAL 10
+
+static void begin_large(call *k)
+{
+    begin(k, SERVICE "UnaryCall");
+    send_simple(k, LARGE_REQUEST, LARGE_RESPONSE, NULL);
+    grpc_half_close(k->grpc);
+}
+
+static void goaway(void)
+{
+    large_unary();
+    large_unary();
+}
+
+static void expect_internal(void)
+{
+    call k;
+
+    begin_large(&k);
+    expect_end(&k, ORCH_E_INTERNAL, NULL);
+    clear(&k);
+}
+
+static void rst_after_header(void)
+{
+    expect_internal();
+}
+
+static void rst_during_data(void)
+{
+    expect_internal();
+}
+
+static void rst_after_data(void)
+{
+    expect_internal();
+}
+
+static void ping(void)
+{
+    large_unary();
+}
+
+static void max_streams(void)
+{
+    call all[SEVERAL];
+
+    large_unary();
+    for (size_t i = 0; i < SEVERAL; i++)
+        begin_large(&all[i]);
+    for (size_t i = 0; i < SEVERAL; i++) {
+        expect_end(&all[i], 0, "");
+        check_simple(&all[i], LARGE_RESPONSE);
+        clear(&all[i]);
+    }
+}
+
+static void data_frame_padding(void)
+{
+    for (int i = 0; i < SEVERAL; i++)
+        large_unary();
+}
+
+static void no_df_padding(void)
+{
+    data_frame_padding();
+}
+
 /* ---- choosing -------------------------------------------------------------------------------------------------------------------------- */
 
 #define CASE(name)  \
@@ -584,6 +721,16 @@ static const struct {
     CASE(rpc_soak),
     CASE(channel_soak),
     CASE(concurrent_large_unary),
+    CASE(health_check),
+    CASE(health_watch),
+    CASE(goaway),
+    CASE(rst_after_header),
+    CASE(rst_during_data),
+    CASE(rst_after_data),
+    CASE(ping),
+    CASE(max_streams),
+    CASE(data_frame_padding),
+    CASE(no_df_padding),
 };
 
 void own_list_client(void)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "grpc/health.h"
 #include "interop/own/own.h"
 
 #define LEN(array) (sizeof(array) / sizeof *(array))
@@ -30,6 +31,8 @@ static const char *const cases[] = {
     "rpc_soak",
     "channel_soak",
     "concurrent_large_unary",
+    "health_check",
+    "health_watch",
 };
 
 void own_list_server(void)
@@ -229,6 +232,33 @@ static void input_closed(void *ctx, grpc_call *c, int32_t code, const char *mess
     free(ctx);
 }
 
+/* ---- grpc.testing.XdsUpdateHealthService: what the health service says ------------------------------------------------- */
+
+static grpc_health *health;
+
+static void set_health(grpc_call *c, enum grpc_serving state)
+{
+    grpc_health_set(health, "", state);
+    grpc_send(c, "", 0);
+    grpc_finish(c, 0, NULL);
+}
+
+static void serving_message(void *ctx, grpc_call *c, const uint8_t *data, size_t len)
+{
+    (void)ctx;
+    (void)data;
+    (void)len;
+    set_health(c, GRPC_SERVING);
+}
+
+static void not_serving_message(void *ctx, grpc_call *c, const uint8_t *data, size_t len)
+{
+    (void)ctx;
+    (void)data;
+    (void)len;
+    set_health(c, GRPC_NOT_SERVING);
+}
+
 /* ---- methods -------------------------------------------------------------------------------------------------------------- */
 
 static void begin(void *handler, grpc_call *c)
@@ -250,6 +280,8 @@ static void begin_input(void *handler, grpc_call *c)
 
 static grpc_call_handler empty = {NULL, empty_message, NULL, NULL, nothing_closed};
 static grpc_call_handler unary = {NULL, unary_message, NULL, NULL, nothing_closed};
+static grpc_call_handler serving = {NULL, serving_message, NULL, NULL, nothing_closed};
+static grpc_call_handler not_serving = {NULL, not_serving_message, NULL, NULL, nothing_closed};
 static grpc_call_handler output = {NULL, output_message, finish_ok, NULL, nothing_closed};
 static grpc_call_handler input = {NULL, input_message, input_end, NULL, input_closed};
 
@@ -271,6 +303,8 @@ int own_serve(const arguments *a)
         {SERVICE "StreamingOutputCall", begin, &output},
         {SERVICE "StreamingInputCall", begin_input, &input},
         {SERVICE "FullDuplexCall", begin_duplex, &output},
+        {"/grpc.testing.XdsUpdateHealthService/SetServing", begin, &serving},
+        {"/grpc.testing.XdsUpdateHealthService/SetNotServing", begin, &not_serving},
     };
     orch_error *error = NULL;
     grpc_server *server;
@@ -283,6 +317,9 @@ int own_serve(const arguments *a)
         own_fail("no server: %s", orch_error_message(error));
     for (size_t i = 0; i < LEN(methods); i++)
         grpc_server_add(server, methods[i].path, methods[i].begin, methods[i].handler, NULL);
+    if (grpc_health_new(server, &health, &error))
+        own_fail("%s", orch_error_message(error));
+    grpc_health_set(health, "grpc.testing.TestService", GRPC_SERVING);
     if (grpc_server_listen(server, "127.0.0.1:0", own_tls(true, a), &port, &error))
         own_fail("%s", orch_error_message(error));
     uv_signal_init(loop, &term);
