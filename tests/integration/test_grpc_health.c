@@ -140,7 +140,7 @@ static void watches_tell_of_changes(void **state)
 
 static void list_has_them_all(void **state)
 {
-    char name[8];
+    char name[16];
     told t;
 
     (void)state;
