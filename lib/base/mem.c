@@ -23,23 +23,18 @@ long mem_count(void)
     return atomic_load(&count);
 }
 
-static int refuse(void)
+int mem_refuse(void)
 {
     long n = atomic_fetch_add(&count, 1) + 1;
     long at = atomic_load(&fail_at);
 
     return at != 0 && (n == at || (n > at && atomic_load(&fail_sticky)));
 }
-#else
-static inline int refuse(void)
-{
-    return 0;
-}
 #endif
 
 void *mem_alloc(size_t size)
 {
-    return refuse() ? NULL : malloc(size ? size : 1);
+    return mem_refuse() ? NULL : malloc(size ? size : 1);
 }
 
 /* glibc's calloc passes its per-thread cache by, and what is freed then passes it by too: small things, which come
@@ -63,12 +58,12 @@ void mem_clear(void *p, size_t size)
 
 void *mem_calloc(size_t n, size_t size)
 {
-    return refuse() ? NULL : calloc(n ? n : 1, size ? size : 1);
+    return mem_refuse() ? NULL : calloc(n ? n : 1, size ? size : 1);
 }
 
 void *mem_realloc(void *p, size_t size)
 {
-    return refuse() ? NULL : realloc(p, size ? size : 1);
+    return mem_refuse() ? NULL : realloc(p, size ? size : 1);
 }
 
 void *mem_grow(void *array, size_t *cap, size_t need, size_t element_size)

@@ -21,6 +21,13 @@ void mem_free(void *p);
 /* Fail the n-th allocation from now (1 = the next), and all after it while `sticky`; 0 = never. */
 void mem_fail_at(long n, int sticky);
 long mem_count(void); /* allocations since the last mem_fail_at */
+/* For who has memory of its own to give out: this request counts, and whether it is to fail. */
+int mem_refuse(void);
+#else
+static inline int mem_refuse(void)
+{
+    return 0;
+}
 #endif
 
 #endif

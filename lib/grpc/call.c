@@ -33,7 +33,7 @@ void call_free(grpc_call *c)
     grpc_metadata_clear(&c->trailers);
     grpc_metadata_clear(&c->initial);
     grpc_metadata_clear(&c->trailing);
-    mem_free(c);
+    mem_pool_free(&c->loop->pool, c, sizeof *c);
 }
 
 void call_end_with(grpc_call *c, int32_t code, const buf *message)
@@ -308,8 +308,12 @@ bool call_field(grpc_call *c, const uint8_t *name, size_t name_len, const uint8_
 
 /* ---- what is known of it ------------------------------------------------------------------------------------------------------ */
 
-void call_init(grpc_call *c, net_loop *loop, bool is_server)
+grpc_call *call_new(net_loop *loop, bool is_server)
 {
+    grpc_call *c = mem_pool_zalloc(&loop->pool, sizeof *c);
+
+    if (!c)
+        return NULL;
     c->loop = loop;
     c->is_server = is_server;
     c->deadline_ns = INT64_MAX;
@@ -318,6 +322,7 @@ void call_init(grpc_call *c, net_loop *loop, bool is_server)
     net_task_init(&c->report, report);
     net_task_init(&c->again, tell_held);
     list_init(&c->node);
+    return c;
 }
 
 void grpc_call_set_handler(grpc_call *c, const grpc_call_handler *handler, void *ctx)

@@ -56,7 +56,7 @@ struct grpc_call {
     uint32_t attempts; /* that were not processed */
 };
 
-void call_init(grpc_call *c, net_loop *loop, bool is_server);
+grpc_call *call_new(net_loop *loop, bool is_server); /* NULL: no memory */
 void call_free(grpc_call *c);
 /* The status is decided: the first one stays. `message` may be NULL. */
 void call_end(grpc_call *c, int32_t code, const char *message);

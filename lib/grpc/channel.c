@@ -215,13 +215,12 @@ grpc_call *grpc_channel_call(grpc_channel *ch, const char *path, const grpc_call
                              const grpc_call_handler *handler, void *ctx)
 {
     static const grpc_call_options none;
-    grpc_call *c = mem_zalloc(sizeof *c);
+    grpc_call *c = call_new(ch->loop, false);
 
     if (!c)
         return NULL;
     if (!o)
         o = &none;
-    call_init(c, ch->loop, false);
     c->channel = ch;
     c->release = released;
     c->path = path;

@@ -157,11 +157,10 @@ static void released(grpc_call *c)
 static h2_stream *begin(void *ctx)
 {
     server_conn *conn = ctx;
-    grpc_call *c = mem_zalloc(sizeof *c);
+    grpc_call *c = call_new(conn->server->loop, true);
 
     if (!c)
         return NULL;
-    call_init(c, conn->server->loop, true);
     c->conn = conn;
     c->link = &conn->link;
     c->release = released;

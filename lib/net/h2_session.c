@@ -25,6 +25,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     if (!s && h->options.server && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
         s = h->handler->begin(h->ctx);
         if (!s) {
+            h->receiving = NULL;
             nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
                                       NGHTTP2_REFUSED_STREAM);
             return 0;
@@ -32,6 +33,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
         nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, s);
         add_stream(h, s, frame->hd.stream_id);
     }
+    h->receiving = s;
     if (s)
         s->field_bytes = 0;
     return 0;
@@ -42,9 +44,10 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
                      void *data)
 {
     h2 *h = data;
-    h2_stream *s = STREAM(h, frame->hd.stream_id);
+    h2_stream *s = h->receiving;
 
     (void)session;
+    (void)frame;
     (void)flags;
     if (!s)
         return 0;

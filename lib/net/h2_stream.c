@@ -196,6 +196,8 @@ void h2_remove_stream(h2 *h, h2_stream *s)
 {
     if (!h->starved)
         nghttp2_session_set_stream_user_data(h->session, s->id, NULL);
+    if (h->receiving == s)
+        h->receiving = NULL;
     list_remove(&s->node);
     h->open--;
     s->session = NULL;

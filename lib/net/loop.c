@@ -18,6 +18,7 @@ void net_loop_free(net_loop *l)
         ;
     heap_free(&l->timers);
     mem_free(l->scratch);
+    mem_pool_clear(&l->pool);
 }
 
 static bool run_due(net_loop *l)

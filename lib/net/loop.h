@@ -8,6 +8,7 @@
 
 #include "base/heap.h"
 #include "base/list.h"
+#include "base/mem_pool.h"
 
 typedef struct net_timer {
     heap_node node;
@@ -27,6 +28,7 @@ typedef struct net_loop {
     /* Set by who drives it: there is something to do in a turn, or a turn to wait for, and there was not. May be NULL. */
     void (*wake)(struct net_loop *l);
     bool awake;
+    mem_pool pool;    /* for what comes and goes with every call */
     uint8_t *scratch; /* NET_SCRATCH bytes for whoever runs, until it returns */
 } net_loop;
 
