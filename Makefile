@@ -569,7 +569,7 @@ comma := ,
 CLANG_FLAGS = $(subst $(SHADOW),-Wshadow,$(filter-out -Werror,$(CPP_FLAGS) $(C_FLAGS)))
 entry = {"directory": "$(CURDIR)", "file": "$(1)", "command": "$(CC) $(INC_$(firstword $(subst /, ,$(1)))) \
     $(CLANG_FLAGS) $(if $(filter $(1),$(SIM_SRC)),-DORCH_MUTATIONS) -c $(1)"}$(if $(filter $(1),$(lastword $(ALL_SRC))),,$(comma))
-compile_commands.json: ## For editors and clang-tidy, in build/
+compile_commands.json: $(GEN_C) ## For editors and clang-tidy, in build/
 	@:$(shell mkdir -p $(B))$(file >$(B)/$@,[)$(foreach s,$(ALL_SRC),$(file >>$(B)/$@,$(call entry,$(s))))$(file >>$(B)/$@,])
 
 # One after the other, however many jobs make may run: they share processors and build folders.

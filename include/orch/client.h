@@ -53,6 +53,33 @@ ORCH_API int32_t orch_client_call(orch_client *client, const char *method, const
                                   orch_error **err);
 
 /**
+ * @brief Takes one answer of a stream.
+ * @param user_data as given
+ * @param json the answer, a JSON object, valid during the call
+ * @param len its length in bytes
+ * @return 0: go on; else the stream is cancelled, and orch_client_stream returns ORCH_OK
+ * Called on the thread that called orch_client_stream.
+ */
+typedef int32_t (*orch_stream_fn)(void *user_data, const char *json, size_t len);
+
+/**
+ * @brief Make a call that is answered by a stream, and take its answers until it ends.
+ * @param client the client; not NULL
+ * @param method "SubscribeEvents"; or "EngineService/StreamEvents", which an engine answers
+ * @param request_json the request, a JSON object; NULL = {}
+ * @param len its length in bytes
+ * @param timeout_ms 1 to 2,147,483,647; 0 = no limit of time
+ * @param fn takes the answers; not NULL
+ * @param user_data handed to it; may be NULL
+ * @param err where to put an error; may be NULL
+ * @return ORCH_OK once fn wants no more, or the other side has ended the stream well; else as orch_client_call
+ * Any thread; blocks. While fn is at work the other side waits; of events it keeps some, and counts what is missed.
+ */
+ORCH_API int32_t orch_client_stream(orch_client *client, const char *method,
+                                    const char *request_json, size_t len, int32_t timeout_ms,
+                                    orch_stream_fn fn, void *user_data, orch_error **err);
+
+/**
  * @brief Get an answer.
  * @param reply the reply; NULL reads as {}
  * @param out_len length in bytes; may be NULL

@@ -214,11 +214,6 @@ const char *orch_history_error(const orch_history *history, size_t i, size_t *ou
 
 const char *orch_step_kind_name(int32_t kind)
 {
-    static const char *const names[] = {
-        "unknown",     "running",          "decided", "expanded",      "waiting",
-        "retrying",    "succeeded",        "failed",  "skipped",       "cancelled",
-        "child",       "heartbeat",        "closing", "undo_retrying", "undone",
-        "undo_failed", "handler_retrying", "handled", "handler_failed"};
-
-    return kind > 0 && kind <= ORCH_STEP_HANDLER_FAILED ? names[kind] : "unknown";
+    return kind == ORCH_STEP_RUNNING ? "running"
+                                     : checkpoint_kind_name(kind - ORCH_STEP_RUNNING);
 }

@@ -39,6 +39,8 @@ static void tell_started(const attempt_job *j)
     slot *s = j->slot;
     message *m = s->channel ? message_new(MESSAGE_STEP_STARTED, s->epoch) : NULL;
 
+    events_tell(s->engine->ports.events, s->engine->now_ms, ORCH_LOG_DEBUG, "step_started",
+                s->start->execution, attempt_step_id(j), "attempt %u", j->base.number);
     if (!m)
         return; /* it is news, not state */
     m->step_started.step = j->step;

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/work.h"
 #include "executor/executor.h"
+#include "monitor/events.h"
 #include "transport/transport.h"
 #include "workflow/run.h"
 
@@ -31,6 +32,7 @@ typedef struct engine_ports {
     json_t *(*secret)(void *ctx, const char *name, orch_error **err);
     work_pool pool; /* for Lua */
     logger *log;
+    events *events; /* NULL: nobody listens */
 } engine_ports;
 
 typedef struct engine_options {

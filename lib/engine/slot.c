@@ -27,6 +27,8 @@ slot *slot_new(engine *e, channel *c, message *m, orch_error **err)
     list_push(&e->all, &s->all);
     list_init(&s->ready);
     e->active++;
+    events_tell(e->ports.events, e->now_ms, ORCH_LOG_INFO, "execution_taken", s->start->execution,
+                NULL, "run %u", s->start->run);
     return s;
 }
 
@@ -142,6 +144,8 @@ void slot_drop(slot *s)
 
     if (s->state == SLOT_DROPPED)
         return;
+    events_tell(e->ports.events, e->now_ms, ORCH_LOG_INFO, "execution_left", s->start->execution,
+                NULL, "%s", s->end_taken ? "completed" : "put down, or handed back");
     s->state = SLOT_DROPPED;
     HASH_DEL(e->slots, s);
     e->active -= !MUTATED(SLOT_LEAKED_ON_STOP);

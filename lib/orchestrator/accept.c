@@ -31,6 +31,7 @@ static void accepted(orchestrator *o, live *l, start_request *r, int64_t wake_ms
     r->key = key;
     r->code = 0;
     o->stats.started++;
+    live_tell(l, ORCH_LOG_INFO, "execution_accepted", NULL, l->version->workflow);
     if (r->waiter) {
         list_init(&r->waiter->link);
         waiters_add(o, key, r->waiter);

@@ -117,6 +117,7 @@ void dispatch_loaded(live *l, checkpoint_page *history, inbox_page *inbox, uint6
     l->fresh = l->accepted = false;
     l->received_seq = l->stored_seq = last_seq;
     o->stats.dispatched++;
+    live_tell(l, ORCH_LOG_DEBUG, "execution_handed_over", NULL, o->engines[l->engine].name);
     channel_send(l->channel, m);
     inbox_catch_up(l); /* what was stored after the inbox was read */
 }
@@ -308,6 +309,7 @@ void dispatch_on_lost(live *l, int32_t code)
     if (l->phase == PHASE_HANDED) {
         log_write(l->o->ports.log, ORCH_LOG_WARNING, "execution %s: lost the channel to engine %s",
                   live_id(l, made), l->o->engines[l->engine].name);
+        live_tell(l, ORCH_LOG_WARNING, "execution_detached", NULL, l->o->engines[l->engine].name);
         l->phase = PHASE_DETACHED;
         l->attach_until_ms = l->o->now_ms + l->o->options.attach_grace_ms;
         attach(l);

@@ -160,3 +160,13 @@ uint64_t live_next_key(orchestrator *o, const char *id)
     }
     return execution_key_make(o->last_ms, shard, o->sequences[shard]++);
 }
+
+void live_tell(const live *l, int32_t severity, const char *kind, const char *step,
+               const char *text)
+{
+    const orchestrator *o = l->o;
+    char made[EXECUTION_ID_LEN + 1];
+
+    if (events_wanted(o->ports.events))
+        events_tell(o->ports.events, o->now_ms, severity, kind, live_id(l, made), step, "%s", text);
+}

@@ -13,6 +13,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "base/work.h"
+#include "monitor/events.h"
 #include "store/store.h"
 #include "transport/transport.h"
 #include "workflow/definition.h"
@@ -27,6 +28,7 @@ typedef struct orchestrator_ports {
     store store;                                 /* leased already */
     uint64_t term;                               /* of that lease */
     logger *log;
+    events *events; /* NULL: nobody listens */
 } orchestrator_ports;
 
 typedef struct orchestrator_options {

@@ -185,6 +185,9 @@ live *live_find(const orchestrator *o, uint64_t key);
 /* From a stored row; takes what it needs out of it. */
 live *live_from_row(orchestrator *o, execution_row *row);
 void live_free(live *l);
+/* Something of it happened, for those who listen. `step` may be NULL. */
+void live_tell(const live *l, int32_t severity, const char *kind, const char *step,
+               const char *text);
 void live_set_input(live *l, bytes *input); /* takes the reference */
 bool live_has_unit(const live *l);          /* that decides what becomes of it */
 const char *live_id(const live *l, char buffer[EXECUTION_ID_LEN + 1]);

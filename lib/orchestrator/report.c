@@ -81,6 +81,7 @@ static void suspended(live *l, const execution_update *u)
     orchestrator *o = l->o;
     uint64_t key = l->key;
 
+    live_tell(l, ORCH_LOG_DEBUG, "execution_suspended", NULL, "");
     if (u->state == EXECUTION_OPEN && !live_is_paused(l))
         queue_overflow(o, l->priority, key); /* the pause ended while it was put down */
     live_free(l);
@@ -100,10 +101,27 @@ static void completed(report_job *r, live *l)
         children_end(o, key, r->job.unit.run, CONTROL_CANCEL, "its parent has ended");
 }
 
+static void tell_rows(const live *l, const store_unit *u)
+{
+    const definition *d = l->version->definition;
+
+    for (uint32_t i = 0; i < u->checkpoint_count; i++) {
+        const checkpoint *c = &u->checkpoints[i];
+        bool failed = c->kind == CHECKPOINT_FAILED || c->kind == CHECKPOINT_UNDO_FAILED ||
+                      c->kind == CHECKPOINT_HANDLER_FAILED;
+
+        live_tell(l, failed ? ORCH_LOG_WARNING : ORCH_LOG_INFO, "step",
+                  d && c->step < d->step_count ? d->steps[c->step].id : NULL,
+                  checkpoint_kind_name(c->kind));
+    }
+}
+
 static void stored(report_job *r, live *l)
 {
     store_unit *u = &r->job.unit;
 
+    if (events_wanted(l->o->ports.events))
+        tell_rows(l, u);
     if (u->checkpoint_count)
         l->stored_seq = u->checkpoints[u->checkpoint_count - 1].seq;
     if (r->report->report.end == REPORT_COMPLETED && u->update)
@@ -340,6 +358,15 @@ static void on_accepted(live *l, const message *m)
     dispatch_attached(l);
 }
 
+static void tell_started(const live *l, const message *m)
+{
+    const definition *d = l->version->definition;
+    uint32_t step = m->step_started.step;
+
+    live_tell(l, ORCH_LOG_DEBUG, "step", d && step < d->step_count ? d->steps[step].id : NULL,
+              "running");
+}
+
 static void on_message(void *ctx, channel *c, message *m)
 {
     live *l = ctx;
@@ -362,7 +389,8 @@ static void on_message(void *ctx, channel *c, message *m)
     case MESSAGE_ACCEPTED: on_accepted(l, m); break;
     case MESSAGE_REFUSED: dispatch_refused(l, m); break;
     case MESSAGE_NEED_DEFINITION: dispatch_definition(l); break;
-    default: /* STEP_STARTED: news for those who watch */ break;
+    case MESSAGE_STEP_STARTED: tell_started(l, m); break;
+    default: break;
     }
     message_free(m);
 }

@@ -143,6 +143,14 @@ outcome *outcome_of_row(const execution_row *row, const char *workflow, const ch
     return out;
 }
 
+static void tell_end(const live *l, enum execution_state state)
+{
+    static const char *const words[] = {"succeeded", "failed", "cancelled", "timed_out"};
+
+    live_tell(l, state == EXECUTION_SUCCEEDED ? ORCH_LOG_INFO : ORCH_LOG_WARNING, "execution_ended",
+              NULL, words[state - EXECUTION_SUCCEEDED]);
+}
+
 void end_reached(live *l, enum execution_state state, int64_t ended_ms, bytes *output, bytes *error)
 {
     orchestrator *o = l->o;
@@ -152,6 +160,7 @@ void end_reached(live *l, enum execution_state state, int64_t ended_ms, bytes *o
 
     o->stats.ended++;
     o->stats.open--;
+    tell_end(l, state);
     if (waiters_any(o, key)) {
         out = outcome_new(key, live_id(l, made), l->version->workflow, l->version->version);
         if (out) {

@@ -60,6 +60,7 @@ static int32_t make_orchestrator(runtime *rt, const runtime_options *o, uint64_t
         .store = rt->store,
         .term = term,
         .log = rt->log,
+        .events = &rt->events,
     };
     balancer b;
     int32_t rc = balancer_round_robin_new(&b, err);
@@ -74,6 +75,7 @@ int32_t cores_new(runtime *rt, const runtime_options *o, orch_error **err)
     int32_t rc;
 
     rt->now_ms = clock_wall_ms();
+    events_init(&rt->events);
     random_seed(&rt->random);
     if (o->virtual_ms)
         virtual_init(rt, o->virtual_ms);

@@ -4,6 +4,7 @@
 #include "net/unconst.h"
 #include "orch/v1/engine.pb-c.h"
 #include "runtime/engine_service_impl.h"
+#include "runtime/event_stream.h"
 #include "transport/protobuf.h"
 
 #define STATUS_MAX_EXECUTORS 256
@@ -131,9 +132,17 @@ static void begin_stop(void *ctx, grpc_call *c)
     begin(ctx, c, stop_workflow);
 }
 
+static void begin_events(void *ctx, grpc_call *c)
+{
+    event_stream_begin(&((local_engine *)ctx)->rt->events, c);
+}
+
 int32_t engine_service_add(local_engine *e, grpc_server *s, orch_error **err)
 {
     int32_t rc = grpc_server_add(s, "/orch.v1.EngineService/GetEngineStatus", begin_status, e, err);
 
-    return rc ? rc : grpc_server_add(s, "/orch.v1.EngineService/StopWorkflow", begin_stop, e, err);
+    if (!rc)
+        rc = grpc_server_add(s, "/orch.v1.EngineService/StopWorkflow", begin_stop, e, err);
+    return rc ? rc
+              : grpc_server_add(s, "/orch.v1.EngineService/StreamEvents", begin_events, e, err);
 }

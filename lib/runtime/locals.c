@@ -121,6 +121,7 @@ static int32_t make_core(local_engine *e, const local_engine_options *o, orch_er
         .secret = port_secret,
         .pool = e->env.pool,
         .log = rt->log,
+        .events = rt->store.ops ? NULL : &rt->events, /* the orchestrator's say it all */
     };
     int32_t rc;
 

@@ -98,6 +98,11 @@ orchestrator *runtime_orchestrator(runtime *rt)
     return rt->orchestrator;
 }
 
+events *runtime_events(runtime *rt)
+{
+    return &rt->events;
+}
+
 bool runtime_is_stopping(const runtime *rt)
 {
     return rt->stopping;

@@ -76,6 +76,7 @@ int32_t runtime_post(runtime *rt, command *c, orch_error **err);
 bool runtime_post_always(runtime *rt, command *c);
 
 /* For commands, on the loop thread. */
+events *runtime_events(runtime *rt);
 orchestrator *runtime_orchestrator(runtime *rt);
 bool runtime_is_stopping(const runtime *rt);
 int64_t runtime_now_ms(const runtime *rt); /* UTC, as of this turn */

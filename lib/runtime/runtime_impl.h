@@ -74,8 +74,9 @@ struct runtime {
     uint64_t flushed;        /* units */
     uint32_t turns;          /* since the loop was last looked at */
     random_state random;
-    store store;                /* without one, as without an orchestrator, its ops are NULL */
-    transport transport;        /* within the process */
+    store store;         /* without one, as without an orchestrator, its ops are NULL */
+    transport transport; /* within the process */
+    events events;
     struct wires *wires;        /* to other processes; NULL: none were wanted yet */
     local_engine *engines;      /* oldest first */
     orchestrator *orchestrator; /* NULL: engines alone */

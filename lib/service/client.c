@@ -1,29 +1,16 @@
 /* A client of the management service. Its calls are made on the loop of a runtime that has nothing else. */
-#include <orch/client.h>
-
 #include <stdio.h>
 #include <string.h>
 
-#include "service/service_impl.h"
+#include "service/client_impl.h"
 #include "service/transcode.h"
 #include "transport/protobuf.h"
-
-struct orch_client {
-    orch_v2 *host;         /* the runtime's */
-    grpc_channel *channel; /* loop thread */
-    char *endpoint;
-};
-
-struct orch_reply {
-    char *json;
-    size_t len;
-};
 
 /* Something that the loop does for a thread that waits. */
 typedef struct client_call {
     command command; /* first */
     orch_client *client;
-    char path[160];
+    char path[CLIENT_PATH];
     buf request;
     int64_t timeout_ns;
     bytes *reply;
@@ -139,6 +126,11 @@ static void on_message(void *ctx, grpc_call *call, const uint8_t *data, size_t l
     c->reply = bytes_new(data, len);
 }
 
+void client_error(int32_t code, const char *message, orch_error **err)
+{
+    error_set_text(err, code, "", "%s", *message ? message : orch_code_name(code));
+}
+
 static void on_closed(void *ctx, grpc_call *call, int32_t code, const char *message)
 {
     client_call *c = ctx;
@@ -146,7 +138,7 @@ static void on_closed(void *ctx, grpc_call *call, int32_t code, const char *mess
     (void)call;
     c->code = code;
     if (code)
-        error_set(&c->error, code, "", "%s", *message ? message : orch_code_name(code));
+        client_error(code, message, &c->error);
     else if (!c->reply)
         c->code = error_set(&c->error, ORCH_E_INTERNAL, "", "there is no answer in the answer");
     sem_post(&c->done);
@@ -174,11 +166,11 @@ static void make_call(command *base, runtime *rt)
 /* The descriptors do not tell. */
 static bool is_stream(const char *method)
 {
-    return !strcmp(method, "Execute") || !strcmp(method, "StreamEvents") ||
-           !strcmp(method, "SubscribeEvents");
+    return !strcmp(method, "StreamEvents") || !strcmp(method, "SubscribeEvents");
 }
 
-static const ProtobufCMethodDescriptor *find_method(const char *name, client_call *c)
+const ProtobufCMethodDescriptor *client_method(const char *name, bool stream,
+                                               char path[CLIENT_PATH])
 {
     static const char engine[] = "EngineService/";
     bool of_engine = !strncmp(name, engine, sizeof engine - 1);
@@ -186,12 +178,16 @@ static const ProtobufCMethodDescriptor *find_method(const char *name, client_cal
                                                     : &orch__v1__orchestrator_service__descriptor;
     const char *method = of_engine ? name + sizeof engine - 1 : name;
 
-    snprintf(c->path, sizeof c->path, "/%s/%.64s", s->name, method);
-    return is_stream(method) ? NULL : protobuf_c_service_descriptor_get_method_by_name(s, method);
+    if (!strcmp(method, "Execute")) /* both ways: engines and orchestrators speak that */
+        return NULL;
+    snprintf(path, CLIENT_PATH, "/%s/%.64s", s->name, method);
+    return is_stream(method) != stream
+               ? NULL
+               : protobuf_c_service_descriptor_get_method_by_name(s, method);
 }
 
-static int32_t pack_request(const char *json, size_t len, const ProtobufCMessageDescriptor *d,
-                            buf *out, orch_error **err)
+int32_t client_pack(const char *json, size_t len, const ProtobufCMessageDescriptor *d, buf *out,
+                    orch_error **err)
 {
     json_error_t where;
     json_t *in = json ? json_loadb(json, len, 0, &where) : json_object();
@@ -209,8 +205,8 @@ static int32_t pack_request(const char *json, size_t len, const ProtobufCMessage
     return rc;
 }
 
-static int32_t read_reply(const bytes *data, const ProtobufCMessageDescriptor *d, orch_reply **out,
-                          orch_error **err)
+int32_t client_read(const bytes *data, const ProtobufCMessageDescriptor *d, orch_reply **out,
+                    orch_error **err)
 {
     ProtobufCMessage *m = NULL;
     int32_t rc = protobuf_unpack(d, data->data, data->len, &m, err);
@@ -234,10 +230,10 @@ static int32_t read_reply(const bytes *data, const ProtobufCMessageDescriptor *d
     return rc;
 }
 
-static int32_t check_call(const orch_client *client, const char *method, int32_t timeout_ms,
-                          const void *out, orch_error **err)
+int32_t client_check(const orch_client *client, const char *method, int32_t timeout_ms,
+                     orch_error **err)
 {
-    const char *what = !client ? "client" : !method ? "method" : !out ? "out_reply" : NULL;
+    const char *what = !client ? "client" : !method ? "method" : NULL;
 
     if (what)
         return error_set(err, ORCH_E_INVALID_ARGUMENT, what, "%s must not be NULL", what);
@@ -251,17 +247,19 @@ int32_t orch_client_call(orch_client *client, const char *method, const char *re
                          size_t len, int32_t timeout_ms, orch_reply **out_reply, orch_error **err)
 {
     client_call c = {.client = client, .timeout_ns = timeout_ms * INT64_C(1000000)};
-    int32_t rc = check_call(client, method, timeout_ms, out_reply, err);
-    const ProtobufCMethodDescriptor *m = rc ? NULL : find_method(method, &c);
+    int32_t rc = client_check(client, method, timeout_ms, err);
+    const ProtobufCMethodDescriptor *m = rc ? NULL : client_method(method, false, c.path);
 
+    if (!rc && !out_reply)
+        rc = error_set(err, ORCH_E_INVALID_ARGUMENT, "out_reply", "out_reply must not be NULL");
     if (!rc && !m)
         rc = error_set(err, ORCH_E_UNIMPLEMENTED, method, "there is no unary method '%s'", method);
     if (!rc)
-        rc = pack_request(request_json, len, m->input, &c.request, err);
+        rc = client_pack(request_json, len, m->input, &c.request, err);
     if (!rc)
         rc = on_loop(&c, make_call, err);
     if (!rc)
-        rc = read_reply(c.reply, m->output, out_reply, err);
+        rc = client_read(c.reply, m->output, out_reply, err);
     bytes_unref(c.reply);
     buf_free(&c.request);
     return rc;

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "runtime/event_stream.h"
 #include "service/service_impl.h"
 #include "transport/protobuf.h"
 
@@ -184,6 +185,11 @@ static void on_call(void *ctx, grpc_call *c)
     call_came(c, ctx, find_row(grpc_call_path(c)));
 }
 
+static void begin_events(void *ctx, grpc_call *c)
+{
+    event_stream_begin(runtime_events(api_runtime(ctx)), c);
+}
+
 static int32_t add(void *ctx, grpc_server *s, orch_error **err)
 {
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
@@ -193,7 +199,7 @@ static int32_t add(void *ctx, grpc_server *s, orch_error **err)
             if (rc)
                 return rc;
         }
-    return 0;
+    return grpc_server_add(s, SERVICE "SubscribeEvents", begin_events, ctx, err);
 }
 
 int32_t orch_v2_listen(orch_v2 *orch, const char *endpoint, uint16_t *out_port, orch_error **err)

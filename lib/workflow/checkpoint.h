@@ -36,6 +36,9 @@ enum checkpoint_kind {
     CHECKPOINT_HANDLER_FAILED = 17,
 };
 
+/* Such as "retrying"; "unknown" for what is none. */
+const char *checkpoint_kind_name(int kind);
+
 typedef struct checkpoint {
     uint64_t seq;     /* 1, 2, … within one run of the execution, without gaps */
     uint32_t step;    /* place of the step in the definition */

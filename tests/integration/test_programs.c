@@ -1,5 +1,6 @@
 /* Goal: the programs that are installed do together what their manuals say: a server, three engines, and orchctl with its exit codes. */
 #include <setjmp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -160,6 +161,26 @@ static void failures_have_exit_codes(void **state)
     assert_non_null(strstr(OUT, "complete -F _orchctl orchctl"));
 }
 
+static void events_are_told(void **state)
+{
+    const char *argv[] = {"--server", server_at, "events", "--severity", "INFO", NULL};
+    struct pollfd fd = {.events = POLLIN};
+    example watcher;
+
+    (void)state;
+    example_start(&watcher, "orchctl", argv);
+    fd.fd = fileno(watcher.out);
+    do /* of what was before it listened it hears nothing */
+        assert_int_equal(ctl("start", "hello", NULL, NULL), 0);
+    while (poll(&fd, 1, 100) == 0);
+    assert_int_equal(ctl("start", "hello", "--id", "e-1"), 0);
+    assert_true(example_read_until(&watcher, "e-1"));
+    assert_non_null(strstr(watcher.line, "execution_accepted"));
+    assert_true(example_read_until(&watcher, "say"));
+    assert_true(example_read_until(&watcher, "execution_ended"));
+    example_kill(&watcher);
+}
+
 static void graphs_are_drawn(void **state)
 {
     (void)state;
@@ -195,6 +216,7 @@ int main(void)
         cmocka_unit_test(workflows_run),
         cmocka_unit_test(executions_are_controlled),
         cmocka_unit_test(failures_have_exit_codes),
+        cmocka_unit_test(events_are_told),
         cmocka_unit_test(graphs_are_drawn),
         cmocka_unit_test(an_engine_may_die),
     };

@@ -284,6 +284,65 @@ static void calls_that_are_wrong_are_told(void **state)
     rig_close(&r);
 }
 
+/* ---- events ---------------------------------------------------------------------------------------------- */
+
+typedef struct listener {
+    const rig *rig;
+    latch heard;
+    char kinds[2000];
+    int64_t missed;
+    int32_t code;
+} listener;
+
+static int32_t hear(void *user_data, const char *json, size_t len)
+{
+    listener *l = user_data;
+    json_t *e = json_loadb(json, len, 0, NULL);
+    size_t at = strlen(l->kinds);
+
+    if (!strcmp(text_of(e, "execution_id"), "ev-1"))
+        snprintf(l->kinds + at, sizeof l->kinds - at, "%s %s %s\n", text_of(e, "kind"),
+                 text_of(e, "step"),
+                 strcmp(text_of(e, "kind"), "execution_handed_over") ? text_of(e, "text") : "");
+    l->missed += json_integer_value(json_object_get(e, "missed"));
+    latch_add(&l->heard);
+    json_decref(e);
+    return strstr(l->kinds, "execution_ended") != NULL;
+}
+
+static void *listen_to_all(void *arg)
+{
+    static const char request[] = "{\"min_severity\":\"DEBUG\"}";
+    listener *l = arg;
+
+    l->code = orch_client_stream(l->rig->client, "SubscribeEvents", request, strlen(request),
+                                 HOST_PATIENCE_MS, hear, l, NULL);
+    return NULL;
+}
+
+static void events_are_streamed(void **state)
+{
+    rig r;
+    listener l = {.rig = &r, .heard = LATCH_INIT};
+    pthread_t thread;
+
+    (void)state;
+    rig_open(&r);
+    define(&r, CHAIN);
+    assert_int_equal(pthread_create(&thread, NULL, listen_to_all, &l), 0);
+    while (!latch_count(&l.heard)) /* who does not listen yet hears nothing */
+        json_decref(ask(&r, "ExecuteWorkflow", "{'workflow_id':'chain'}"));
+    json_decref(ask(&r, "ExecuteWorkflow", "{'workflow_id':'chain','execution_id':'ev-1'}"));
+    pthread_join(thread, NULL);
+    assert_int_equal(l.code, 0);
+    assert_string_equal(
+        l.kinds,
+        "execution_accepted  chain\nexecution_handed_over  \nstep a running\n"
+        "step a succeeded\nstep b running\nstep b succeeded\nexecution_ended  succeeded\n");
+    assert_int_equal(l.missed, 0);
+    rig_close(&r);
+}
+
 /* ---- what goes wrong ------------------------------------------------------------------------------------- */
 
 static void nobody_is_there(void **state)
@@ -363,6 +422,7 @@ int main(void)
         cmocka_unit_test(executions_are_made),
         cmocka_unit_test(executions_are_controlled),
         cmocka_unit_test(calls_that_are_wrong_are_told),
+        cmocka_unit_test(events_are_streamed),
         cmocka_unit_test(nobody_is_there),
         cmocka_unit_test(a_stop_answers_who_waits),
         cmocka_unit_test(a_deadline_ends_the_call_alone),

@@ -94,6 +94,14 @@ static int32_t good_serve(void)
     return rc == ORCH_E_RESOURCE_EXHAUSTED ? 0 : rc; /* eight of them are enough */
 }
 
+static int32_t no_answer(void *user_data, const char *json, size_t len)
+{
+    (void)user_data;
+    (void)json;
+    (void)len;
+    return 1;
+}
+
 /* A client has no orchestrator: what it works on is far away. */
 static void bad_client(void)
 {
@@ -112,6 +120,14 @@ static void bad_client(void)
             orch_client_call(c, "ListEngines", NULL, 0, -1, &out, &err));
     BAD_OUT(orch_reply, "request_json", orch_client_call(c, "ListEngines", "{", 1, 0, &out, &err));
     BAD("out_reply must not be NULL", orch_client_call(c, "ListEngines", NULL, 0, 0, NULL, &err));
+    BAD("client must not be NULL",
+        orch_client_stream(NULL, "X", NULL, 0, 0, no_answer, NULL, &err));
+    BAD("method must not be NULL", orch_client_stream(c, NULL, NULL, 0, 0, no_answer, NULL, &err));
+    BAD("fn must not be NULL",
+        orch_client_stream(c, "SubscribeEvents", NULL, 0, 0, NULL, NULL, &err));
+    BAD("request_json", orch_client_stream(c, "SubscribeEvents", "{", 1, 0, no_answer, NULL, &err));
+    BAD("timeout_ms is -1",
+        orch_client_stream(c, "SubscribeEvents", NULL, 0, -1, no_answer, NULL, &err));
     assert_string_equal(orch_reply_json(NULL, NULL), "{}");
     orch_reply_free(NULL);
     orch_client_free(NULL);
@@ -137,7 +153,7 @@ const misuse_row misuse_orch_rows[] = {
     {"orch_v2_fd", bad_loop, good_fd, 0, FP, 0, 0},
     {"orch_v2_dispatch", bad_loop, good_dispatch, 0, FP, FP, 0},
     {"orch_v2_listen", bad_serve, good_serve, FP, FP, 0, FP},
-    {"orch_client_new orch_client_call orch_client_free orch_reply_json orch_reply_free",
+    {"orch_client_new orch_client_call orch_client_stream orch_client_free orch_reply_json orch_reply_free",
      bad_client, NULL, 0, 0, 0, 0},
     {"orch_v2_add_engine", bad_add_engine, good_add_engine, FP, FP, 0, FP},
     {"orch_v2_backup", bad_backup, good_backup, FP, FP, ORCH_E_UNIMPLEMENTED, FP},

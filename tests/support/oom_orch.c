@@ -274,6 +274,14 @@ static void forget_export(void)
     oom_text_clear(&exported);
 }
 
+static int32_t no_answer(void *user_data, const char *json, size_t len)
+{
+    (void)user_data;
+    (void)json;
+    (void)len;
+    return 1;
+}
+
 /* The management service of the world's orchestrator, and a client of it, all at once. */
 static int32_t call_client(void)
 {
@@ -292,6 +300,11 @@ static int32_t call_client(void)
     if (!rc)
         rc = orch_client_call(c, "ListExecutions", "{\"page_size\":3}", 15, HOST_PATIENCE_MS,
                               &reply, &error);
+    if (!rc) {
+        rc = orch_client_stream(c, "SubscribeEvents", NULL, 0, 50, no_answer, NULL, &error);
+        if (rc == ORCH_E_DEADLINE_EXCEEDED)
+            rc = 0; /* nothing happens there */
+    }
     if (rc == ORCH_E_UNAVAILABLE || rc == ORCH_E_INTERNAL || rc == ORCH_E_CANCELLED)
         rc = ORCH_E_RESOURCE_EXHAUSTED; /* the connection failed for lack of memory */
     orch_reply_free(reply);
@@ -325,7 +338,7 @@ const oom_row oom_orch_rows[] = {
     {"orch_v2_new orch_v2_stop orch_v2_free", make_url, call_new, NULL, false},
     {"orch_v2_fd orch_v2_dispatch", make_url, call_dispatch, NULL, false},
     {"orch_v2_set_log", NULL, call_log, NULL, false},
-    {"orch_v2_listen orch_client_new orch_client_call orch_client_free orch_reply_json "
+    {"orch_v2_listen orch_client_new orch_client_call orch_client_stream orch_client_free orch_reply_json "
      "orch_reply_free",
      make_serving, call_client, end_serving, false},
     {"orch_v2_add_engine", NULL, call_add_engine, NULL, false},

@@ -19,6 +19,13 @@ static int exit_code_of(int32_t code)
     }
 }
 
+void ctl_fail(int32_t code, orch_error *err)
+{
+    fprintf(stderr, "orchctl: %s: %s\n", orch_code_name(code), orch_error_message(err));
+    orch_error_free(err);
+    exit(exit_code_of(code));
+}
+
 json_t *ctl_call(ctl *c, const char *method, json_t *request)
 {
     char *text = json_dumps(request, JSON_COMPACT);
@@ -30,10 +37,8 @@ json_t *ctl_call(ctl *c, const char *method, json_t *request)
 
     json_decref(request);
     free(text);
-    if (code) {
-        fprintf(stderr, "orchctl: %s: %s\n", orch_code_name(code), orch_error_message(err));
-        exit(exit_code_of(code));
-    }
+    if (code)
+        ctl_fail(code, err);
     answer = json_loads(orch_reply_json(reply, NULL), 0, NULL);
     orch_reply_free(reply);
     return answer;

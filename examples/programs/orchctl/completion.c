@@ -7,10 +7,10 @@
 
 #define COMMANDS                                                                                   \
     "apply workflows run start list show steps history watch cancel terminate pause resume retry " \
-    "signal engines graph completion"
+    "signal engines events graph completion"
 #define OPTIONS                                                                               \
     "--server --output --timeout --version --id --input --key --priority --state --workflow " \
-    "--limit --all --format --why --update --help"
+    "--limit --all --format --why --update --severity --help"
 
 static const char bash[] =
     "_orchctl() {\n"

@@ -19,6 +19,7 @@ static const char usage[] =
     "  cancel|terminate|pause|resume|retry ID... [--why TEXT]\n"
     "  signal ID NAME [JSON]\n"
     "  engines                                            the engines that the orchestrator knows\n"
+    "  events [ID] [--severity DEBUG|INFO|WARNING|ERROR]  what happens, as it happens\n"
     "  graph WORKFLOW [--version RANGE] [--format mermaid|dot|svg]\n"
     "  completion bash|zsh|fish\n"
     "ENDPOINT is HOST:PORT or unix:PATH; default: what ORCHCTL_SERVER says, or 127.0.0.1:50050. TLS: ORCH_TLS_CA, ORCH_TLS_CERT, ORCH_TLS_KEY.\n"
@@ -170,6 +171,7 @@ static const command_row commands[] = {
     {"retry", retry, 1, INT_MAX, 0},
     {"signal", send_signal, 2, 3, 0},
     {"engines", list_engines, 0, 0, 0},
+    {"events", show_events, 0, 1, 1},
     {"graph", show_graph, 1, 1, 0},
     {"completion", show_completion, 1, 1, 0},
 };
@@ -196,7 +198,7 @@ static int take_text(ctl *c, int argc, char **argv, int *i)
         {"server", &c->server}, {"version", &c->version},   {"id", &c->id},
         {"input", &c->input},   {"key", &c->key},           {"state", &c->state},
         {"format", &c->format}, {"workflow", &c->workflow}, {"why", &c->why},
-        {"update", &c->policy},
+        {"update", &c->policy}, {"severity", &c->level},
     };
 
     for (size_t k = 0; k < sizeof texts / sizeof *texts; k++) {

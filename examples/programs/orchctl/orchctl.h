@@ -19,7 +19,7 @@ typedef struct ctl {
     int json;           /* -o json: what the service answers, one object a line */
     int32_t timeout_ms; /* of a call; 0 = no limit */
     /* Of commands. */
-    const char *version, *id, *input, *key, *state, *workflow, *format, *why, *policy;
+    const char *version, *id, *input, *key, *state, *workflow, *format, *why, *policy, *level;
     int32_t priority, limit;
     int all;
     /* What is left of the command line. */
@@ -31,6 +31,7 @@ typedef struct ctl {
 
 /* Takes the request over. A failure ends the process with its exit code, and says what was wrong. */
 json_t *ctl_call(ctl *c, const char *method, json_t *request);
+void ctl_fail(int32_t code, orch_error *err);
 /* Fields: "" and 0 where they are left out. */
 const char *text_of(const json_t *o, const char *key);
 int64_t number_of(const json_t *o, const char *key);
@@ -52,6 +53,7 @@ int show_end(const ctl *c, const json_t *execution);
 /* ---- watch.c, graph.c, graph_svg.c, completion.c ---------------------------------------------------------- */
 
 int watch_execution(ctl *c);
+int show_events(ctl *c);
 
 /* A workflow's steps: each has a layer, behind those of all that it depends on. */
 typedef struct graph {
