@@ -214,6 +214,5 @@ const char *orch_history_error(const orch_history *history, size_t i, size_t *ou
 
 const char *orch_step_kind_name(int32_t kind)
 {
-    return kind == ORCH_STEP_RUNNING ? "running"
-                                     : checkpoint_kind_name(kind - ORCH_STEP_RUNNING);
+    return kind == ORCH_STEP_RUNNING ? "running" : checkpoint_kind_name(kind - ORCH_STEP_RUNNING);
 }
