@@ -411,10 +411,16 @@ $(PB_OWN).c:
 	@mkdir -p $(PB_GEN)
 	$(call say,PB,$@)
 	$(Q)protoc-c -I$(PROTOS) --c_out=$(PB_GEN) $(PROTOS)/grpc/testing/messages.proto
+# What its reflection tells.
+PB_SET := $(PB_GEN)/test.desc
+$(PB_SET):
+	@mkdir -p $(PB_GEN)
+	$(call say,PB,$@)
+	$(Q)protoc-c -I$(PROTOS) --include_imports --descriptor_set_out=$@ $(PROTOS)/grpc/testing/test.proto
 $(PB_OWN).o: $(PB_OWN).c
 	$(Q)$(CC) $(PB_FLAGS) $(DEPS_CFLAGS) $(CFLAGS) $(MODE_FLAGS) -c -o $@ $<
-$(call objs,$(OWN_SRC)): CMOCKA_CFLAGS = $(PB_FLAGS)
-$(call objs,$(OWN_SRC)): | $(PB_OWN).c
+$(call objs,$(OWN_SRC)): CMOCKA_CFLAGS = $(PB_FLAGS) -DOWN_DESCRIPTORS='"$(abspath $(PB_SET))"'
+$(call objs,$(OWN_SRC)): | $(PB_OWN).c $(PB_SET)
 $(OWN_PEER): $(call objs,$(OWN_SRC)) $(PB_OWN).o $(INTERNAL)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)

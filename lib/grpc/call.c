@@ -100,7 +100,7 @@ static bool message(void *ctx, const uint8_t *data, size_t len)
 
     if (c->handler && c->handler->message)
         c->handler->message(c->ctx, c, data, len);
-    return !c->over && !(c->is_server && c->finished);
+    return !c->paused && !c->over && !(c->is_server && c->finished);
 }
 
 static void break_for(grpc_call *c, int32_t code, const char *why)
@@ -111,31 +111,45 @@ static void break_for(grpc_call *c, int32_t code, const char *why)
         call_break(c, NGHTTP2_CANCEL, code, why);
 }
 
-static void deframe(grpc_call *c, const uint8_t *data, size_t len)
+/* How many bytes were taken: not all, once a message's handler has paused the call. */
+static size_t deframe(grpc_call *c, const uint8_t *data, size_t len)
 {
     const char *why = "";
-    int32_t code = grpc_deframe(&c->in, data, len, message, c, &why);
+    size_t taken;
+    int32_t code = grpc_deframe(&c->in, data, len, &taken, message, c, &why);
 
     if (code)
         break_for(c, code, why);
+    return taken;
 }
 
-void call_data(grpc_call *c, const uint8_t *data, size_t len)
+static bool takes_no_more(const grpc_call *c)
 {
-    if (c->over || (c->is_server && c->finished))
-        return;
-    if (!c->paused && !c->held.len) {
-        deframe(c, data, len);
-        return;
-    }
+    return c->over || (c->is_server && c->finished);
+}
+
+static void hold(grpc_call *c, const uint8_t *data, size_t len)
+{
     buf_add(&c->held, data, len);
     if (c->held.failed)
         break_for(c, ORCH_E_RESOURCE_EXHAUSTED, "there is no memory");
 }
 
+void call_data(grpc_call *c, const uint8_t *data, size_t len)
+{
+    size_t taken = 0;
+
+    if (takes_no_more(c))
+        return;
+    if (!c->paused && !c->held.len)
+        taken = deframe(c, data, len);
+    if (taken < len && !takes_no_more(c))
+        hold(c, data + taken, len - taken);
+}
+
 static void tell_end(grpc_call *c)
 {
-    if (c->over || c->told_end || (c->is_server && c->finished))
+    if (takes_no_more(c) || c->told_end)
         return;
     c->told_end = true;
     if (!c->is_server) {
@@ -158,14 +172,16 @@ void call_remote_ended(grpc_call *c)
 static void tell_held(net_task *t)
 {
     grpc_call *c = LIST_ENTRY(t, grpc_call, again);
-    buf held = c->held;
 
     if (c->paused || c->over)
         return;
-    c->held = (buf)BUF_INIT;
-    if (held.len)
-        deframe(c, (const uint8_t *)held.data, held.len);
-    buf_free(&held);
+    if (c->held.len)
+        c->held_told += deframe(c, (const uint8_t *)c->held.data + c->held_told,
+                                c->held.len - c->held_told);
+    if (c->paused && !takes_no_more(c))
+        return; /* the rest stays */
+    c->held_told = 0;
+    buf_free(&c->held);
     h2_resume(&c->stream);
     call_wake(c);
     if (c->in_ended)

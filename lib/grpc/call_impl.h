@@ -23,7 +23,8 @@ struct grpc_call {
     bool is_server;
     /* received */
     grpc_deframer in;
-    buf held; /* while it is paused, as it came */
+    buf held;         /* while it is paused, as it came ... */
+    size_t held_told; /* ... of which so much is done with */
     bool paused, in_ended, told_end, has_type, is_grpc;
     int http_status;
     uint32_t blocks; /* of fields, complete */

@@ -133,13 +133,14 @@ static size_t take_body(grpc_deframer *d, const uint8_t *data, size_t len, recei
     return wanted;
 }
 
-int32_t grpc_deframe(grpc_deframer *d, const uint8_t *data, size_t len,
+int32_t grpc_deframe(grpc_deframer *d, const uint8_t *data, size_t len, size_t *taken,
                      bool (*message)(void *ctx, const uint8_t *data, size_t len), void *ctx,
                      const char **why)
 {
     receiver r = {message, ctx, false};
     int32_t code = 0;
 
+    *taken = 0;
     while (!code && !r.enough && (len || (d->head_len == GRPC_HEAD && !d->len))) {
         size_t n = GRPC_HEAD - d->head_len < len ? GRPC_HEAD - d->head_len : len;
 
@@ -153,6 +154,7 @@ int32_t grpc_deframe(grpc_deframer *d, const uint8_t *data, size_t len,
         }
         data += n;
         len -= n;
+        *taken += n;
     }
     return code;
 }

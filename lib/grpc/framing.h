@@ -19,9 +19,9 @@ typedef struct grpc_deframer { /* zero-initialise */
     bool inflates;    /* grpc-encoding is gzip; else the flag may not be set */
 } grpc_deframer;
 
-/* Takes bytes. Each message that is complete is told, until it answers false. 0, or INTERNAL or RESOURCE_EXHAUSTED with
- * what is wrong in *why (static). What was told is there during the call only. */
-int32_t grpc_deframe(grpc_deframer *d, const uint8_t *data, size_t len,
+/* Takes bytes; *taken: how many. Each message that is complete is told, until it answers false: then what follows it is not
+ * taken. 0, or INTERNAL or RESOURCE_EXHAUSTED with what is wrong in *why (static). What was told is there during the call only. */
+int32_t grpc_deframe(grpc_deframer *d, const uint8_t *data, size_t len, size_t *taken,
                      bool (*message)(void *ctx, const uint8_t *data, size_t len), void *ctx,
                      const char **why);
 bool grpc_deframer_is_between(const grpc_deframer *d); /* no message has begun */

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/list.h"
 #include "base/mem.h"
+#include "grpc/pb.h"
 
 #define MAX_SERVICES    100 /* of List */
 #define MAX_WATCHES     1000
@@ -30,7 +31,7 @@ typedef struct health_call {
     grpc_health *health;
     grpc_call *call;
     void (*answer)(struct health_call *c);
-    char name[NAME_MAX_BYTES + 1];
+    char name[NAME_MAX_BYTES + 2]; /* what is longer is none of ours */
     bool has_request, answered;
     uint8_t told; /* what was sent last */
 } health_call;
@@ -43,51 +44,60 @@ static const service *find(const grpc_health *h, const char *name)
     return NULL;
 }
 
-/* ---- messages: two fields in all ------------------------------------------------------------------------- */
+/* ---- messages --------------------------------------------------------------------------------------------- */
 
-/* HealthCheckRequest{string service = 1}. False: it is none, or the name is too long to be one of ours. */
+/* The numbers of health.proto. */
+enum {
+    REQUEST_SERVICE = 1,
+    RESPONSE_STATUS = 1,
+    LIST_STATUSES = 1,
+    ENTRY_KEY = 1,
+    ENTRY_VALUE = 2
+};
+
+/* The name of a HealthCheckRequest; one that is too long for ours becomes one that is none of them. False: it is no request. */
 static bool read_request(const uint8_t *data, size_t len, char *name)
 {
+    pb_reader r = pb_read(data, len);
+    pb_field f;
+    int rc;
+
     *name = '\0';
-    if (!len)
-        return true;
-    /* Longer lengths have another byte. */
-    if (len < 2 || data[0] != 0x0a || data[1] >= 0x80 || (size_t)data[1] + 2 != len)
-        return len > 2 + NAME_MAX_BYTES && data[0] == 0x0a;
-    memcpy(name, data + 2, data[1]);
-    name[data[1]] = '\0';
-    return true;
+    while ((rc = pb_next(&r, &f)) > 0)
+        if (f.number == REQUEST_SERVICE && f.type == PB_BYTES)
+            snprintf(name, NAME_MAX_BYTES + 2, "%.*s", (int)f.len, (const char *)f.data);
+    return rc == 0;
 }
 
-/* HealthCheckResponse{ServingStatus status = 1}. */
+static void put_state(buf *out, uint8_t state)
+{
+    pb_put_number(out, RESPONSE_STATUS, state);
+}
+
 static void send_state(grpc_call *c, uint8_t state)
 {
-    const uint8_t response[] = {0x08, state};
+    buf response = BUF_INIT;
 
-    grpc_send(c, response, sizeof response);
+    put_state(&response, state);
+    if (response.failed)
+        grpc_finish(c, ORCH_E_RESOURCE_EXHAUSTED, "there is no memory");
+    else
+        grpc_send(c, response.data, response.len);
+    buf_free(&response);
 }
 
+/* map<string, HealthCheckResponse> */
 static void put_entry(buf *out, const service *s)
 {
-    size_t len = strlen(s->name);
-    const uint8_t state[] = {0x12, 2, 0x08, s->state};
+    buf entry = BUF_INIT, state = BUF_INIT;
 
-    /* map<string, HealthCheckResponse> statuses = 1. The length of a name has one byte up to 127, else two. */
-    buf_putc(out, 0x0a);
-    if (len + 2 + sizeof state + (len > 127) > 127) {
-        size_t size = len + 2 + sizeof state + (len > 127);
-
-        buf_putc(out, (char)(size | 0x80));
-        buf_putc(out, (char)(size >> 7));
-    } else {
-        buf_putc(out, (char)(len + 2 + sizeof state));
-    }
-    buf_putc(out, 0x0a);
-    if (len > 127)
-        buf_putc(out, (char)(len | 0x80));
-    buf_putc(out, (char)(len > 127 ? len >> 7 : len));
-    buf_add(out, s->name, len);
-    buf_add(out, state, sizeof state);
+    put_state(&state, s->state);
+    pb_put_bytes(&entry, ENTRY_KEY, s->name, strlen(s->name));
+    pb_put_bytes(&entry, ENTRY_VALUE, state.data, state.len);
+    pb_put_bytes(out, LIST_STATUSES, entry.data, entry.len);
+    out->failed |= entry.failed || state.failed;
+    buf_free(&state);
+    buf_free(&entry);
 }
 
 /* ---- the calls ------------------------------------------------------------------------------------------- */

@@ -85,6 +85,30 @@ static void count_message(void *ctx, grpc_call *c, const uint8_t *data, size_t l
     seen.messages++;
 }
 
+/* Takes one message, then no more until it is told to. */
+static void one_message(void *ctx, grpc_call *c, const uint8_t *data, size_t len)
+{
+    count_message(ctx, c, data, len);
+    grpc_pause(c);
+}
+
+static void count_half(void *ctx, grpc_call *c)
+{
+    (void)ctx;
+    (void)c;
+    seen.halves++;
+}
+
+static void begin_one(void *ctx, grpc_call *c)
+{
+    static const grpc_call_handler handler = {NULL, one_message, count_half, NULL, server_closed};
+
+    (void)ctx;
+    seen.begun++;
+    seen.call = c;
+    grpc_call_set_handler(c, &handler, NULL);
+}
+
 static void begin_silent(void *ctx, grpc_call *c)
 {
     static const grpc_call_handler handler = {NULL, count_message, NULL, NULL, server_closed};
@@ -210,6 +234,7 @@ static void listen_with(const grpc_server_options *o)
     assert_non_null(server);
     assert_int_equal(grpc_server_add(server, "/t.T/Echo", begin_echo, NULL, NULL), 0);
     assert_int_equal(grpc_server_add(server, "/t.T/Silent", begin_silent, NULL, NULL), 0);
+    assert_int_equal(grpc_server_add(server, "/t.T/One", begin_one, NULL, NULL), 0);
     assert_int_equal(grpc_server_add(server, "/t.T/Fail", begin_fail, NULL, NULL), 0);
     assert_int_equal(grpc_server_add(server, "/t.T/Many", begin_many, NULL, NULL), 0);
     assert_int_equal(grpc_server_add(server, "/t.T/Many", begin_many, NULL, NULL),
@@ -481,6 +506,28 @@ static void test_a_pause(void **state)
     expect_end(t, 0, "");
 }
 
+/* Messages that came together are told one by one, if the handler of each wants no more. */
+static void test_a_pause_after_each_message(void **state)
+{
+    told *t = call("/t.T/One");
+
+    (void)state;
+    for (int i = 0; i < 100; i++)
+        grpc_send(t->call, "x", i % 2);
+    grpc_half_close(t->call);
+    for (int i = 1; i <= 100; i++) {
+        for (int turn = 0; turn < 3; turn++)
+            uv_run(&rig.uv, UV_RUN_NOWAIT);
+        NET_UNTIL(&rig, seen.messages == i);
+        assert_int_equal(seen.messages, i);
+        assert_int_equal(seen.halves, 0);
+        grpc_resume(seen.call);
+    }
+    NET_UNTIL(&rig, seen.halves == 1);
+    grpc_finish(seen.call, 0, NULL);
+    expect_end(t, 0, "");
+}
+
 /* ---- connections ------------------------------------------------------------------------------------------------------------------ */
 
 static void test_nobody_is_there(void **state)
@@ -618,6 +665,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_cancel_before_there_is_a_connection, begin, end),
         cmocka_unit_test_setup_teardown(test_a_cancel_of_the_server, begin, end),
         cmocka_unit_test_setup_teardown(test_a_pause, begin, end),
+        cmocka_unit_test_setup_teardown(test_a_pause_after_each_message, begin, end),
         cmocka_unit_test_setup_teardown(test_nobody_is_there, begin, end),
         cmocka_unit_test_setup_teardown(test_who_waits_is_served_later, begin, end),
         cmocka_unit_test_setup_teardown(test_a_server_that_stops, begin, end),

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "grpc/health.h"
+#include "grpc/reflection.h"
 #include "interop/own/own.h"
 
 #define LEN(array) (sizeof(array) / sizeof *(array))
@@ -33,6 +34,8 @@ static const char *const cases[] = {
     "concurrent_large_unary",
     "health_check",
     "health_watch",
+    "reflection_v1",
+    "reflection_v1alpha",
 };
 
 void own_list_server(void)
@@ -285,6 +288,23 @@ static grpc_call_handler not_serving = {NULL, not_serving_message, NULL, NULL, n
 static grpc_call_handler output = {NULL, output_message, finish_ok, NULL, nothing_closed};
 static grpc_call_handler input = {NULL, input_message, input_end, NULL, input_closed};
 
+/* ---- reflection ----------------------------------------------------------------------------------------------------------- */
+
+/* The files of the build, which has what protoc makes of them. */
+static void add_files(grpc_reflection *r)
+{
+    static uint8_t set[1 << 20];
+    orch_error *error = NULL;
+    FILE *file = fopen(OWN_DESCRIPTORS, "rb");
+    size_t len = file ? fread(set, 1, sizeof set, file) : 0;
+
+    if (!len)
+        own_fail("cannot read %s", OWN_DESCRIPTORS);
+    fclose(file);
+    if (grpc_reflection_add_set(r, set, len, &error))
+        own_fail("%s", orch_error_message(error));
+}
+
 static void on_signal(uv_signal_t *s, int number)
 {
     (void)number;
@@ -307,6 +327,7 @@ int own_serve(const arguments *a)
         {"/grpc.testing.XdsUpdateHealthService/SetNotServing", begin, &not_serving},
     };
     orch_error *error = NULL;
+    grpc_reflection *reflection;
     grpc_server *server;
     net_uv *net = NULL;
     uv_signal_t term;
@@ -320,6 +341,9 @@ int own_serve(const arguments *a)
     if (grpc_health_new(server, &health, &error))
         own_fail("%s", orch_error_message(error));
     grpc_health_set(health, "grpc.testing.TestService", GRPC_SERVING);
+    if (grpc_reflection_new(server, &reflection, &error))
+        own_fail("%s", orch_error_message(error));
+    add_files(reflection);
     if (grpc_server_listen(server, "127.0.0.1:0", own_tls(true, a), &port, &error))
         own_fail("%s", orch_error_message(error));
     uv_signal_init(loop, &term);
