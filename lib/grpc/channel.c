@@ -6,8 +6,9 @@
 #include "base/mem.h"
 #include "grpc/channel_impl.h"
 
-#define SECOND INT64_C(1000000000)
-#define JITTER 20 /* percent */
+#define SECOND        INT64_C(1000000000)
+#define JITTER        20            /* percent */
+#define MIN_KEEPALIVE (10 * SECOND) /* gRFC A8: servers have to be spared */
 
 static void connect_now(grpc_channel *ch);
 
@@ -64,6 +65,7 @@ static void start_waiting(grpc_channel *ch)
             ch->current->draining = true; /* it has no numbers left for streams */
             ch->current = NULL;
         } else {
+            keepalive_call(&ch->current->keepalive);
             h2_link_send_ripe(&ch->current->link);
         }
     }
@@ -104,6 +106,7 @@ static void conn_end(channel_conn *conn, int32_t code, const char *reason)
     if (ch->current == conn)
         ch->current = NULL;
     list_remove(&conn->node);
+    keepalive_stop(&conn->keepalive);
     h2_link_close(&conn->link);
     mem_free(conn);
 }
@@ -129,14 +132,6 @@ static void back_off(grpc_channel *ch)
     fail_waiting(ch);
 }
 
-static void on_opened(h2_link *l)
-{
-    channel_conn *conn = (channel_conn *)(void *)l;
-
-    conn->opened = true;
-    net_defer(l->loop, &conn->channel->start);
-}
-
 static void on_ended(h2_link *l, int32_t code, const char *message)
 {
     channel_conn *conn = (channel_conn *)(void *)l;
@@ -154,6 +149,24 @@ static void on_ended(h2_link *l, int32_t code, const char *message)
     free_if_done(ch);
 }
 
+static void on_dead(keepalive *k)
+{
+    on_ended(k->link, ORCH_E_UNAVAILABLE, "the server did not answer a PING in time");
+}
+
+static void on_opened(h2_link *l)
+{
+    channel_conn *conn = (channel_conn *)(void *)l;
+    const grpc_channel_options *o = &conn->channel->options;
+
+    conn->opened = true;
+    conn->keepalive = (keepalive){.time_ns = o->keepalive_ns,
+                                  .timeout_ns = o->keepalive_timeout_ns,
+                                  .without_calls = o->keepalive_without_calls};
+    keepalive_start(&conn->keepalive, l, on_dead);
+    net_defer(l->loop, &conn->channel->start);
+}
+
 void channel_conn_settled(void *ctx)
 {
     channel_conn *conn = ctx;
@@ -166,10 +179,11 @@ void channel_conn_settled(void *ctx)
 void channel_conn_goaway(void *ctx, uint32_t error, const uint8_t *text, size_t len)
 {
     channel_conn *conn = ctx;
+    grpc_channel_options *o = &conn->channel->options;
 
-    (void)error;
-    (void)text;
-    (void)len;
+    if (error == NGHTTP2_ENHANCE_YOUR_CALM && FIELD_IS(text, len, "too_many_pings") &&
+        o->keepalive_ns < INT64_MAX / 2)
+        o->keepalive_ns *= 2;
     conn->draining = true;
     if (conn->channel->current == conn)
         conn->channel->current = NULL;
@@ -284,6 +298,12 @@ static void set_defaults(grpc_channel_options *o)
         o->backoff_ns = SECOND;
     if (!o->max_backoff_ns)
         o->max_backoff_ns = 120 * SECOND;
+    if (!o->keepalive_ns)
+        o->keepalive_ns = INT64_MAX;
+    if (o->keepalive_ns < MIN_KEEPALIVE)
+        o->keepalive_ns = MIN_KEEPALIVE;
+    if (!o->keepalive_timeout_ns)
+        o->keepalive_timeout_ns = 20 * SECOND;
 }
 
 int32_t grpc_channel_new(net_uv *net, const char *target, const grpc_channel_options *o,

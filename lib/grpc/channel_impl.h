@@ -3,11 +3,13 @@
 #define GRPC_CHANNEL_IMPL_H
 
 #include "grpc/call_impl.h"
+#include "grpc/keepalive.h"
 
 typedef struct channel_conn {
     h2_link link; /* first */
     grpc_channel *channel;
     list node;
+    keepalive keepalive;
     bool opened, settled;
     bool draining; /* the server takes no more calls on it */
     bool closing;  /* its streams end with it ... */

@@ -71,6 +71,14 @@ typedef struct grpc_server_options { /* zeros: the defaults in brackets */
     uint32_t max_connections;        /* [10,000] */
     uint32_t max_calls;   /* of all connections, running [100,000]; above it RESOURCE_EXHAUSTED */
     int64_t handshake_ns; /* for a connection to show that it speaks HTTP/2 [20 s] */
+    /* Keepalive: after so long without a byte from a client a PING goes [2 h]; who answers nothing in time is gone [20 s]. */
+    int64_t keepalive_ns, keepalive_timeout_ns;
+    /* Clients that ping more often, with calls [5 min] or without [2 h, or as with calls], end with "too_many_pings". */
+    int64_t min_ping_ns;
+    bool pings_without_calls;
+    /* A connection that has had no call for so long, or is so old (give or take a tenth), takes no more of them [for ever]; what
+     * it has then may take so long to end [for ever]. */
+    int64_t max_idle_ns, max_age_ns, age_grace_ns;
 } grpc_server_options;
 
 /* NULL options: defaults. NULL: no memory. */
@@ -99,6 +107,10 @@ typedef struct grpc_channel_options { /* zeros: the defaults in brackets */
         max_waiting;    /* calls that wait for a connection [10,000]; above it RESOURCE_EXHAUSTED */
     int64_t connect_ns; /* for a connection, at least [20 s] */
     int64_t backoff_ns, max_backoff_ns; /* [1 s, 120 s]; times 1.6 each, with a jitter of a fifth */
+    /* Keepalive: after so long without a byte from the server a PING goes [never; at least 10 s]; a server that answers nothing
+     * in time is gone, its calls end with UNAVAILABLE [20 s]. Servers have to permit it. Also without calls? [no] */
+    int64_t keepalive_ns, keepalive_timeout_ns;
+    bool keepalive_without_calls;
 } grpc_channel_options;
 
 /* INVALID_ARGUMENT: the target is no endpoint. */

@@ -4,11 +4,7 @@
 #include "base/error.h"
 #include "grpc/server_impl.h"
 
-#define SECOND          INT64_C(1000000000)
-#define PING_APART      (300 * SECOND) /* a client's pings, with calls */
-#define PING_APART_IDLE (7200 * SECOND)
-#define STRIKES         2
-#define LAST_PING       1 /* its answer: the client knows that the server stops */
+#define SECOND INT64_C(1000000000)
 
 /* ---- methods ------------------------------------------------------------------------------------------------------------- */
 
@@ -85,16 +81,19 @@ void server_call_released(server_conn *c)
     grpc_server *s = c->server;
 
     s->call_count--;
-    if (!c->closed && s->stopping && list_empty(&c->calls))
+    if (list_empty(&c->calls))
+        c->idle_since_ns = s->loop->now_ns;
+    if (!c->closed && c->goodbye && list_empty(&c->calls))
         h2_link_wake(&c->link); /* whose session may be over now */
     conn_free_if_done(c);
 }
 
-static void conn_close_link(server_conn *c)
+void server_conn_close(server_conn *c)
 {
     if (c->closed)
         return;
     net_timer_stop(c->server->loop, &c->handshake);
+    server_life_stop(c);
     h2_link_close(&c->link);
     c->closed = true;
     conn_free_if_done(c);
@@ -102,7 +101,7 @@ static void conn_close_link(server_conn *c)
 
 static void on_handshake(net_timer *t)
 {
-    conn_close_link(LIST_ENTRY(t, server_conn, handshake));
+    server_conn_close(LIST_ENTRY(t, server_conn, handshake));
 }
 
 static void on_opened(h2_link *l)
@@ -114,7 +113,7 @@ static void on_ended(h2_link *l, int32_t code, const char *message)
 {
     (void)code;
     (void)message;
-    conn_close_link((server_conn *)(void *)l);
+    server_conn_close((server_conn *)(void *)l);
 }
 
 void server_conn_settled(void *ctx)
@@ -122,37 +121,6 @@ void server_conn_settled(void *ctx)
     server_conn *c = ctx;
 
     net_timer_stop(c->server->loop, &c->handshake);
-}
-
-void server_conn_ping(void *ctx)
-{
-    server_conn *c = ctx;
-    int64_t now = c->server->loop->now_ns;
-    int64_t apart = list_empty(&c->calls) ? PING_APART_IDLE : PING_APART;
-    uint64_t sent = h2_frames_sent(c->link.session);
-
-    if (sent != c->frames_at_ping || !c->last_ping_ns)
-        c->strikes = 0;
-    else if (now - c->last_ping_ns < apart && ++c->strikes > STRIKES)
-        h2_terminate(c->link.session, NGHTTP2_ENHANCE_YOUR_CALM, "too_many_pings");
-    c->frames_at_ping = sent;
-    c->last_ping_ns = now;
-}
-
-/* The client has seen that the server stops: from here on it opens no more streams. */
-void server_conn_pong(void *ctx, uint64_t number)
-{
-    server_conn *c = ctx;
-
-    if (number == LAST_PING)
-        h2_goaway(c->link.session, NGHTTP2_NO_ERROR, "stopping", true);
-}
-
-static void say_stop(server_conn *c)
-{
-    h2_goaway(c->link.session, NGHTTP2_NO_ERROR, "stopping", false);
-    h2_ping(c->link.session, LAST_PING);
-    h2_link_wake(&c->link);
 }
 
 static void accepted(void *ctx, conn *connection)
@@ -179,6 +147,7 @@ static void accepted(void *ctx, conn *connection)
     net_timer_init(&c->handshake, on_handshake);
     net_timer_set(s->loop, &c->handshake, s->loop->now_ns + s->options.handshake_ns);
     h2_link_init(&c->link, s->loop, connection, session, &handler);
+    server_life_start(c);
     list_push(&s->conns, &c->node);
     s->conn_count++;
 }
@@ -191,8 +160,30 @@ static void on_grace(net_timer *t)
 
     for (list *it = s->conns.next, *next; it != &s->conns; it = next) {
         next = it->next;
-        conn_close_link(LIST_ENTRY(it, server_conn, node));
+        server_conn_close(LIST_ENTRY(it, server_conn, node));
     }
+}
+
+static void set_defaults(grpc_server_options *o)
+{
+    if (!o->max_message_bytes)
+        o->max_message_bytes = GRPC_MAX_MESSAGE;
+    if (!o->max_header_bytes)
+        o->max_header_bytes = GRPC_MAX_HEADERS;
+    if (!o->max_streams)
+        o->max_streams = 1024;
+    if (!o->max_connections)
+        o->max_connections = 10000;
+    if (!o->max_calls)
+        o->max_calls = 100000;
+    if (!o->handshake_ns)
+        o->handshake_ns = 20 * SECOND;
+    if (!o->keepalive_ns)
+        o->keepalive_ns = 7200 * SECOND;
+    if (!o->keepalive_timeout_ns)
+        o->keepalive_timeout_ns = 20 * SECOND;
+    if (!o->min_ping_ns)
+        o->min_ping_ns = 300 * SECOND;
 }
 
 grpc_server *grpc_server_new(net_uv *net, const grpc_server_options *o)
@@ -205,18 +196,7 @@ grpc_server *grpc_server_new(net_uv *net, const grpc_server_options *o)
     s->loop = net_uv_loop(net);
     if (o)
         s->options = *o;
-    if (!s->options.max_message_bytes)
-        s->options.max_message_bytes = GRPC_MAX_MESSAGE;
-    if (!s->options.max_header_bytes)
-        s->options.max_header_bytes = GRPC_MAX_HEADERS;
-    if (!s->options.max_streams)
-        s->options.max_streams = 1024;
-    if (!s->options.max_connections)
-        s->options.max_connections = 10000;
-    if (!s->options.max_calls)
-        s->options.max_calls = 100000;
-    if (!s->options.handshake_ns)
-        s->options.handshake_ns = 20 * SECOND;
+    set_defaults(&s->options);
     list_init(&s->conns);
     net_timer_init(&s->grace, on_grace);
     net_task_init(&s->gone, gone);
@@ -251,7 +231,7 @@ void grpc_server_stop(grpc_server *s, int64_t grace_ns, void (*done)(void *ctx),
         net_listener_close(s->listeners[i].listener);
     for (list *it = s->conns.next; it != &s->conns; it = it->next)
         if (!LIST_ENTRY(it, server_conn, node)->closed)
-            say_stop(LIST_ENTRY(it, server_conn, node));
+            server_say_goodbye(LIST_ENTRY(it, server_conn, node), "stopping");
     net_timer_set(s->loop, &s->grace, s->loop->now_ns + grace_ns);
     look_for_end(s);
 }

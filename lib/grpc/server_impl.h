@@ -4,6 +4,7 @@
 
 #include "base/map.h"
 #include "grpc/call_impl.h"
+#include "grpc/keepalive.h"
 
 #define MAX_LISTENERS 8
 
@@ -42,6 +43,10 @@ typedef struct server_conn {
     list node, calls;
     net_timer handshake; /* until the client's SETTINGS came */
     bool closed;         /* only its calls keep it */
+    keepalive keepalive;
+    net_timer idle, age; /* `age`: first its own, then what is left to end */
+    int64_t idle_since_ns;
+    const char *goodbye; /* why it takes no more calls; NULL: it does */
     /* PINGs of the client (gRFC A8) */
     uint64_t frames_at_ping;
     int64_t last_ping_ns;
@@ -54,5 +59,11 @@ void server_conn_settled(void *ctx);
 void server_conn_ping(void *ctx);
 void server_conn_pong(void *ctx, uint64_t number);
 void server_call_released(server_conn *c);
+void server_conn_close(server_conn *c); /* at once; calls end with it */
+
+/* server_life.c */
+void server_life_start(server_conn *c);
+void server_life_stop(server_conn *c);
+void server_say_goodbye(server_conn *c, const char *why); /* static */
 
 #endif

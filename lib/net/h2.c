@@ -38,7 +38,12 @@ h2 *h2_new(const h2_options *o, net_loop *loop, const h2_handler *handler, void 
 
     if (!h)
         return NULL;
-    *h = (h2){.handler = handler, .ctx = ctx, .loop = loop, .options = *o, .window = o->window};
+    *h = (h2){.handler = handler,
+              .ctx = ctx,
+              .loop = loop,
+              .options = *o,
+              .window = o->window,
+              .read_ns = loop->now_ns};
     list_init(&h->streams);
     list_init(&h->blocks);
     h2_guard_init(h);
@@ -95,6 +100,7 @@ int32_t h2_feed(h2 *h, const uint8_t **data, size_t *len)
     if (n < 0)
         return fail(h, (int)n);
     h->bytes_read += (size_t)n;
+    h->read_ns = h->loop->now_ns;
     *data += n;
     *len -= (size_t)n;
     return h->paused ? H2_RIPE : 0;
@@ -174,9 +180,8 @@ void h2_goaway(h2 *h, uint32_t error, const char *text, bool last)
         nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE,
                               nghttp2_session_get_last_proc_stream_id(h->session), error,
                               (const uint8_t *)text, strlen(text));
-    else
-        nghttp2_submit_goaway(h->session, NGHTTP2_FLAG_NONE, INT32_MAX, error,
-                              (const uint8_t *)text, strlen(text));
+    else /* not a GOAWAY of our own: after one, nghttp2 takes a session without streams for over */
+        nghttp2_submit_shutdown_notice(h->session);
 }
 
 void h2_terminate(h2 *h, uint32_t error, const char *text)
@@ -199,6 +204,11 @@ uint32_t h2_open_streams(const h2 *h)
 uint64_t h2_bytes_read(const h2 *h)
 {
     return h->bytes_read;
+}
+
+int64_t h2_read_ns(const h2 *h)
+{
+    return h->read_ns;
 }
 
 uint64_t h2_frames_sent(const h2 *h)

@@ -129,13 +129,15 @@ void h2_pause(h2_stream *s);
 void h2_resume(h2_stream *s);
 
 void h2_ping(h2 *h, uint64_t number); /* number: not 0 */
-/* Say that no more streams are taken. With `last`: those begun by now are the last ones; else the other end is only
- * warned (the id is 2^31-1), and is told the last one by a second call. text: static. */
+/* Say that no more streams are taken. With `last`: those begun by now are the last ones, and without any the session is over;
+ * else the other end is only warned (the id is 2^31-1, and there is neither error nor text), and is told the last one by a second
+ * call. text: static. */
 void h2_goaway(h2 *h, uint32_t error, const char *text, bool last);
 /* Something is wrong: GOAWAY, and the end. text: static. */
 void h2_terminate(h2 *h, uint32_t error, const char *text);
 uint32_t h2_open_streams(const h2 *h);
 uint64_t h2_bytes_read(const h2 *h);
+int64_t h2_read_ns(const h2 *h);      /* when the last of them came; before that, when it began */
 uint64_t h2_frames_sent(const h2 *h); /* HEADERS and DATA */
 uint32_t h2_window(const h2 *h);      /* as the estimate has it now, for tests */
 

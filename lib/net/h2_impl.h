@@ -15,6 +15,7 @@ struct h2 {
     uint32_t open;
     uint64_t bytes_read, frames_sent;
     h2_stream *receiving; /* whose header block comes */
+    int64_t read_ns;
     bool settled, terminated;
     bool paused;  /* in what it was fed */
     bool starved; /* nghttp2 had no memory for something: it is not to be called again */
