@@ -76,10 +76,12 @@ static connection *take(int listener, SSL_CTX *tls)
 {
     connection *c = calloc(1, sizeof *c);
     nghttp2_session_callbacks *callbacks;
+    struct sockaddr_storage from;
+    socklen_t size = sizeof from;
 
     if (!c || nghttp2_session_callbacks_new(&callbacks))
         bench_fail("memory of the bare server", NULL);
-    c->fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    c->fd = accept4(listener, (struct sockaddr *)&from, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
     nghttp2_session_server_new(&c->session, callbacks, c);
     nghttp2_session_callbacks_del(callbacks);
