@@ -20,6 +20,7 @@ static void report(net_task *t)
 
 void call_free(grpc_call *c)
 {
+    net_timer_stop(c->loop, &c->retry_timer);
     net_timer_stop(c->loop, &c->timer);
     net_task_cancel(&c->report);
     net_task_cancel(&c->again);
@@ -335,6 +336,7 @@ grpc_call *call_new(net_loop *loop, bool is_server)
     c->deadline_ns = INT64_MAX;
     c->path = "";
     net_timer_init(&c->timer, on_deadline);
+    net_timer_init(&c->retry_timer, client_retry_due);
     net_task_init(&c->report, report);
     net_task_init(&c->again, tell_held);
     list_init(&c->node);

@@ -51,10 +51,16 @@ struct grpc_call {
     /* clients */
     struct grpc_channel *channel;
     bool wait_for_ready;
-    bool waits;        /* for a connection */
-    int32_t status;    /* grpc-status, if it came */
-    buf said;          /* grpc-message */
-    uint32_t attempts; /* that were not processed */
+    bool waits;     /* for a connection */
+    int32_t status; /* grpc-status, if it came */
+    buf said;       /* grpc-message */
+    bool announces_gzip;
+    bool was_refused; /* and was made again for it */
+    grpc_retry retry;
+    uint32_t retries, backoffs; /* that the policy made */
+    bool retry_waits;           /* for the stream to close, or for its time */
+    int64_t retry_ns;
+    net_timer retry_timer;
 };
 
 grpc_call *call_new(net_loop *loop, bool is_server); /* NULL: no memory */
@@ -100,5 +106,6 @@ bool call_field(grpc_call *c, const uint8_t *name, size_t name_len, const uint8_
 void server_send_initial(grpc_call *c);
 bool server_expire(grpc_call *c); /* the deadline: true if it will end by itself, for now */
 void client_ended(grpc_call *c);  /* channel_call.c: all that came was told */
+void client_retry_due(net_timer *t);
 
 #endif

@@ -87,8 +87,6 @@ static void start(net_task *t)
 
 void channel_call_again(grpc_call *c)
 {
-    if (c->stream.request_left)
-        c->attempts++;
     h2_rewind(&c->stream);
     wait(c->channel, c);
     net_defer(c->loop, &c->channel->start);
@@ -240,7 +238,9 @@ grpc_call *grpc_channel_call(grpc_channel *ch, const char *path, const grpc_call
     c->path = path;
     c->handler = handler;
     c->ctx = ctx;
-    c->compress = c->accepts_gzip = o->compress;
+    c->compress = c->accepts_gzip = c->announces_gzip = o->compress;
+    c->retry = o->retry ? *o->retry : ch->options.retry;
+    retry_policy_check(&c->retry);
     c->wait_for_ready = o->wait_for_ready;
     c->in.max_bytes = ch->options.max_message_bytes;
     c->stream.keep = true;
@@ -324,6 +324,7 @@ int32_t grpc_channel_new(net_uv *net, const char *target, const grpc_channel_opt
     if (o)
         ch->options = *o;
     set_defaults(&ch->options);
+    retry_throttle_init(&ch->throttle, ch->options.retry_tokens, ch->options.retry_ratio_percent);
     endpoint_authority(&ch->to, ch->authority, sizeof ch->authority);
     snprintf(ch->name, sizeof ch->name, "%s", ch->to.path[0] ? "localhost" : ch->to.host);
     if (o && o->server_name) {

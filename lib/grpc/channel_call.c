@@ -43,11 +43,11 @@ bool channel_call_start(grpc_call *c, channel_conn *on)
         fields_add(&f, "grpc-timeout", 12, timeout, len,
                    NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_INDEX);
     }
-    if (c->accepts_gzip)
+    if (c->announces_gzip)
         fields_static(&f, "grpc-encoding", "gzip");
     fields_static(&f, "grpc-accept-encoding", "identity,gzip");
-    if (c->attempts) {
-        len = (size_t)snprintf(attempts, sizeof attempts, "%u", c->attempts);
+    if (c->retries) {
+        len = (size_t)snprintf(attempts, sizeof attempts, "%u", c->retries);
         fields_add(&f, "grpc-previous-rpc-attempts", 26, attempts, len,
                    NGHTTP2_NV_FLAG_NO_COPY_NAME);
     }
@@ -112,7 +112,8 @@ static void end_with_http(grpc_call *c)
 
 static void take_initial(grpc_call *c, bool end)
 {
-    h2_drop_kept(&c->stream); /* from here on it is the server's */
+    if (!end)
+        h2_drop_kept(&c->stream); /* from here on it is the server's */
     if (end) {
         grpc_metadata_clear(&c->trailers);
         c->trailers = c->metadata; /* Trailers-Only */
@@ -148,8 +149,17 @@ static void fields_done(h2_stream *stream, bool end, bool too_long)
         call_remote_ended(c);
 }
 
+static int32_t code_of_end(const grpc_call *c)
+{
+    if (c->has_status)
+        return c->status;
+    return c->http_status == 200 ? ORCH_E_UNKNOWN : grpc_status_of_http(c->http_status);
+}
+
 void client_ended(grpc_call *c)
 {
+    if (channel_retry(c, code_of_end(c)))
+        return;
     if (!c->has_status && c->http_status != 200)
         end_with_http(c);
     else if (!c->has_status)
@@ -193,7 +203,13 @@ static void trailers(h2_stream *stream)
 static bool may_go_again(const grpc_call *c, bool unprocessed)
 {
     return unprocessed && c->stream.keep && !c->blocks &&
-           (!c->stream.request_left || !c->attempts) && !c->channel->is_freed;
+           (!c->stream.request_left || !c->was_refused) && !c->channel->is_freed;
+}
+
+static void end_attempt(grpc_call *c, int32_t code, const char *message)
+{
+    if (!channel_retry(c, code))
+        call_end(c, code, message);
 }
 
 static void closed(h2_stream *stream, uint32_t error, bool unprocessed)
@@ -203,18 +219,23 @@ static void closed(h2_stream *stream, uint32_t error, bool unprocessed)
     char words[100];
 
     c->link = NULL;
-    if (c->over || c->in_ended)
+    if (c->over)
+        return;
+    if (c->retry_waits) {
+        channel_retry_closed(c);
+    } else if (c->in_ended) {
         return; /* what came is still being told */
-    if (may_go_again(c, unprocessed)) {
+    } else if (may_go_again(c, unprocessed)) {
+        c->was_refused |= c->stream.request_left;
         channel_call_again(c);
     } else if (conn->closing) {
-        call_end(c, conn->code, conn->reason);
+        end_attempt(c, conn->code, conn->reason);
     } else if (error == NGHTTP2_NO_ERROR) {
-        call_end(c, ORCH_E_INTERNAL, "the server ended the stream without a status");
+        end_attempt(c, ORCH_E_INTERNAL, "the server ended the stream without a status");
     } else {
         snprintf(words, sizeof words, "the server reset the stream: %s",
                  nghttp2_http2_strerror(error));
-        call_end(c, grpc_status_of_reset(error), words);
+        end_attempt(c, grpc_status_of_reset(error), words);
     }
 }
 

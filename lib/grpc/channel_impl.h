@@ -4,6 +4,7 @@
 
 #include "grpc/call_impl.h"
 #include "grpc/keepalive.h"
+#include "grpc/retry.h"
 
 typedef struct channel_conn {
     h2_link link; /* first */
@@ -30,6 +31,7 @@ struct grpc_channel {
     net_task start, close;
     net_timer retry; /* of connecting; set: what failed is not tried before */
     int64_t backoff_ns;
+    retry_throttle throttle;
     bool is_backing_off, is_freed;
     char last_error[400];
 };
@@ -37,7 +39,10 @@ struct grpc_channel {
 extern const h2_handler channel_call_handler; /* its ctx: a channel_conn */
 /* On the connection that is there. False: it takes no more. */
 bool channel_call_start(grpc_call *c, channel_conn *on);
-void channel_call_again(grpc_call *c); /* it was not processed: to the waiting */
+void channel_call_again(grpc_call *c); /* from its beginning: to the waiting */
+/* channel_retry.c: an attempt ended like this. True: there will be another one, it is no end of the call. */
+bool channel_retry(grpc_call *c, int32_t code);
+void channel_retry_closed(grpc_call *c); /* and its stream has closed */
 void channel_conn_settled(void *ctx);
 void channel_conn_goaway(void *ctx, uint32_t error, const uint8_t *text, size_t len);
 

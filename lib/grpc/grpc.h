@@ -97,6 +97,18 @@ void grpc_server_stop(grpc_server *s, int64_t grace_ns, void (*done)(void *ctx),
 /* A client's way to a server: connects when a call wants it, and again after a connection is lost, with a backoff. */
 typedef struct grpc_channel grpc_channel;
 
+/* When calls that failed are made again, if nothing came of the answer but a failure, and what was sent of the request is not too
+ * much to be kept (256 KiB). A server may say when, or that it does not want it (grpc-retry-pushback-ms). What a server has not begun is
+ * made again in any case, and is not counted. Zeros: the defaults in brackets. Source: gRFC A6. */
+typedef struct grpc_retry {
+    uint32_t max_attempts; /* with the first one; 5 at most [no retries] */
+    uint32_t
+        codes; /* of which failures: 1 << n for the canonical code n, 1 << 14 for UNAVAILABLE say */
+    int64_t backoff_ns, max_backoff_ns; /* before the first one [1 s], and at most [the same] */
+    uint32_t
+        growth_percent; /* of the delay each time: 160 = times 1.6 [100]; and a fifth of jitter */
+} grpc_retry;
+
 typedef struct grpc_channel_options { /* zeros: the defaults in brackets */
     tls_context *tls;                 /* has to stay; NULL = none */
     const char *server_name;          /* for TLS and :authority; NULL = the target's host */
@@ -111,6 +123,10 @@ typedef struct grpc_channel_options { /* zeros: the defaults in brackets */
      * in time is gone, its calls end with UNAVAILABLE [20 s]. Servers have to permit it. Also without calls? [no] */
     int64_t keepalive_ns, keepalive_timeout_ns;
     bool keepalive_without_calls;
+    grpc_retry retry;
+    /* Each failure that could be retried takes one of these tokens, each success gives back so much of one; with half of them or
+     * less there are no retries [no such limit]. */
+    uint32_t retry_tokens, retry_ratio_percent;
 } grpc_channel_options;
 
 /* INVALID_ARGUMENT: the target is no endpoint. */
@@ -120,9 +136,10 @@ int32_t grpc_channel_new(net_uv *net, const char *target, const grpc_channel_opt
 void grpc_channel_free(grpc_channel *ch);
 
 typedef struct grpc_call_options {
-    int64_t timeout_ns;  /* 0 = none */
-    bool wait_for_ready; /* a channel that cannot connect is no reason to fail */
-    bool compress;       /* messages, with gzip */
+    int64_t timeout_ns;      /* 0 = none */
+    bool wait_for_ready;     /* a channel that cannot connect is no reason to fail */
+    bool compress;           /* messages, with gzip */
+    const grpc_retry *retry; /* copied; NULL: the channel's */
 } grpc_call_options;
 
 /* Begin a call; messages may be sent at once. options may be NULL. closed() always comes, also where it cannot begin. NULL: no
