@@ -34,9 +34,10 @@ static void answer_with(grpc_call *c, const ProtobufCMessage *m)
 
 static void get_status(local_engine *e, grpc_call *c, const uint8_t *data, size_t len)
 {
-    Orch__V1__EngineStatus out = ORCH__V1__ENGINE_STATUS__INIT;
+    Orch__V1__EngineStatus out;
     const char *executors[STATUS_MAX_EXECUTORS];
 
+    orch__v1__engine_status__init(&out);
     (void)data;
     (void)len;
     out.name = e->name;

@@ -18,10 +18,11 @@ typedef struct event_stream {
 /* Severities of the proto begin with 1. */
 static bool send_event(event_stream *s, const event *e, uint64_t missed)
 {
-    Orch__V1__Event out = ORCH__V1__EVENT__INIT;
+    Orch__V1__Event out;
     uint8_t packed[2048];
     size_t size;
 
+    orch__v1__event__init(&out);
     out.seq = ++s->seq;
     out.missed = missed;
     out.time_ms = e->time_ms;

@@ -58,10 +58,11 @@ static int32_t reply_list(const orch_execution_list *list, bool payloads, buf *r
                           orch_error **err)
 {
     size_t count = orch_execution_list_count(list);
-    PB(ListExecutionsResponse) out = ORCH__V1__LIST_EXECUTIONS_RESPONSE__INIT;
+    PB(ListExecutionsResponse) out;
     PB(Execution) *all = mem_calloc(count + 1, sizeof *all);
     int32_t rc;
 
+    orch__v1__list_executions_response__init(&out);
     out.executions = mem_calloc(count + 1, sizeof *out.executions);
     if (!all || !out.executions) {
         rc = error_no_memory(err);

@@ -74,8 +74,9 @@ static int32_t prepare(rpc *r, orch_error **err)
 
 static int32_t pack_started(rpc *r, const char *id, bool existed, orch_error **err)
 {
-    PB(StartExecutionResponse) out = ORCH__V1__START_EXECUTION_RESPONSE__INIT;
+    PB(StartExecutionResponse) out;
 
+    orch__v1__start_execution_response__init(&out);
     out.execution_id = reply_text(id);
     out.existed = existed;
     return reply_pack(&r->reply, &out.base, err);
@@ -269,8 +270,9 @@ static int32_t prepare_child(rpc *r, const PB(ExecuteSubWorkflowRequest) * in, o
 
 static void pack_child(rpc *r, const char *id, bool existed, PB(Execution) * end)
 {
-    PB(ExecuteSubWorkflowResponse) out = ORCH__V1__EXECUTE_SUB_WORKFLOW_RESPONSE__INIT;
+    PB(ExecuteSubWorkflowResponse) out;
 
+    orch__v1__execute_sub_workflow_response__init(&out);
     out.execution_id = reply_text(id);
     out.existed = existed;
     out.execution = end;

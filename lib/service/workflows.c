@@ -30,8 +30,9 @@ static int32_t not_there(const char *workflow, const char *version, orch_error *
 
 static int32_t registered(const definition *d, buf *reply, orch_error **err)
 {
-    PB(RegisterWorkflowResponse) out = ORCH__V1__REGISTER_WORKFLOW_RESPONSE__INIT;
+    PB(RegisterWorkflowResponse) out;
 
+    orch__v1__register_workflow_response__init(&out);
     out.workflow_id = reply_text(d->id);
     out.version = reply_text(d->version);
     return reply_pack(reply, &out.base, err);
@@ -124,11 +125,12 @@ static bool is_wanted(const definition_page *p, size_t i, const PB(ListWorkflows
 static int32_t reply_page(orch_v2 *o, const definition_page *p, const PB(ListWorkflowsRequest) * in,
                           PB(Workflow) * all, PB(Workflow) * *places, buf *reply, orch_error **err)
 {
-    PB(ListWorkflowsResponse) out = ORCH__V1__LIST_WORKFLOWS_RESPONSE__INIT;
+    PB(ListWorkflowsResponse) out;
     size_t limit = in->page_size ? in->page_size : PAGE, n = 0;
     char next[600] = "";
     int32_t rc = 0;
 
+    orch__v1__list_workflows_response__init(&out);
     if (limit > PAGE_MAX)
         return error_set(err, ORCH_E_INVALID_ARGUMENT, "page_size", "page_size is %zu; at most %d",
                          limit, PAGE_MAX);
@@ -200,11 +202,12 @@ static int32_t resolve(const definition_page *p, const PB(GetWorkflowRequest) * 
 
 static int32_t get_workflow(orch_v2 *o, const void *request, buf *reply, orch_error **err)
 {
-    PB(Workflow) out = ORCH__V1__WORKFLOW__INIT;
+    PB(Workflow) out;
     definition_page names = {0}, one = {0};
     uint64_t key = 0;
     int32_t paused = 0, rc = load(o, 0, &names, err);
 
+    orch__v1__workflow__init(&out);
     if (!rc)
         rc = resolve(&names, request, &key, err);
     if (!rc)
