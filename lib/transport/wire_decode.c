@@ -37,8 +37,10 @@ static int32_t take_digest(const ProtobufCBinaryData *in, digest *out, orch_erro
 
 static int32_t take_code(int32_t in, int32_t *out, orch_error **err)
 {
+    if (in < 1 || in > 16)
+        return wrong(err, "a code");
     *out = -in;
-    return in > 0 && in <= 16 ? 0 : wrong(err, "a code");
+    return 0;
 }
 
 #define INDEX_OF(m, TYPE) \
@@ -218,12 +220,14 @@ static int32_t fill_down(const PB(ToEngine) * in, message *m, orch_error **err)
 static int32_t take_rows(const PB(Report) * in, message *m, orch_error **err)
 {
     for (size_t i = 0; i < in->n_checkpoints; i++) {
-        checkpoint c;
+        checkpoint c = {0};
         int32_t rc = message_report_reserve(m) ? take_checkpoint(in->checkpoints[i], &c, err)
                                                : error_no_memory(err);
 
-        if (rc)
+        if (rc) {
+            checkpoint_clear(&c);
             return rc;
+        }
         message_report_add(m, &c);
     }
     return 0;
