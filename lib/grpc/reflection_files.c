@@ -95,12 +95,18 @@ static void cut(scan *s, size_t len)
         s->scope.data[len] = '\0';
 }
 
+/* Text that a string of C can have: what is looked up has to be what is kept. */
+static bool is_name(const pb_field *f)
+{
+    return f->len && !memchr(f->data, 0, f->len);
+}
+
 /* The name of what is declared in `r` goes behind the scope. */
 static bool enter(scan *s, pb_reader r)
 {
     pb_field name;
 
-    if (!pb_find(r, ANY_NAME, PB_BYTES, &name) || !name.len || memchr(name.data, 0, name.len))
+    if (!pb_find(r, ANY_NAME, PB_BYTES, &name) || !is_name(&name))
         return malformed(s);
     buf_add(&s->scope, name.data, name.len);
     return add_symbol(s);
@@ -125,7 +131,7 @@ static bool add_extension(scan *s, const pb_field *f)
 
     if (!add_named(s, f))
         return false;
-    if (!pb_find(pb_inside(f), FIELD_EXTENDEE, PB_BYTES, &type) || !type.len ||
+    if (!pb_find(pb_inside(f), FIELD_EXTENDEE, PB_BYTES, &type) || !is_name(&type) ||
         !pb_find(pb_inside(f), FIELD_NUMBER, PB_VARINT, &number))
         return malformed(s);
     if (*type.data == '.') {
@@ -202,6 +208,8 @@ static bool add_all(scan *s)
     pb_field f;
 
     if (pb_find(r, FILE_PACKAGE, PB_BYTES, &f) && f.len) {
+        if (!is_name(&f))
+            return malformed(s);
         buf_add(&s->scope, f.data, f.len);
         buf_putc(&s->scope, '.');
     }
@@ -270,7 +278,7 @@ int32_t proto_files_add(proto_files *p, const uint8_t *data, size_t len, orch_er
     pb_field name;
     proto_file *f;
 
-    if (!pb_find(pb_read(data, len), FILE_NAME, PB_BYTES, &name) || !name.len) {
+    if (!pb_find(pb_read(data, len), FILE_NAME, PB_BYTES, &name) || !is_name(&name)) {
         malformed(&s);
         return s.code;
     }

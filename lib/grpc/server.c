@@ -123,12 +123,10 @@ void server_conn_settled(void *ctx)
     net_timer_stop(c->server->loop, &c->handshake);
 }
 
-static void accepted(void *ctx, conn *connection)
+void server_accept(grpc_server *s, conn *connection)
 {
     static const h2_link_handler handler = {on_opened, on_ended};
     static const conn_handler nobody;
-    listening *l = ctx;
-    grpc_server *s = l->server;
     h2_options o = {.server = true,
                     .max_streams = s->options.max_streams,
                     .max_header_bytes = s->options.max_header_bytes,
@@ -150,6 +148,13 @@ static void accepted(void *ctx, conn *connection)
     server_life_start(c);
     list_push(&s->conns, &c->node);
     s->conn_count++;
+}
+
+static void accepted(void *ctx, conn *connection)
+{
+    const listening *l = ctx;
+
+    server_accept(l->server, connection);
 }
 
 /* ---- a server ------------------------------------------------------------------------------------------------------------------- */

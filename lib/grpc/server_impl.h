@@ -59,7 +59,8 @@ void server_conn_settled(void *ctx);
 void server_conn_ping(void *ctx);
 void server_conn_pong(void *ctx, uint64_t number);
 void server_call_released(server_conn *c);
-void server_conn_close(server_conn *c); /* at once; calls end with it */
+void server_accept(grpc_server *s, conn *connection); /* which is its from here on */
+void server_conn_close(server_conn *c);               /* at once; calls end with it */
 
 /* server_life.c */
 void server_life_start(server_conn *c);

@@ -129,6 +129,20 @@ static void test_every_cut(void **state)
     buf_free(&whole);
 }
 
+/* A name that a string cannot hold would be kept as another one. */
+static void test_names_with_a_zero(void **state)
+{
+    buf b = BUF_INIT;
+
+    (void)state;
+    pb_put_bytes(&b, 1, "a\0b", 3);
+    assert_int_equal(add(&b), ORCH_E_INVALID_ARGUMENT);
+    pb_put_bytes(&b, 1, "a", 1);
+    pb_put_bytes(&b, 2, "p\0q", 3);
+    assert_int_equal(add(&b), ORCH_E_INVALID_ARGUMENT);
+    assert_int_equal(files.count, 0);
+}
+
 static void test_too_deep(void **state)
 {
     buf inner = BUF_INIT, file = BUF_INIT;
@@ -180,7 +194,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_names),     TEST(test_no_package), TEST(test_twice),
-        TEST(test_every_cut), TEST(test_too_deep),   TEST(test_no_memory),
+        TEST(test_every_cut), TEST(test_too_deep),   TEST(test_names_with_a_zero),
+        TEST(test_no_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
