@@ -92,13 +92,17 @@ void load_register(orch_v2 *orch, const char *text)
     free(json);
 }
 
-void load_executor(orch_v2 *orch, const char *name, orch_task_fn fn, void *user_data)
+void load_serve(orch_engine *engine, const char *name, orch_task_fn fn, void *user_data)
 {
     orch_error *error = NULL;
 
-    CHECK(orch_engine_register_executor(orch_v2_local_engine(orch), name, fn, user_data, NULL,
-                                        &error) == 0,
-          "%s", orch_error_message(error));
+    CHECK(orch_engine_register_executor(engine, name, fn, user_data, NULL, &error) == 0, "%s",
+          orch_error_message(error));
+}
+
+void load_executor(orch_v2 *orch, const char *name, orch_task_fn fn, void *user_data)
+{
+    load_serve(orch_v2_local_engine(orch), name, fn, user_data);
 }
 
 void load_define(orch_v2 *orch)

@@ -79,6 +79,9 @@ long load_judge(orch_v2 *orch);
 typedef void (*load_help_fn)(orch_v2 *orch, const orch_response *r);
 
 void load_register(orch_v2 *orch, const char *text); /* ' for " */
+void load_serve(orch_engine *engine, const char *name, orch_task_fn fn, void *user_data);
+void load_serve_steps(
+    orch_engine *engine); /* what the kinds chain, map, retry, wait and family need */
 void load_executor(orch_v2 *orch, const char *name, orch_task_fn fn, void *user_data);
 /* Some executions of a workflow in a state ("open" = any that is none), at random; or all. */
 void load_apply(orch_v2 *orch, const char *workflow, const char *state, bool all, load_help_fn fn);

@@ -126,10 +126,15 @@ static void errand(void *subworkflows, orch_task *task)
     orch_error_free(error);
 }
 
+void load_serve_steps(orch_engine *engine)
+{
+    load_serve(engine, "add", load_add, NULL);
+    load_serve(engine, "flaky", flaky, NULL);
+}
+
 static void define(orch_v2 *orch)
 {
-    load_executor(orch, "add", load_add, NULL);
-    load_executor(orch, "flaky", flaky, NULL);
+    load_serve_steps(orch_v2_local_engine(orch));
     load_executor(orch, "errand", errand, orch_v2_subworkflows(orch));
     load_register(orch, leftover);
 }
