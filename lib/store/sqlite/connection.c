@@ -9,7 +9,7 @@
 
 #define WRITER_CACHE_KIB 8192
 #define READER_CACHE_KIB 1024
-#define READER_BUSY_MS   1000
+#define BUSY_MS          1000
 
 static int configure(const sqlite_store *s, enum conn_kind kind, conn *c)
 {
@@ -20,8 +20,8 @@ static int configure(const sqlite_store *s, enum conn_kind kind, conn *c)
      * otherwise. */
     sqlite3_db_config(c->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     sqlite3_wal_autocheckpoint(c->db, 0);
+    sqlite3_busy_timeout(c->db, BUSY_MS);
     if (kind == CONN_READER) {
-        sqlite3_busy_timeout(c->db, READER_BUSY_MS);
         snprintf(sql, sizeof sql, "PRAGMA cache_size=-%d", READER_CACHE_KIB);
     } else {
         /* Some builds zero what is deleted, which makes each update write more. */
@@ -32,6 +32,16 @@ static int configure(const sqlite_store *s, enum conn_kind kind, conn *c)
     return conn_exec(c, sql);
 }
 
+/* Who reads from outside may be the first after a crash, and have the file for itself until it has recovered it. Later on the
+ * store waits in its own way. */
+static int first_look(conn *c)
+{
+    int rc = conn_exec(c, "SELECT count(*) FROM sqlite_schema");
+
+    sqlite3_busy_timeout(c->db, 0);
+    return rc;
+}
+
 int conn_open(const sqlite_store *s, enum conn_kind kind, conn *c)
 {
     int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
@@ -40,7 +50,11 @@ int conn_open(const sqlite_store *s, enum conn_kind kind, conn *c)
     memset(c, 0, sizeof *c);
     flags |= kind == CONN_READER ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
     rc = sqlite3_open_v2(s->path, &c->db, flags, s->vfs);
-    return rc == SQLITE_OK ? configure(s, kind, c) : rc;
+    if (rc == SQLITE_OK)
+        rc = configure(s, kind, c);
+    if (rc == SQLITE_OK && kind != CONN_READER)
+        rc = first_look(c);
+    return rc;
 }
 
 void conn_close(conn *c)
