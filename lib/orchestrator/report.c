@@ -310,7 +310,7 @@ static void on_report(live *l, message *m)
     r->report = m;
     unit_init(&r->job, l->o, l->key, report_done);
     r->job.unit.run = l->run;
-    r->job.unit.checkpoints = m->rows + skip;
+    r->job.unit.checkpoints = m->rows ? m->rows + skip : NULL; /* an end alone has none */
     r->job.unit.checkpoint_count = m->report.count - skip;
     if (l->units) /* in the store's queue or kept: no row without those before it */
         r->job.unit.after_seq = l->received_seq;
