@@ -379,6 +379,11 @@ const char *grpc_call_path(const grpc_call *c)
     return c->path;
 }
 
+bool grpc_call_has_left(const grpc_call *c)
+{
+    return c->has_left;
+}
+
 const char *grpc_call_peer(const grpc_call *c)
 {
     return c->link && c->link->conn ? conn_peer(c->link->conn) : "";

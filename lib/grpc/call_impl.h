@@ -52,6 +52,7 @@ struct grpc_call {
     struct grpc_channel *channel;
     bool wait_for_ready;
     bool waits;     /* for a connection */
+    bool has_left;  /* it was on one */
     int32_t status; /* grpc-status, if it came */
     buf said;       /* grpc-message */
     bool announces_gzip;

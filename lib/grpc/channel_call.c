@@ -53,6 +53,7 @@ bool channel_call_start(grpc_call *c, channel_conn *on)
     }
     fields_metadata(&f, &c->initial);
     c->link = &on->link;
+    c->has_left = true;
     rc = h2_request(on->link.session, &c->stream, f.nv, f.count);
     call_wake(c);
     if (rc)

@@ -58,6 +58,8 @@ const grpc_metadata *grpc_call_metadata(const grpc_call *c);
 const grpc_metadata *grpc_call_trailers(const grpc_call *c); /* clients, in closed() */
 int64_t grpc_call_deadline(const grpc_call *c); /* on the loop's clock; INT64_MAX = none */
 const char *grpc_call_path(const grpc_call *c); /* "/package.Service/Method" */
+/* A client: it was on a connection, so that something of it may have arrived. */
+bool grpc_call_has_left(const grpc_call *c);
 const char *grpc_call_peer(const grpc_call *c); /* address; "" = not connected */
 
 /* ---- servers ------------------------------------------------------------------------------------------------------- */

@@ -114,7 +114,7 @@ void dispatch_loaded(live *l, checkpoint_page *history, inbox_page *inbox, uint6
     l->reading_inbox = false;
     l->children_asked = l->refusals = 0;
     l->phase = PHASE_HANDED;
-    l->fresh = l->accepted = false;
+    l->fresh = false;
     l->received_seq = l->stored_seq = last_seq;
     o->stats.dispatched++;
     live_tell(l, ORCH_LOG_DEBUG, "execution_handed_over", NULL, o->engines[l->engine].name);
@@ -297,7 +297,7 @@ void dispatch_on_lost(live *l, int32_t code)
     if (l->phase != PHASE_HANDED && l->phase != PHASE_DETACHED)
         return;
     list_remove(&l->link);
-    if (!l->accepted && code) { /* it was not reached: nothing is lost by going elsewhere */
+    if (code == ORCH_E_NOT_FOUND && l->phase == PHASE_HANDED) { /* it was not reached */
         engines_lost(l->o, l->engine);
         dispatch_again(l);
         return;

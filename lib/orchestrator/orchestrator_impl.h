@@ -155,7 +155,6 @@ struct live {
     int32_t engine; /* place in o->engines, or -1 */
     channel *channel;
     epoch epoch;
-    bool accepted; /* by the engine: it has this hand-over */
     int64_t attach_until_ms;
     uint64_t received_seq; /* came from the engine */
     uint64_t stored_seq;   /* of those, stored */

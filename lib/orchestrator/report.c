@@ -352,7 +352,6 @@ static void on_accepted(live *l, const message *m)
 {
     l->told_seq = m->accepted.inbox_seen;
     l->refusals = 0;
-    l->accepted = true;
     engines_well(l->o, l->engine);
     l->o->engines[l->engine].instance = m->accepted.instance;
     dispatch_attached(l);

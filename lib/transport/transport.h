@@ -15,8 +15,8 @@ typedef struct channel channel;
 typedef struct channel_handler {
     /* A message came; the handler owns it now. */
     void (*message)(void *ctx, channel *c, message *m);
-    /* The other end closed (code 0) or the connection broke (UNAVAILABLE). Nothing comes after it; the handler
-     * still has to call channel_close. */
+    /* The other end closed (code 0), the connection broke (UNAVAILABLE), or there never was one (NOT_FOUND: nothing of what
+     * was sent has left). Nothing comes after it; the handler still has to call channel_close. */
     void (*closed)(void *ctx, channel *c, int32_t code);
 } channel_handler;
 

@@ -47,11 +47,12 @@ static void on_closed(void *ctx, grpc_call *c, int32_t code, const char *text)
 {
     grpc_end *e = ctx;
 
-    (void)c;
     (void)text;
     e->call = NULL;
     if (!e->is_server && code == 0)
         delivery_finish(&e->base, 0);
+    else if (!e->is_server && !grpc_call_has_left(c))
+        delivery_finish(&e->base, ORCH_E_NOT_FOUND);
     else
         broken(e);
 }

@@ -6,11 +6,14 @@
 #include "base/mem.h"
 #include "transport/grpc/grpc_transport_impl.h"
 
-#define EXECUTE          "/orch.v1.EngineService/Execute"
+#define EXECUTE              "/orch.v1.EngineService/Execute"
 /* How many executions it takes is for the engine to say, one by one, and not for its streams. */
-#define MAX_STREAMS      (1U << 20)
-#define RECONNECT_NS     INT64_C(200000000)
-#define MAX_RECONNECT_NS INT64_C(5000000000)
+#define MAX_STREAMS          (1U << 20)
+#define RECONNECT_NS         INT64_C(200000000)
+#define MAX_RECONNECT_NS     INT64_C(5000000000)
+/* A machine that is gone says nothing: its executions are to be detached, and go elsewhere. Ten seconds is the least that gRPC allows. */
+#define KEEPALIVE_NS         INT64_C(10000000000)
+#define KEEPALIVE_TIMEOUT_NS INT64_C(5000000000)
 
 const char *transport_grpc_address(const char *endpoint)
 {
@@ -40,6 +43,8 @@ static int32_t target_new(grpc_transport *t, const char *endpoint, target **out,
         .tls = t->options.client_tls,
         .backoff_ns = RECONNECT_NS,
         .max_backoff_ns = MAX_RECONNECT_NS,
+        .keepalive_ns = KEEPALIVE_NS,
+        .keepalive_timeout_ns = KEEPALIVE_TIMEOUT_NS,
     };
     size_t size = strlen(endpoint) + 1;
     target *g = mem_zalloc(sizeof *g + size);
@@ -103,7 +108,13 @@ static void ignore(void *ctx)
 
 static int32_t serve(grpc_transport *t, grpc_listener *l, orch_error **err)
 {
-    grpc_server_options options = {.max_streams = MAX_STREAMS, .max_calls = MAX_STREAMS};
+    grpc_server_options options = {
+        .max_streams = MAX_STREAMS,
+        .max_calls = MAX_STREAMS,
+        .keepalive_ns = KEEPALIVE_NS,
+        .keepalive_timeout_ns = KEEPALIVE_TIMEOUT_NS,
+        .min_ping_ns = KEEPALIVE_NS / 2,
+    };
     int32_t rc;
 
     l->server = grpc_server_new(t->net, &options);
