@@ -325,7 +325,7 @@ static void on_report(live *l, message *m)
         give_back(l->o, r);
         return;
     }
-    if (m->report.count > skip)
+    if (m->rows && m->report.count > skip)
         l->received_seq = m->rows[m->report.count - 1].seq;
     unit_submit_patiently(&r->job, l);
 }

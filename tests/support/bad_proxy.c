@@ -77,7 +77,10 @@ static int dial(uint16_t port)
 
 static void take(bad_proxy *p)
 {
-    int one = 1, fd = accept4(p->listener, NULL, NULL, SOCK_CLOEXEC), i = 0;
+    struct sockaddr_in from;
+    socklen_t size = sizeof from;
+    int one = 1, i = 0;
+    int fd = accept4(p->listener, (struct sockaddr *)&from, &size, SOCK_CLOEXEC);
     int other = fd >= 0 ? dial(p->to) : -1;
 
     while (i < PAIRS && p->pairs[i].fd[0] >= 0)

@@ -200,12 +200,12 @@ static message_start *start(int level)
     s->inbox = mem_calloc(7, sizeof *s->inbox);
     assert_non_null(s->checkpoints);
     assert_non_null(s->inbox);
-    for (uint8_t kind = CHECKPOINT_DECIDED; kind <= (level == WIRE_MOST ? 17 : 1); kind++)
+    for (int kind = CHECKPOINT_DECIDED; kind <= (level == WIRE_MOST ? 17 : 1); kind++)
         s->checkpoints[s->checkpoint_count++] = row(kind % WIRE_LEVELS, kind);
-    for (uint8_t kind = NOTE_CANCEL; kind <= NOTE_WAKE; kind++)
+    for (int kind = NOTE_CANCEL; kind <= NOTE_WAKE; kind++)
         if (kind != NOTE_CHILD_ENDED)
             s->inbox[s->inbox_count++] = note(kind % WIRE_LEVELS, kind, 0);
-    for (uint8_t state = NOTE_SUCCEEDED; state <= NOTE_TIMED_OUT; state++)
+    for (int state = NOTE_SUCCEEDED; state <= NOTE_TIMED_OUT; state++)
         s->inbox[s->inbox_count++] = note(state % WIRE_LEVELS, NOTE_CHILD_ENDED, state);
     return s;
 }
@@ -249,8 +249,8 @@ static void fill_report(message *m, int level)
     m->report.paused = m->report.children = level == WIRE_MOST;
     m->report.output = payload(level);
     m->report.error = payload(level);
-    for (uint8_t kind = 1; kind <= (level == WIRE_MOST ? 17 : level); kind++) {
-        checkpoint c = row(kind % WIRE_LEVELS, kind);
+    for (int kind = 1; kind <= (level == WIRE_MOST ? 17 : level); kind++) {
+        checkpoint c = row(kind % WIRE_LEVELS, (uint8_t)kind);
 
         assert_true(message_report_reserve(m));
         message_report_add(m, &c);

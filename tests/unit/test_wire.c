@@ -87,9 +87,9 @@ static void same_behind(const message *m, const line *l)
 static void each_kind_is_the_same(void **state)
 {
     (void)state;
-    for (uint8_t kind = MESSAGE_START; kind <= MESSAGE_CANCEL_CHILD; kind++)
+    for (int kind = MESSAGE_START; kind <= MESSAGE_CANCEL_CHILD; kind++)
         for (int level = WIRE_LEAST; level < WIRE_LEVELS; level++) {
-            message *m = wire_sample(kind, level);
+            message *m = wire_sample((uint8_t)kind, level);
             line l = {.bytes = BUF_INIT};
 
             assert_int_equal(send_on(&l, m), 0);
@@ -321,8 +321,8 @@ static void truncated_bytes_are_refused(void **state)
     unsigned refused = 0, cuts = 0;
 
     (void)state;
-    for (uint8_t kind = MESSAGE_START; kind <= MESSAGE_CANCEL_CHILD; kind++) {
-        message *m = wire_sample(kind, WIRE_MOST), *got;
+    for (int kind = MESSAGE_START; kind <= MESSAGE_CANCEL_CHILD; kind++) {
+        message *m = wire_sample((uint8_t)kind, WIRE_MOST), *got;
         line l = {.bytes = BUF_INIT};
 
         assert_int_equal(send_on(&l, m), 0);
