@@ -214,5 +214,7 @@ const char *orch_history_error(const orch_history *history, size_t i, size_t *ou
 
 const char *orch_step_kind_name(int32_t kind)
 {
-    return kind == ORCH_STEP_RUNNING ? "running" : checkpoint_kind_name(kind - ORCH_STEP_RUNNING);
+    if (kind == ORCH_STEP_RUNNING)
+        return "running";
+    return checkpoint_kind_name(kind > ORCH_STEP_RUNNING ? kind - ORCH_STEP_RUNNING : 0);
 }

@@ -19,10 +19,17 @@ static int exit_code_of(int32_t code)
     }
 }
 
-void ctl_fail(int32_t code, orch_error *err)
+void ctl_end(ctl *c)
+{
+    orch_client_free(c->client);
+    orch_config_free(c->program.config);
+}
+
+void ctl_fail(ctl *c, int32_t code, orch_error *err)
 {
     fprintf(stderr, "orchctl: %s: %s\n", orch_code_name(code), orch_error_message(err));
     orch_error_free(err);
+    ctl_end(c);
     exit(exit_code_of(code));
 }
 
@@ -38,7 +45,7 @@ json_t *ctl_call(ctl *c, const char *method, json_t *request)
     json_decref(request);
     free(text);
     if (code)
-        ctl_fail(code, err);
+        ctl_fail(c, code, err);
     answer = json_loads(orch_reply_json(reply, NULL), 0, NULL);
     orch_reply_free(reply);
     return answer;

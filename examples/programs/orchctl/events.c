@@ -35,6 +35,6 @@ int show_events(ctl *c)
     json_decref(request);
     free(text);
     if (code)
-        ctl_fail(code, err);
+        ctl_fail(c, code, err);
     return EXIT_SUCCESS;
 }

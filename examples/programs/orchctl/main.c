@@ -286,7 +286,6 @@ int main(int argc, char **argv)
     if (!c.client)
         program_fail(&c.program, c.server, err);
     code = command->run(&c);
-    orch_client_free(c.client);
-    orch_config_free(c.program.config);
+    ctl_end(&c);
     return code;
 }

@@ -31,7 +31,8 @@ typedef struct ctl {
 
 /* Takes the request over. A failure ends the process with its exit code, and says what was wrong. */
 json_t *ctl_call(ctl *c, const char *method, json_t *request);
-void ctl_fail(int32_t code, orch_error *err);
+void ctl_fail(ctl *c, int32_t code, orch_error *err);
+void ctl_end(ctl *c); /* what it has of the library goes */
 /* Fields: "" and 0 where they are left out. */
 const char *text_of(const json_t *o, const char *key);
 int64_t number_of(const json_t *o, const char *key);
