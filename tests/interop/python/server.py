@@ -99,8 +99,9 @@ class HealthControl(test_pb2_grpc.XdsUpdateHealthServiceServicer):
 
 def add_services(server):
     test_pb2_grpc.add_TestServiceServicer_to_server(TestService(), server)
-    # The one that can watch without a thread for each watcher.
-    servicer = health.HealthServicer(experimental_non_blocking=True, experimental_thread_pool=futures.ThreadPoolExecutor(1))
+    # With a thread for each watcher. The other kind waits for its first answer to have left with a lock in its hand, which the thread that
+    # would tell it so wants when another watch ends at that moment: then the server hangs.
+    servicer = health.HealthServicer(experimental_non_blocking=False)
     names = [service.full_name for service in test_pb2.DESCRIPTOR.services_by_name.values() if service.name == "TestService"]
     for name in ["", *names]:
         servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
