@@ -326,11 +326,11 @@ class Engine(pb_grpc.EngineServiceServicer):
 
     def Execute(self, requests, context):
         out = queue.Queue()
-        threading.Thread(target=self.read, args=(requests, out), daemon=True).start()
+        threading.Thread(target=self.read, args=(requests, out, context), daemon=True).start()
         while (message := out.get()) is not None:
             yield from parts(message)
 
-    def read(self, requests, out):
+    def read(self, requests, out, context):
         """What comes down one call. Its end without a break means that the orchestrator is done with the hand-over."""
         handover = None
         try:
@@ -346,8 +346,8 @@ class Engine(pb_grpc.EngineServiceServicer):
                     handover.events.put((kind, getattr(message, kind)))
                 elif kind == "stop" and handover:
                     handover.events.put(("drop",))
-            if handover:
-                handover.events.put(("drop",))
+            if handover:  # grpcio may end the iteration for a call that broke, too
+                handover.events.put(("drop",) if context.is_active() else ("detached", out))
             out.put(None)
         except grpc.RpcError:  # the call broke: the orchestrator will attach again
             if handover:
@@ -445,7 +445,9 @@ def main():
     arguments.add_argument("--capacity", type=int, default=32)
     a = arguments.parse_args()
     engine = Engine(a.name, a.capacity)
-    server = grpc.server(futures.ThreadPoolExecutor(max_workers=2 * a.capacity + 8))
+    # The orchestrator pings after ten seconds of silence, which servers do not permit unless they are told to.
+    options = [("grpc.http2.min_ping_interval_without_data_ms", 5000), ("grpc.http2.min_recv_ping_interval_without_data_ms", 5000)]
+    server = grpc.server(futures.ThreadPoolExecutor(max_workers=2 * a.capacity + 8), options=options)
     pb_grpc.add_EngineServiceServicer_to_server(engine, server)
     port = server.add_insecure_port(a.listen)
     server.start()
