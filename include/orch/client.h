@@ -44,7 +44,8 @@ ORCH_API orch_client *orch_client_new(const orch_config *config, const char *end
  * @param out_reply the answer, freed by orch_reply_free; unchanged on failure
  * @param err where to put an error; may be NULL
  * @return ORCH_OK; what the orchestrator answers (NOT_FOUND, …); ORCH_E_INVALID_ARGUMENT with the field that is wrong; ORCH_E_UNIMPLEMENTED for a
- *         method that this version does not know; ORCH_E_UNAVAILABLE if it cannot be reached; ORCH_E_DEADLINE_EXCEEDED; ORCH_E_RESOURCE_EXHAUSTED
+ *         method that this version does not know; ORCH_E_UNAVAILABLE if it cannot be reached; ORCH_E_DEADLINE_EXCEEDED; ORCH_E_RESOURCE_EXHAUSTED;
+ *         ORCH_E_FAILED_PRECONDITION in a forked child
  * Any thread, several at a time; blocks. Whether a call that failed with UNAVAILABLE or DEADLINE_EXCEEDED was done is not known; starts with an
  * execution_id or a start_key may simply be repeated.
  */
@@ -95,6 +96,7 @@ ORCH_API void orch_reply_free(orch_reply *reply);
 /**
  * @brief Free a client.
  * @param client the client; NULL is harmless. No other thread may use it any more
+ * Also in a forked child, where it frees memory only.
  */
 ORCH_API void orch_client_free(orch_client *client);
 

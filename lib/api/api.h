@@ -7,6 +7,8 @@
 #include "runtime/runtime.h"
 
 runtime *api_runtime(orch_v2 *o);
+/* FAILED_PRECONDITION in a forked child, and after stop. */
+int32_t api_check(orch_v2 *o, orch_error **err);
 /* A runtime with a loop, and neither store nor engine; freed by orch_v2_free. */
 orch_v2 *api_host_new(const orch_config *config, orch_error **err);
 /* As runtime_serve, with the arguments checked as public functions check theirs. */

@@ -111,6 +111,7 @@ local_engine_options config_local_engine(const orch_config *c); /* borrows its t
 void engine_init_own(orch_engine *e, orch_v2 *o); /* of the runtime's first engine */
 void engine_destroy_own(orch_engine *e);
 int32_t engine_attach(orch_engine *e, orch_v2 *o, orch_error **err);
+int32_t engine_check_process(const orch_engine *e, orch_error **err); /* not a forked child */
 bool engine_is_attached(orch_engine *e);
 
 /* ---- check.c: arguments. Each answers INVALID_ARGUMENT with the argument's name ---------------------------- */

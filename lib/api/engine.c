@@ -157,7 +157,7 @@ static void end(orch_engine *e, orch_v2 *o, enum engine_state state)
     pthread_mutex_unlock(&e->lock);
 }
 
-static int32_t check_process(const orch_engine *e, orch_error **err)
+int32_t engine_check_process(const orch_engine *e, orch_error **err)
 {
     return e->pid == getpid()
                ? 0
@@ -167,7 +167,7 @@ static int32_t check_process(const orch_engine *e, orch_error **err)
 
 int32_t engine_attach(orch_engine *e, orch_v2 *o, orch_error **err)
 {
-    int32_t rc = check_process(e, err);
+    int32_t rc = engine_check_process(e, err);
 
     if (!rc)
         rc = begin(e, err);
@@ -216,7 +216,7 @@ static int32_t check_engine(orch_engine *e, bool *attached, orch_error **err)
     int32_t rc = check_not_null(e, "engine", err);
 
     if (!rc)
-        rc = check_process(e, err);
+        rc = engine_check_process(e, err);
     if (rc)
         return rc;
     pthread_mutex_lock(&e->lock);

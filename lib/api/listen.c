@@ -37,6 +37,8 @@ int32_t orch_engine_listen(orch_engine *engine, const char *endpoint, uint16_t *
     char buffer[32];
     int32_t rc = check_not_null(engine, "engine", &error);
 
+    if (!rc)
+        rc = engine_check_process(engine, &error);
     if (!rc && !engine_is_attached(engine))
         rc = begin_alone(engine, &error);
     if (!rc)
@@ -54,6 +56,8 @@ static int32_t check_host(const orch_engine *e, orch_error **err)
 {
     int32_t rc = check_not_null(e, "engine", err);
 
+    if (!rc && e->orch)
+        rc = check_orch(e->orch, err);
     if (!rc && !e->is_host)
         rc = error_set(err, ORCH_E_FAILED_PRECONDITION, "engine",
                        e->orch ? "the engine is an orchestrator's, and stops with it"

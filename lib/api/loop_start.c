@@ -13,6 +13,11 @@ runtime *api_runtime(orch_v2 *o)
     return o->rt;
 }
 
+int32_t api_check(orch_v2 *o, orch_error **err)
+{
+    return check_running(o, err);
+}
+
 orch_v2 *api_host_new(const orch_config *config, orch_error **err)
 {
     return v2_new_host(config, err);

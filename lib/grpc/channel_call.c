@@ -124,7 +124,7 @@ static void take_initial(grpc_call *c, bool end)
     } else if (c->bad_encoding) {
         call_break(c, NGHTTP2_CANCEL, ORCH_E_INTERNAL,
                    "the encoding of the answer is not known here");
-    } else if (c->handler->headers) {
+    } else if (c->handler && c->handler->headers) {
         c->handler->headers(c->ctx, c);
     }
 }
@@ -191,7 +191,7 @@ static void drained(h2_stream *stream)
 
     if (stream->kept > KEPT_BYTES)
         h2_drop_kept(stream);
-    if (!c->over && c->handler->drained)
+    if (!c->over && c->handler && c->handler->drained)
         c->handler->drained(c->ctx, c);
 }
 

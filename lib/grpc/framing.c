@@ -4,7 +4,7 @@
 #include <string.h>
 #include <zlib.h>
 
-#include "net/unconst.h"
+#include "base/unconst.h"
 
 #define FIT_BYTES   ((size_t)128 * 1024)
 #define GZIP_WINDOW (15 + 16) /* zlib's words for: 32 KiB, with gzip's head */

@@ -11,6 +11,7 @@
 void events_init(events *e)
 {
     list_init(&e->subscribers);
+    e->count = 0;
 }
 
 void event_unref(event *e)
@@ -109,9 +110,11 @@ void events_tell(events *e, int64_t now_ms, int32_t severity, const char *kind,
 
 bool events_subscribe(events *e, subscriber *s)
 {
-    s->queue = mem_calloc(EVENTS_QUEUE, sizeof *s->queue);
+    s->queue = e->count < EVENTS_SUBSCRIBERS ? mem_calloc(EVENTS_QUEUE, sizeof *s->queue) : NULL;
     if (!s->queue)
         return false;
+    s->of = e;
+    e->count++;
     list_push(&e->subscribers, &s->node);
     return true;
 }
@@ -138,6 +141,7 @@ void events_leave(subscriber *s)
     while ((e = events_take(s, &missed)))
         event_unref(e);
     list_remove(&s->node);
+    s->of->count--;
     mem_free(s->queue);
     s->queue = NULL;
 }

@@ -9,11 +9,13 @@
 
 #include "base/list.h"
 
-#define EVENTS_QUEUE    1024 /* events of one subscriber that it has not taken */
-#define EVENTS_NAME_MAX 128
+#define EVENTS_QUEUE       1024 /* events of one subscriber that it has not taken */
+#define EVENTS_NAME_MAX    128
+#define EVENTS_SUBSCRIBERS 1000 /* at a time */
 
 typedef struct events { /* who tells, and who listens */
     list subscribers;
+    unsigned count;
 } events;
 
 /* Immutable; the texts are behind it in the same block. */
@@ -26,6 +28,7 @@ typedef struct event {
 
 typedef struct subscriber {
     list node; /* of events */
+    events *of;
     uint8_t min_severity;
     char execution[EVENTS_NAME_MAX + 1]; /* of that one alone; "" = all */
     /* Something is there to be taken, where there was nothing. It must not subscribe or leave. */
@@ -45,7 +48,7 @@ void events_tell(events *e, int64_t now_ms, int32_t severity, const char *kind,
                  const char *execution, const char *step, const char *format, ...)
     __attribute__((format(printf, 7, 8)));
 
-/* min_severity, execution and ready are set before; the rest is zero. False if there is no memory. */
+/* min_severity, execution and ready are set before; the rest is zero. False if there is no memory, or there are EVENTS_SUBSCRIBERS. */
 bool events_subscribe(events *e, subscriber *s);
 void events_leave(subscriber *s);
 /* The oldest one, with a reference; NULL if there is none. *missed: how many were dropped before it. */

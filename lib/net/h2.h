@@ -10,7 +10,7 @@
 
 #include "base/list.h"
 #include "net/loop.h"
-#include "net/unconst.h"
+#include "base/unconst.h"
 
 typedef struct h2 h2;
 

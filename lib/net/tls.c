@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 #include "net/tls_impl.h"
-#include "net/unconst.h"
+#include "base/unconst.h"
 
 /* ---- OpenSSL's side of the wire: it reads what was fed, and writes into the caller's buffer ------------------ */
 

@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 #include "net/net_uv_impl.h"
-#include "net/unconst.h"
+#include "base/unconst.h"
 
 #define LINGER_NS \
     INT64_C(1000000000) /* for what was sent last to leave, and for the other end to close */

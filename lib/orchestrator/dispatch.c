@@ -218,7 +218,8 @@ void dispatch_refused(live *l, const message *m)
 
     if (l->phase != PHASE_HANDED && l->phase != PHASE_DETACHED)
         return; /* it is ending: too late */
-    if (m->refused.code == ORCH_E_RESOURCE_EXHAUSTED || m->refused.code == ORCH_E_UNAVAILABLE)
+    if (m->refused.code !=
+        ORCH_E_NOT_FOUND) /* which answers an attachment, and says nothing of the next start */
         engines_rest(o, l->engine);
     log_write(o->ports.log, ORCH_LOG_WARNING, "execution %s: engine %s refused it: %s",
               live_id(l, made), o->engines[l->engine].name, why);

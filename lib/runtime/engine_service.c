@@ -1,7 +1,7 @@
 /* What an engine answers beside hand-overs: who it is, and that one of them is to be stopped. */
 #include <orch/version.h>
 
-#include "net/unconst.h"
+#include "base/unconst.h"
 #include "orch/v1/engine.pb-c.h"
 #include "runtime/engine_service_impl.h"
 #include "runtime/event_stream.h"

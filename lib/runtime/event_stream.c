@@ -2,8 +2,9 @@
 
 #include <string.h>
 
+#include "base/error.h"
 #include "base/mem.h"
-#include "net/unconst.h"
+#include "base/unconst.h"
 #include "orch/v1/orchestrator.pb-c.h"
 #include "transport/protobuf.h"
 
@@ -82,7 +83,10 @@ static int32_t subscribe(event_stream *s, const uint8_t *data, size_t len, orch_
     s->subscriber.ready = on_ready;
     s->listens = events_subscribe(s->events, &s->subscriber);
     protobuf_free(read);
-    return s->listens ? 0 : ORCH_E_RESOURCE_EXHAUSTED;
+    if (s->listens)
+        return 0;
+    return error_set(err, ORCH_E_RESOURCE_EXHAUSTED, NULL, "there are %d subscribers, or no memory",
+                     EVENTS_SUBSCRIBERS);
 }
 
 static void on_message(void *ctx, grpc_call *c, const uint8_t *data, size_t len)

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "net/unconst.h"
+#include "base/unconst.h"
 #include "runtime/runtime_impl.h"
 
 #define ENDPOINT "local:"

@@ -5,6 +5,7 @@
 
 #include <orch/engine.h>
 #include <orch/error.h>
+#include <semaphore.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -74,6 +75,16 @@ typedef struct command {
 int32_t runtime_post(runtime *rt, command *c, orch_error **err);
 /* Without a bound, for what is bounded otherwise. False once the loop has ended. */
 bool runtime_post_always(runtime *rt, command *c);
+
+/* A command that a thread waits for. */
+typedef struct asked {
+    command base; /* first */
+    int32_t code;
+    orch_error *error;
+    sem_t done;
+} asked;
+/* Have it run on the loop, where `run`, or what it begins, fills code and error, and posts done. Threads of the host. As runtime_post. */
+int32_t runtime_ask(runtime *rt, asked *c, void (*run)(command *c, runtime *rt), orch_error **err);
 
 /* For commands, on the loop thread. */
 events *runtime_events(runtime *rt);

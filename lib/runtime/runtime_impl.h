@@ -108,15 +108,6 @@ int32_t loop_init(runtime *rt, orch_error **err);
 int32_t loop_start(runtime *rt, orch_error **err);
 void loop_destroy(runtime *rt); /* of a loop that was never started */
 
-/* A command that a thread waits for. */
-typedef struct asked {
-    command base; /* first */
-    int32_t code;
-    orch_error *error;
-    sem_t done;
-} asked;
-/* Have it run on the loop: `run` fills code and error, and posts done. FAILED_PRECONDITION once the loop has ended. */
-int32_t runtime_ask(runtime *rt, asked *c, void (*run)(command *c, runtime *rt), orch_error **err);
 int32_t runtime_check_going(const runtime *rt, orch_error **err); /* loop thread */
 
 /* locals.c: on the loop thread, or before there is one; the last two after it */

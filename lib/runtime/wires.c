@@ -76,7 +76,7 @@ static int32_t begin(runtime *rt, orch_error **err)
         rc = net_uv_new(&rt->loop, &w->net, err);
     if (rc)
         return rc;
-    options = (grpc_transport_options){w->client, w->server};
+    options = (grpc_transport_options){w->client, w->server, rt->log};
     return transport_grpc_new(w->net, &options, &w->grpc, err);
 }
 

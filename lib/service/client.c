@@ -8,38 +8,13 @@
 
 /* Something that the loop does for a thread that waits. */
 typedef struct client_call {
-    command command; /* first */
+    asked base; /* first */
     orch_client *client;
     char path[CLIENT_PATH];
     buf request;
     int64_t timeout_ns;
     bytes *reply;
-    int32_t code;
-    orch_error *error;
-    sem_t done;
 } client_call;
-
-static int32_t on_loop(client_call *c, void (*run)(command *c, runtime *rt), orch_error **err)
-{
-    runtime *rt = api_runtime(c->client->host);
-    int32_t rc;
-
-    c->command.run = run;
-    sem_init(&c->done, 0, 0);
-    rc = runtime_post(rt, &c->command, err);
-    if (!rc) {
-        while (sem_wait(&c->done))
-            ;
-        rc = c->code;
-        if (rc && err)
-            *err = c->error;
-        else
-            orch_error_free(c->error);
-        c->error = NULL;
-    }
-    sem_destroy(&c->done);
-    return rc;
-}
 
 /* ---- its life -------------------------------------------------------------------------------------------- */
 
@@ -47,8 +22,8 @@ static void open_channel(command *base, runtime *rt)
 {
     client_call *c = (client_call *)base;
 
-    c->code = runtime_dial(rt, c->client->endpoint, &c->client->channel, &c->error);
-    sem_post(&c->done);
+    c->base.code = runtime_dial(rt, c->client->endpoint, &c->client->channel, &c->base.error);
+    sem_post(&c->base.done);
 }
 
 static void close_channel(command *base, runtime *rt)
@@ -57,7 +32,7 @@ static void close_channel(command *base, runtime *rt)
 
     (void)rt;
     grpc_channel_free(c->client->channel);
-    sem_post(&c->done);
+    sem_post(&c->base.done);
 }
 
 static int32_t begin(orch_client *c, const orch_config *config, orch_error **err)
@@ -71,7 +46,7 @@ static int32_t begin(orch_client *c, const orch_config *config, orch_error **err
     orch_config_free(defaults);
     if (!c->host)
         return err && *err ? orch_error_code(*err) : error_no_memory(err);
-    rc = on_loop(&open, open_channel, err);
+    rc = runtime_ask(api_runtime(c->host), &open.base, open_channel, err);
     if (rc)
         orch_v2_free(c->host);
     return rc;
@@ -109,7 +84,8 @@ void orch_client_free(orch_client *client)
 
     if (!client)
         return;
-    on_loop(&close, close_channel, NULL); /* in a forked child there is no loop to do it */
+    if (!api_check(client->host, NULL)) /* in a forked child there is no loop to do it */
+        runtime_ask(api_runtime(client->host), &close.base, close_channel, NULL);
     orch_v2_free(client->host);
     mem_free(client->endpoint);
     mem_free(client);
@@ -136,12 +112,13 @@ static void on_closed(void *ctx, grpc_call *call, int32_t code, const char *mess
     client_call *c = ctx;
 
     (void)call;
-    c->code = code;
+    c->base.code = code;
     if (code)
-        client_error(code, message, &c->error);
+        client_error(code, message, &c->base.error);
     else if (!c->reply)
-        c->code = error_set(&c->error, ORCH_E_INTERNAL, "", "there is no answer in the answer");
-    sem_post(&c->done);
+        c->base.code = error_set(&c->base.error, ORCH_E_INTERNAL, "",
+                                 "there is no answer in the answer");
+    sem_post(&c->base.done);
 }
 
 static const grpc_call_handler handler_of_calls = {.message = on_message, .closed = on_closed};
@@ -155,8 +132,8 @@ static void make_call(command *base, runtime *rt)
 
     (void)rt;
     if (!call) {
-        c->code = error_no_memory(&c->error);
-        sem_post(&c->done);
+        c->base.code = error_no_memory(&c->base.error);
+        sem_post(&c->base.done);
         return;
     }
     grpc_send(call, c->request.data, c->request.len);
@@ -240,7 +217,7 @@ int32_t client_check(const orch_client *client, const char *method, int32_t time
     if (timeout_ms < 0)
         return error_set(err, ORCH_E_INVALID_ARGUMENT, "timeout_ms",
                          "timeout_ms is %d; it must be 0 (no limit) or more", timeout_ms);
-    return 0;
+    return api_check(client->host, err);
 }
 
 int32_t orch_client_call(orch_client *client, const char *method, const char *request_json,
@@ -257,7 +234,7 @@ int32_t orch_client_call(orch_client *client, const char *method, const char *re
     if (!rc)
         rc = client_pack(request_json, len, m->input, &c.request, err);
     if (!rc)
-        rc = on_loop(&c, make_call, err);
+        rc = runtime_ask(api_runtime(client->host), &c.base, make_call, err);
     if (!rc)
         rc = client_read(c.reply, m->output, out_reply, err);
     bytes_unref(c.reply);

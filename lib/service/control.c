@@ -60,11 +60,11 @@ static int32_t send_signal(orch_v2 *o, const void *request, buf *reply, orch_err
 }
 
 const method_row service_control_rows[] = {
-    {SERVICE "Cancel", &orch__v1__control_request__descriptor, cancel, NULL},
-    {SERVICE "Terminate", &orch__v1__control_request__descriptor, terminate, NULL},
-    {SERVICE "Pause", &orch__v1__control_request__descriptor, pause_it, NULL},
-    {SERVICE "Resume", &orch__v1__control_request__descriptor, resume, NULL},
-    {SERVICE "Retry", &orch__v1__control_request__descriptor, retry, NULL},
-    {SERVICE "Signal", &orch__v1__signal_request__descriptor, send_signal, NULL},
+    {SERVICE "Cancel", &orch__v1__control_request__descriptor, .call = cancel},
+    {SERVICE "Terminate", &orch__v1__control_request__descriptor, .call = terminate},
+    {SERVICE "Pause", &orch__v1__control_request__descriptor, .call = pause_it},
+    {SERVICE "Resume", &orch__v1__control_request__descriptor, .call = resume},
+    {SERVICE "Retry", &orch__v1__control_request__descriptor, .call = retry},
+    {SERVICE "Signal", &orch__v1__signal_request__descriptor, .call = send_signal},
     {0},
 };

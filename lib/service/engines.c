@@ -1,41 +1,39 @@
 /* The engines that the orchestrator knows. */
 #include "service/service_impl.h"
 
-static void list_engines(rpc *r, const void *request)
+static void fill(PB(EngineInfo) * out, const engine_info *info)
+{
+    orch__v1__engine_info__init(out);
+    out->name = reply_text(info->name);
+    out->endpoint = reply_text(info->endpoint);
+    out->capacity = info->capacity;
+    out->active = info->active;
+    out->available = info->available;
+}
+
+static void list_engines(rpc *r)
 {
     const orchestrator *o = runtime_orchestrator(api_runtime(r->orch));
-    PB(ListEnginesResponse) out = ORCH__V1__LIST_ENGINES_RESPONSE__INIT;
-    PB(EngineInfo) *all = NULL, **places = NULL;
+    PB(ListEnginesResponse) out;
     engine_info info;
     size_t count = 0;
 
-    (void)request;
     while (orchestrator_get_engine(o, count, &info))
         count++;
-    all = mem_calloc(count + 1, sizeof *all);
-    places = mem_calloc(count + 1, sizeof *places);
-    if (!all || !places) {
-        r->code = error_no_memory(&r->error);
-    } else {
-        for (size_t i = 0; orchestrator_get_engine(o, i, &info); i++) {
-            orch__v1__engine_info__init(&all[i]);
-            all[i].name = reply_text(info.name);
-            all[i].endpoint = reply_text(info.endpoint);
-            all[i].capacity = info.capacity;
-            all[i].active = info.active;
-            all[i].available = info.available;
-            places[i] = &all[i];
-        }
+    orch__v1__list_engines_response__init(&out);
+    out.engines = reply_repeated(count, sizeof **out.engines, &r->error);
+    r->code = out.engines ? 0 : ORCH_E_RESOURCE_EXHAUSTED;
+    if (!r->code) {
+        for (size_t i = 0; orchestrator_get_engine(o, i, &info); i++)
+            fill(out.engines[i], &info);
         out.n_engines = count;
-        out.engines = places;
         r->code = reply_pack(&r->reply, &out.base, &r->error);
+        mem_free(out.engines);
     }
-    mem_free(all);
-    mem_free(places);
     rpc_answer(r);
 }
 
 const method_row service_engine_rows[] = {
-    {SERVICE "ListEngines", &orch__v1__list_engines_request__descriptor, NULL, list_engines},
+    {SERVICE "ListEngines", &orch__v1__list_engines_request__descriptor, .begin = list_engines},
     {0},
 };

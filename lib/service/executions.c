@@ -59,23 +59,17 @@ static int32_t reply_list(const orch_execution_list *list, bool payloads, buf *r
 {
     size_t count = orch_execution_list_count(list);
     PB(ListExecutionsResponse) out;
-    PB(Execution) *all = mem_calloc(count + 1, sizeof *all);
     int32_t rc;
 
     orch__v1__list_executions_response__init(&out);
-    out.executions = mem_calloc(count + 1, sizeof *out.executions);
-    if (!all || !out.executions) {
-        rc = error_no_memory(err);
-    } else {
-        for (size_t i = 0; i < count; i++) {
-            reply_execution(&all[i], orch_execution_list_get(list, i), payloads, payloads);
-            out.executions[i] = &all[i];
-        }
-        out.n_executions = count;
-        out.next_page_token = reply_text(orch_execution_list_next(list));
-        rc = reply_pack(reply, &out.base, err);
-    }
-    mem_free(all);
+    out.executions = reply_repeated(count, sizeof **out.executions, err);
+    if (!out.executions)
+        return ORCH_E_RESOURCE_EXHAUSTED;
+    for (size_t i = 0; i < count; i++)
+        reply_execution(out.executions[i], orch_execution_list_get(list, i), payloads, payloads);
+    out.n_executions = count;
+    out.next_page_token = reply_text(orch_execution_list_next(list));
+    rc = reply_pack(reply, &out.base, err);
     mem_free(out.executions);
     return rc;
 }
@@ -120,22 +114,17 @@ static void fill_entry(PB(HistoryEntry) * out, const orch_history *h, size_t i)
 static int32_t reply_history(const orch_history *h, buf *reply, orch_error **err)
 {
     size_t count = orch_history_count(h);
-    PB(GetHistoryResponse) out = ORCH__V1__GET_HISTORY_RESPONSE__INIT;
-    PB(HistoryEntry) *all = mem_calloc(count + 1, sizeof *all);
+    PB(GetHistoryResponse) out;
     int32_t rc;
 
-    out.entries = mem_calloc(count + 1, sizeof *out.entries);
-    if (!all || !out.entries) {
-        rc = error_no_memory(err);
-    } else {
-        for (size_t i = 0; i < count; i++) {
-            fill_entry(&all[i], h, i);
-            out.entries[i] = &all[i];
-        }
-        out.n_entries = count;
-        rc = reply_pack(reply, &out.base, err);
-    }
-    mem_free(all);
+    orch__v1__get_history_response__init(&out);
+    out.entries = reply_repeated(count, sizeof **out.entries, err);
+    if (!out.entries)
+        return ORCH_E_RESOURCE_EXHAUSTED;
+    for (size_t i = 0; i < count; i++)
+        fill_entry(out.entries[i], h, i);
+    out.n_entries = count;
+    rc = reply_pack(reply, &out.base, err);
     mem_free(out.entries);
     return rc;
 }
@@ -177,23 +166,18 @@ static void fill_step(PB(StepState) * out, const orch_steps *s, size_t i)
 static int32_t reply_steps(const orch_steps *s, buf *reply, orch_error **err)
 {
     size_t count = orch_steps_count(s);
-    PB(GetStepsResponse) out = ORCH__V1__GET_STEPS_RESPONSE__INIT;
-    PB(StepState) *all = mem_calloc(count + 1, sizeof *all);
+    PB(GetStepsResponse) out;
     int32_t rc;
 
-    out.steps = mem_calloc(count + 1, sizeof *out.steps);
-    if (!all || !out.steps) {
-        rc = error_no_memory(err);
-    } else {
-        for (size_t i = 0; i < count; i++) {
-            fill_step(&all[i], s, i);
-            out.steps[i] = &all[i];
-        }
-        out.n_steps = count;
-        out.total = orch_steps_total(s);
-        rc = reply_pack(reply, &out.base, err);
-    }
-    mem_free(all);
+    orch__v1__get_steps_response__init(&out);
+    out.steps = reply_repeated(count, sizeof **out.steps, err);
+    if (!out.steps)
+        return ORCH_E_RESOURCE_EXHAUSTED;
+    for (size_t i = 0; i < count; i++)
+        fill_step(out.steps[i], s, i);
+    out.n_steps = count;
+    out.total = orch_steps_total(s);
+    rc = reply_pack(reply, &out.base, err);
     mem_free(out.steps);
     return rc;
 }
@@ -212,10 +196,10 @@ static int32_t get_steps(orch_v2 *o, const void *request, buf *reply, orch_error
 }
 
 const method_row service_execution_rows[] = {
-    {SERVICE "GetExecution", &orch__v1__get_execution_request__descriptor, get_execution, NULL},
-    {SERVICE "ListExecutions", &orch__v1__list_executions_request__descriptor, list_executions,
-     NULL},
-    {SERVICE "GetHistory", &orch__v1__get_history_request__descriptor, get_history, NULL},
-    {SERVICE "GetSteps", &orch__v1__get_steps_request__descriptor, get_steps, NULL},
+    {SERVICE "GetExecution", &orch__v1__get_execution_request__descriptor, .call = get_execution},
+    {SERVICE "ListExecutions", &orch__v1__list_executions_request__descriptor,
+     .call = list_executions},
+    {SERVICE "GetHistory", &orch__v1__get_history_request__descriptor, .call = get_history},
+    {SERVICE "GetSteps", &orch__v1__get_steps_request__descriptor, .call = get_steps},
     {0},
 };

@@ -13,6 +13,20 @@ int32_t reply_pack(buf *out, const ProtobufCMessage *m, orch_error **err)
     return 0;
 }
 
+void *reply_repeated(size_t count, size_t size, orch_error **err)
+{
+    size_t each = sizeof(void *) + size;
+    void **items = count < SIZE_MAX / each - 1 ? mem_alloc((count + 1) * each) : NULL;
+
+    if (!items) {
+        error_no_memory(err);
+        return NULL;
+    }
+    for (size_t i = 0; i < count; i++)
+        items[i] = (char *)(items + count + 1) + i * size;
+    return items;
+}
+
 char *reply_text(const char *text)
 {
     return unconst(text ? text : protobuf_c_empty_string);

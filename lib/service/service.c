@@ -7,6 +7,8 @@
 #include "service/service_impl.h"
 #include "transport/protobuf.h"
 
+#define QUICK_BYTES 16384
+
 /* ---- a call ---------------------------------------------------------------------------------------------- */
 
 static void rpc_free(rpc *r)
@@ -71,7 +73,7 @@ static void run_call(work *w)
         r->code = r->row->call(r->orch, r->parsed, &r->reply, &r->error);
 }
 
-static void done(work *w)
+void rpc_done(work *w)
 {
     rpc *r = (rpc *)w;
 
@@ -89,18 +91,54 @@ void rpc_hop(rpc *r, void (*run_it)(work *w), void (*done_with)(work *w))
         rpc_fail(r, ORCH_E_RESOURCE_EXHAUSTED, "too many calls wait for the orchestrator");
 }
 
+/* ---- calls that the loop answers ------------------------------------------------------------------------- */
+
+/* What takes long before, a long request or a codec of the host's, is for another thread. */
+static bool is_quick(const rpc *r)
+{
+    return r->request->len <= QUICK_BYTES && !api_has_codec(r->orch);
+}
+
+static void prepare(rpc *r)
+{
+    r->code = parse(r, &r->error);
+    if (!r->code && r->row->prepare)
+        r->code = r->row->prepare(r, &r->error);
+}
+
+static void run_prepare(work *w)
+{
+    prepare((rpc *)w);
+}
+
+/* Where nobody would hear of it any more, nothing is begun. */
+static void begin_prepared(rpc *r)
+{
+    if (r->code || !r->call)
+        rpc_answer(r);
+    else
+        r->row->begin(r);
+}
+
+static void prepared(work *w)
+{
+    if (w->refused)
+        rpc_done(w);
+    else
+        begin_prepared((rpc *)w);
+}
+
 static void begin(rpc *r)
 {
     r->is_busy = true;
     if (r->row->call) {
-        rpc_hop(r, run_call, done);
-        return;
+        rpc_hop(r, run_call, rpc_done);
+    } else if (is_quick(r)) {
+        prepare(r);
+        begin_prepared(r);
+    } else {
+        rpc_hop(r, run_prepare, prepared);
     }
-    r->code = parse(r, &r->error);
-    if (r->code)
-        rpc_answer(r);
-    else
-        r->row->begin(r, r->parsed);
 }
 
 /* ---- what gRPC tells ------------------------------------------------------------------------------------- */

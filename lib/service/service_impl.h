@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 #include "grpc/grpc.h"
-#include "net/unconst.h"
+#include "base/unconst.h"
 #include "orch/v1/orchestrator.pb-c.h"
 
 #define PB(name)      Orch__V1__##name
@@ -25,8 +25,10 @@ typedef struct method_row {
     const ProtobufCMessageDescriptor *request;
     /* One that may block, on a thread of its own: writes the answer. */
     int32_t (*call)(orch_v2 *o, const void *request, buf *reply, orch_error **err);
-    /* Or one on the loop thread, which answers by rpc_reply or rpc_fail, now or later. */
-    void (*begin)(rpc *r, const void *request);
+    /* Or one on the loop thread, which answers by rpc_reply or rpc_fail, now or later ... */
+    void (*begin)(rpc *r);
+    /* ... and before it, on the loop or, where that may take long, on another thread: fills r->prepared. May be NULL. */
+    int32_t (*prepare)(rpc *r, orch_error **err);
 } method_row;
 
 /* A unary call on its way. It is there until it is answered and its call has closed. */
@@ -53,11 +55,14 @@ struct rpc {
 void rpc_reply(rpc *r);
 void rpc_fail(rpc *r, int32_t code, const char *message);
 void rpc_answer(rpc *r); /* one or the other, as r->code says */
+void rpc_done(work *w);  /* that after a hop */
 /* Go on with it on a thread that may block: `run_it`, then `done_with` on the loop. */
 void rpc_hop(rpc *r, void (*run_it)(work *w), void (*done_with)(work *w));
 
 /* Serialise a message. RESOURCE_EXHAUSTED. */
 int32_t reply_pack(buf *out, const ProtobufCMessage *m, orch_error **err);
+/* The items of a repeated field, not initialized, as pointers to each; all is one block, for mem_free. NULL: no memory. */
+void *reply_repeated(size_t count, size_t size, orch_error **err);
 /* "" where there is none; borrowed. */
 char *reply_text(const char *text);
 /* The fields of an execution; borrowed from the response. `input`, `end`: with that payload. */

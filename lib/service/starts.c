@@ -1,10 +1,7 @@
-/* Starts. They are the calls that come by the thousands, so that the loop answers them itself; only what takes long before (a long input,
- * a codec of the host's) is done on another thread. */
+/* Starts. They are the calls that come by the thousands, so that the loop answers them itself. */
 #include <string.h>
 
 #include "service/service_impl.h"
-
-#define SMALL_BYTES 16384
 
 /* ---- what is asked for ----------------------------------------------------------------------------------- */
 
@@ -56,7 +53,6 @@ static int32_t fill_options(orch_start_options *o, const PB(StartExecutionReques
     return rc ? rc : fill_times(o, in, err);
 }
 
-/* Any thread. */
 static int32_t prepare(rpc *r, orch_error **err)
 {
     const PB(StartExecutionRequest) *in = (const PB(StartExecutionRequest) *)r->parsed;
@@ -100,14 +96,6 @@ static void name_existing(work *w)
         r->code = pack_started(r, id, true, &r->error);
 }
 
-static void named(work *w)
-{
-    if (w->refused)
-        rpc_fail((rpc *)w, ORCH_E_UNAVAILABLE, "the orchestrator stops");
-    else
-        rpc_answer((rpc *)w);
-}
-
 static void started(rpc *r, uint64_t key, bool existed)
 {
     const PB(StartExecutionRequest) *in = (const PB(StartExecutionRequest) *)r->parsed;
@@ -120,7 +108,7 @@ static void started(rpc *r, uint64_t key, bool existed)
         if (r->reply.failed)
             rpc_fail(r, ORCH_E_RESOURCE_EXHAUSTED, "there is no memory");
         else
-            rpc_hop(r, name_existing, named);
+            rpc_hop(r, name_existing, rpc_done);
         return;
     }
     if (!*in->execution_id)
@@ -163,7 +151,7 @@ static void decoded(work *w)
 
     outcome_unref(r->outcome);
     r->outcome = NULL;
-    named(w);
+    rpc_done(w);
 }
 
 static void on_ended(void *ctx, int32_t code, outcome *end)
@@ -199,62 +187,24 @@ static void take_start(rpc *r)
     r->prepared = NULL;
 }
 
-/* Where nobody would hear of it any more, nothing is started: it was not accepted. */
-static void go(rpc *r)
+static void begin_start(rpc *r)
 {
-    if (r->code || !r->call) {
-        rpc_answer(r);
-        return;
-    }
     take_start(r);
-    loop_start_go(r->start, r->waits ? &executes : &starts, r);
+    loop_start_go(r->start, &starts, r);
 }
 
-static void run_prepare(work *w)
+static void begin_execute(rpc *r)
 {
-    rpc *r = (rpc *)w;
-
-    r->code = prepare(r, &r->error);
-}
-
-static void prepared(work *w)
-{
-    rpc *r = (rpc *)w;
-
-    if (w->refused) {
-        rpc_fail(r, ORCH_E_UNAVAILABLE, "the orchestrator stops");
-        return;
-    }
-    go(r);
-}
-
-static void begin(rpc *r)
-{
-    if (r->request->len > SMALL_BYTES || api_has_codec(r->orch)) {
-        rpc_hop(r, run_prepare, prepared);
-        return;
-    }
-    r->code = prepare(r, &r->error);
-    go(r);
-}
-
-static void begin_start(rpc *r, const void *request)
-{
-    (void)request;
-    begin(r);
-}
-
-static void begin_execute(rpc *r, const void *request)
-{
-    (void)request;
     r->waits = true;
-    begin(r);
+    take_start(r);
+    loop_start_go(r->start, &executes, r);
 }
 
 /* ---- children of tasks ----------------------------------------------------------------------------------- */
 
-static int32_t prepare_child(rpc *r, const PB(ExecuteSubWorkflowRequest) * in, orch_error **err)
+static int32_t prepare_child(rpc *r, orch_error **err)
 {
+    const PB(ExecuteSubWorkflowRequest) *in = (const PB(ExecuteSubWorkflowRequest) *)r->parsed;
     orch_start_options *o = orch_start_options_new();
     int32_t rc = o ? set(orch_start_options_set_id(o, in->child_id), "child_id", err)
                    : error_no_memory(err);
@@ -317,9 +267,9 @@ static const loop_start_handler child_starts = {child_answered, NULL};
 static const loop_start_handler child_executes = {child_answered, child_ended};
 
 /* Payloads stay as they are: who asks is an engine, which has the codec itself. */
-static void begin_child(rpc *r, const void *request)
+static void begin_child(rpc *r)
 {
-    const PB(ExecuteSubWorkflowRequest) *in = request;
+    const PB(ExecuteSubWorkflowRequest) *in = (const PB(ExecuteSubWorkflowRequest) *)r->parsed;
     attempt_place from = {
         .execution = in->execution_key,
         .run = in->run,
@@ -331,21 +281,17 @@ static void begin_child(rpc *r, const void *request)
     if (in->epoch)
         from.epoch = (epoch){in->epoch->term, in->epoch->counter};
     r->waits = in->wait;
-    r->code = prepare_child(r, in, &r->error);
-    if (r->code) {
-        rpc_answer(r);
-        return;
-    }
     take_start(r);
     loop_start_go_child(r->start, &from, in->abandon, r->waits ? &child_executes : &child_starts,
                         r);
 }
 
 const method_row service_start_rows[] = {
-    {SERVICE "StartExecution", &orch__v1__start_execution_request__descriptor, NULL, begin_start},
-    {SERVICE "ExecuteWorkflow", &orch__v1__start_execution_request__descriptor, NULL,
-     begin_execute},
-    {SERVICE "ExecuteSubWorkflow", &orch__v1__execute_sub_workflow_request__descriptor, NULL,
-     begin_child},
+    {SERVICE "StartExecution", &orch__v1__start_execution_request__descriptor, .begin = begin_start,
+     .prepare = prepare},
+    {SERVICE "ExecuteWorkflow", &orch__v1__start_execution_request__descriptor,
+     .begin = begin_execute, .prepare = prepare},
+    {SERVICE "ExecuteSubWorkflow", &orch__v1__execute_sub_workflow_request__descriptor,
+     .begin = begin_child, .prepare = prepare_child},
     {0},
 };

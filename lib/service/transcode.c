@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "net/unconst.h"
+#include "base/unconst.h"
 #include "transport/protobuf.h"
 
 static size_t size_of(const ProtobufCFieldDescriptor *f)

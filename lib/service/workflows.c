@@ -123,7 +123,7 @@ static bool is_wanted(const definition_page *p, size_t i, const PB(ListWorkflows
 }
 
 static int32_t reply_page(orch_v2 *o, const definition_page *p, const PB(ListWorkflowsRequest) * in,
-                          PB(Workflow) * all, PB(Workflow) * *places, buf *reply, orch_error **err)
+                          PB(Workflow) * *all, buf *reply, orch_error **err)
 {
     PB(ListWorkflowsResponse) out;
     size_t limit = in->page_size ? in->page_size : PAGE, n = 0;
@@ -141,19 +141,18 @@ static int32_t reply_page(orch_v2 *o, const definition_page *p, const PB(ListWor
         if (!is_wanted(p, i, in) || (*in->page_token && !is_behind(row, in->page_token)))
             continue;
         if (n == limit) {
-            snprintf(next, sizeof next, "%s %s", all[n - 1].id, all[n - 1].version);
+            snprintf(next, sizeof next, "%s %s", all[n - 1]->id, all[n - 1]->version);
             break;
         }
         rc = orch_v2_get_workflow_paused(o, row->workflow, &paused, err);
-        orch__v1__workflow__init(&all[n]);
-        all[n].id = row->workflow;
-        all[n].version = row->version;
-        all[n].paused = paused != 0;
-        places[n] = &all[n];
+        orch__v1__workflow__init(all[n]);
+        all[n]->id = row->workflow;
+        all[n]->version = row->version;
+        all[n]->paused = paused != 0;
         n++;
     }
     out.n_workflows = n;
-    out.workflows = places;
+    out.workflows = all;
     out.next_page_token = next;
     return rc ? rc : reply_pack(reply, &out.base, err);
 }
@@ -162,18 +161,15 @@ static int32_t list_workflows(orch_v2 *o, const void *request, buf *reply, orch_
 {
     definition_page p = {0};
     int32_t rc = load(o, 0, &p, err);
-    PB(Workflow) *all = NULL, **places = NULL;
+    PB(Workflow) **all = NULL;
 
     if (!rc) {
-        all = mem_calloc(p.count + 1, sizeof *all);
-        places = mem_calloc(p.count + 1, sizeof *places);
+        all = reply_repeated(p.count, sizeof **all, err);
         if (p.count)
             qsort(p.rows, p.count, sizeof *p.rows, by_name);
-        rc = all && places ? reply_page(o, &p, request, all, places, reply, err)
-                           : error_no_memory(err);
+        rc = all ? reply_page(o, &p, request, all, reply, err) : ORCH_E_RESOURCE_EXHAUSTED;
     }
     mem_free(all);
-    mem_free(places);
     definition_page_clear(&p);
     return rc;
 }
@@ -228,12 +224,13 @@ static int32_t get_workflow(orch_v2 *o, const void *request, buf *reply, orch_er
 
 const method_row service_workflow_rows[] = {
     {SERVICE "RegisterWorkflow", &orch__v1__register_workflow_request__descriptor,
-     register_workflow, NULL},
-    {SERVICE "UpdateWorkflow", &orch__v1__update_workflow_request__descriptor, update_workflow,
-     NULL},
-    {SERVICE "DeleteWorkflow", &orch__v1__delete_workflow_request__descriptor, delete_workflow,
-     NULL},
-    {SERVICE "ListWorkflows", &orch__v1__list_workflows_request__descriptor, list_workflows, NULL},
-    {SERVICE "GetWorkflow", &orch__v1__get_workflow_request__descriptor, get_workflow, NULL},
+     .call = register_workflow},
+    {SERVICE "UpdateWorkflow", &orch__v1__update_workflow_request__descriptor,
+     .call = update_workflow},
+    {SERVICE "DeleteWorkflow", &orch__v1__delete_workflow_request__descriptor,
+     .call = delete_workflow},
+    {SERVICE "ListWorkflows", &orch__v1__list_workflows_request__descriptor,
+     .call = list_workflows},
+    {SERVICE "GetWorkflow", &orch__v1__get_workflow_request__descriptor, .call = get_workflow},
     {0},
 };

@@ -3,7 +3,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
-#include "net/unconst.h"
+#include "base/unconst.h"
 #include "transport/wire_impl.h"
 
 /* All that one message can be made of. */

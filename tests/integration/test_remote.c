@@ -7,7 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "grpc/grpc.h"
 #include "support/certificate.h"
+#include "support/net_rig.h"
 
 static const char CHAIN[] =
     "{'id':'chain','version':'1.0.0','steps':[{'id':'a','executor':'echo','with':{'n':'${input.n}'}},"
@@ -221,6 +223,61 @@ static void engines_tell_how_they_are(void **state)
     remote_close(&r);
 }
 
+typedef struct health {
+    int status, over;
+    int32_t code;
+} health;
+
+static void on_health(void *ctx, grpc_call *c, const uint8_t *data, size_t len)
+{
+    (void)c;
+    ((health *)ctx)->status = len == 2 && data[0] == 8 ? data[1] : -1;
+}
+
+static void on_health_over(void *ctx, grpc_call *c, int32_t code, const char *message)
+{
+    (void)c;
+    (void)message;
+    ((health *)ctx)->code = code;
+    ((health *)ctx)->over = 1;
+}
+
+/* An engine, and an orchestrator's management service, answer for their health. */
+static void both_have_the_health_service(void **state)
+{
+    static const grpc_call_handler handler = {.message = on_health, .closed = on_health_over};
+    remote r = {0};
+    uint16_t ports[2] = {0};
+    net_rig net;
+    orch_v2 *o;
+
+    (void)state;
+    remote_open(&r, "healthy", NULL);
+    o = open_for(&r, "memory:");
+    ports[0] = (uint16_t)atoi(r.port);
+    HOST_OK(orch_v2_listen(o, "127.0.0.1:0", &ports[1], &err));
+    net_rig_begin(&net);
+    for (int i = 0; i < 2; i++) {
+        grpc_channel *channel;
+        grpc_call *call;
+        char target[40];
+        health h = {0};
+
+        snprintf(target, sizeof target, "127.0.0.1:%u", ports[i]);
+        assert_int_equal(grpc_channel_new(net.net, target, NULL, &channel, NULL), 0);
+        call = grpc_channel_call(channel, "/grpc.health.v1.Health/Check", NULL, &handler, &h);
+        grpc_send(call, "", 0);
+        grpc_half_close(call);
+        NET_UNTIL(&net, h.over);
+        assert_int_equal(h.code, 0);
+        assert_int_equal(h.status, 1); /* SERVING */
+        grpc_channel_free(channel);
+    }
+    net_rig_end(&net);
+    host_close(o);
+    remote_close(&r);
+}
+
 /* ---- what goes wrong ------------------------------------------------------------------------------------- */
 
 static void a_drained_engine_hands_back(void **state)
@@ -368,6 +425,7 @@ int main(void)
         cmocka_unit_test(several_engines_share_the_work),
         cmocka_unit_test(what_is_large_goes_in_parts),
         cmocka_unit_test(engines_tell_how_they_are),
+        cmocka_unit_test(both_have_the_health_service),
         cmocka_unit_test(a_drained_engine_hands_back),
         cmocka_unit_test(an_engine_that_is_lost_is_replaced),
         cmocka_unit_test(an_engine_that_is_not_there_yet_is_waited_for),

@@ -6,6 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "store/store.h"
 
 static const char CHAIN[] =
     "{\"id\":\"chain\",\"version\":\"1.0.0\",\"steps\":[{\"id\":\"a\",\"executor\":\"echo\",\"with\":{"
@@ -267,6 +271,90 @@ static void executions_are_controlled(void **state)
     rig_close(&r);
 }
 
+/* What takes a while to be looked at is not for the loop. */
+static void large_starts_are_taken(void **state)
+{
+    static char request[100000];
+    orch_reply *answer = NULL;
+    rig r;
+
+    (void)state;
+    rig_open(&r);
+    define(&r, CHAIN);
+    snprintf(
+        request, sizeof request,
+        "{\"workflow_id\":\"chain\",\"execution_id\":\"l-1\",\"inputs\":\"{\\\"n\\\":7,\\\"t\\\":\\\"%080000d\\\"}\"}",
+        0);
+    HOST_OK(orch_client_call(r.client, "ExecuteWorkflow", request, strlen(request),
+                             HOST_PATIENCE_MS, &answer, &err));
+    assert_non_null(strstr(orch_reply_json(answer, NULL), "\"output\":\"{\\\"r\\\":7}\""));
+    orch_reply_free(answer);
+    memcpy(strstr(request, "l-1"), "l-2", 3);
+    request[strlen(request) - 3] = 'x'; /* where the inputs end */
+    ASK_FAILS(&r, "StartExecution", request, ORCH_E_INVALID_ARGUMENT, "inputs");
+    rig_close(&r);
+}
+
+/* An engine asks on behalf of a step that runs: here the first hand-over of the first term of its store. */
+static void steps_start_children(void **state)
+{
+    char request[400], id[64];
+    uint64_t key;
+    json_t *got;
+    rig r;
+
+    (void)state;
+    rig_open(&r);
+    define(&r, CHAIN);
+    define(&r, GATED);
+    got = ask(&r, "StartExecution", "{'workflow_id':'gated'}");
+    snprintf(id, sizeof id, "%s", text_of(got, "execution_id"));
+    json_decref(got);
+    assert_true(execution_id_parse(id, &key));
+    latch_wait(&r.gate, 1);
+    for (int counter = 0; counter < 2; counter++) {
+        snprintf(
+            request, sizeof request,
+            "{\"execution_key\":%llu,\"epoch\":{\"term\":1,\"counter\":%d},\"run\":1,\"step\":0,"
+            "\"attempt\":1,\"child_id\":\"%s/1/held\",\"workflow_id\":\"chain\",\"wait\":true}",
+            (unsigned long long)key, counter, id);
+        if (!counter) /* of no hand-over */
+            ASK_FAILS(&r, "ExecuteSubWorkflow", request, ORCH_E_FAILED_PRECONDITION, "");
+    }
+    got = ask(&r, "ExecuteSubWorkflow", request);
+    assert_string_equal(text_of(json_object_get(got, "execution"), "state"), "SUCCEEDED");
+    assert_null(json_object_get(got, "existed"));
+    json_decref(got);
+    got = ask(&r, "ExecuteSubWorkflow", request); /* said again */
+    assert_true(json_is_true(json_object_get(got, "existed")));
+    json_decref(got);
+    latch_open(&r.gate);
+    rig_close(&r);
+}
+
+static void a_forked_child_is_refused(void **state)
+{
+    pid_t pid;
+    rig r;
+    int status;
+
+    (void)state;
+    rig_open(&r);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (!pid) {
+        orch_reply *reply = NULL;
+        int32_t code = orch_client_call(r.client, "ListEngines", NULL, 0, 0, &reply, NULL);
+
+        orch_client_free(r.client);
+        _exit(code == ORCH_E_FAILED_PRECONDITION ? 0 : 1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    json_decref(ask(&r, "ListEngines", "{}"));
+    rig_close(&r);
+}
+
 static void calls_that_are_wrong_are_told(void **state)
 {
     rig r;
@@ -421,6 +509,9 @@ int main(void)
         cmocka_unit_test(updates_look_at_dependents),
         cmocka_unit_test(executions_are_made),
         cmocka_unit_test(executions_are_controlled),
+        cmocka_unit_test(large_starts_are_taken),
+        cmocka_unit_test(steps_start_children),
+        cmocka_unit_test(a_forked_child_is_refused),
         cmocka_unit_test(calls_that_are_wrong_are_told),
         cmocka_unit_test(events_are_streamed),
         cmocka_unit_test(nobody_is_there),

@@ -533,18 +533,18 @@ static void test_a_cancelled_one_that_could_not_be_read_is_cancelled_later(void 
 
 static struct {
     int opened;
-    bool refuses; /* with a word, or by closing */
-} engine_without_memory;
+    int32_t code; /* of its word; 0: it closes without one */
+} engine_that_refuses;
 
 static void deny(void *ctx, channel *c, message *m)
 {
-    message *no = engine_without_memory.refuses ? message_new(MESSAGE_REFUSED, m->epoch) : NULL;
+    message *no = engine_that_refuses.code ? message_new(MESSAGE_REFUSED, m->epoch) : NULL;
 
     (void)ctx;
-    engine_without_memory.opened++;
+    engine_that_refuses.opened++;
     message_free(m);
     if (no) {
-        no->refused.code = ORCH_E_RESOURCE_EXHAUSTED;
+        no->refused.code = engine_that_refuses.code;
         channel_send(c, no);
     }
     channel_close(c);
@@ -565,21 +565,23 @@ static void accept_and_deny(void *ctx, channel *c)
     c->handler = &deny_handler;
 }
 
-/* A minute long an engine has no memory even for a start: it is asked a few times a second. */
-static void test_an_engine_without_memory_is_not_pressed(void **state)
+/* A minute long an engine has no memory even for a start, or does not know how to run it: it is asked a few times a second. */
+static void test_an_engine_that_refuses_is_not_pressed(void **state)
 {
     const world_options raw = {.raw_accept = accept_and_deny};
 
+    static const int32_t codes[] = {0, ORCH_E_RESOURCE_EXHAUSTED, ORCH_E_UNIMPLEMENTED};
+
     (void)state;
-    for (int refuses = 0; refuses < 2; refuses++) {
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
         world *w = begin(&raw);
         uint64_t key;
 
-        engine_without_memory.opened = 0;
-        engine_without_memory.refuses = refuses;
+        engine_that_refuses.opened = 0;
+        engine_that_refuses.code = codes[i];
         key = world_start(w, "step", NULL, NULL);
         world_advance(w, 60000);
-        assert_in_range(engine_without_memory.opened, 30, 60000 / ENGINE_RETRY_MS + 1);
+        assert_in_range(engine_that_refuses.opened, 30, 60000 / ENGINE_RETRY_MS + 1);
         restart(w, &plain);
         world_settle(w);
         held_end_all();
@@ -611,7 +613,7 @@ int main(void)
         cmocka_unit_test(test_what_the_pool_gives_back_is_read_again),
         cmocka_unit_test(test_a_registration_brings_what_cannot_be_read),
         cmocka_unit_test(test_a_cancelled_one_that_could_not_be_read_is_cancelled_later),
-        cmocka_unit_test(test_an_engine_without_memory_is_not_pressed),
+        cmocka_unit_test(test_an_engine_that_refuses_is_not_pressed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,6 +21,9 @@ static void on_message(void *ctx, grpc_call *c, const uint8_t *data, size_t len)
     message *m = NULL;
 
     if (wire_receive(&e->reader, data, len, &m, &error)) {
+        if (e->transport->options.log)
+            log_write(e->transport->options.log, ORCH_LOG_ERROR, "%s: %s", grpc_call_peer(c),
+                      orch_error_message(error));
         if (e->is_server)
             grpc_finish(c, orch_error_code(error), orch_error_message(error));
         else

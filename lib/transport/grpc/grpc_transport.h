@@ -5,8 +5,9 @@
 #include "grpc/grpc.h"
 #include "transport/transport.h"
 
-typedef struct grpc_transport_options { /* borrowed, and they have to stay; NULL = no TLS */
-    tls_context *client_tls, *server_tls;
+typedef struct grpc_transport_options {   /* borrowed, and they have to stay */
+    tls_context *client_tls, *server_tls; /* NULL = no TLS */
+    logger *log;                          /* NULL = none */
 } grpc_transport_options;
 
 /* Endpoints: those of net/endpoint.h, with "grpc:" or "grpc://" before them. Freeing the transport ends all calls; what is on `net` of

@@ -1,6 +1,6 @@
 /* For the tables of C libraries that change nothing, and do not say so. */
-#ifndef NET_UNCONST_H
-#define NET_UNCONST_H
+#ifndef BASE_UNCONST_H
+#define BASE_UNCONST_H
 
 static inline void *unconst(const void *p)
 {
