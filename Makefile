@@ -399,6 +399,15 @@ endef
 $(foreach p,$(PEERS) h2spec,$(eval $(call peer_rule,$(p))))
 $(INTEROP)/go/built: | $(INTEROP)/python/built
 
+# The engines of check-engines, one folder of examples/engines for each language.
+ENGINES := $(notdir $(wildcard examples/engines/*))
+define engine_rule
+$(INTEROP)/engine_$(1)/built: $(wildcard examples/engines/$(1)/*) proto/orch/v1/engine.proto tests/interop/build.sh | $(INTEROP)/python/built
+	$$(call say,ENG,$(1))
+	$$(Q)sh tests/interop/build.sh engine_$(1) $(INTEROP)
+endef
+$(foreach e,$(ENGINES),$(eval $(call engine_rule,$(e))))
+
 # Our own one, of the same protos.
 OWN_SRC := $(sort $(wildcard tests/interop/own/*.c))
 OWN_PEER := $(B)/tests/interop/peer
@@ -458,7 +467,7 @@ RUN_TESTS = MODE=$(MODE) ROUNDS=$(ROUNDS) OOM_EVERY=$(OOM_EVERY) sh tests/tools/
 OOM_EVERY ?= $(if $(filter coverage,$(MODE)),5,40)
 TEST_TIMEOUT ?= $(if $(filter release check,$(MODE)),120,600)# seconds a program may take
 
-.PHONY: demo check check-asan check-tsan check-valgrind check-crash check-power check-oom check-sim check-sim-asan check-mutations fuzz sim check-interop check-h2spec check-instances bench coverage
+.PHONY: demo check check-asan check-tsan check-valgrind check-crash check-power check-oom check-sim check-sim-asan check-mutations fuzz sim check-interop check-engines check-h2spec check-instances bench coverage
 demo: deps ## Run a real job on a source tree (TREE=dir; this one), and say where the report is
 	$(submake) $(B)/examples/inventory
 	@$(B)/examples/inventory --state $(B)/demo $(or $(TREE),.)
@@ -492,6 +501,9 @@ sim: deps-check ## The same with more SEEDS, FROM a seed on; or SEED=n TRACE=1 f
 check-interop: deps-interop ## Run gRPC's interop cases (tests/interop/README.md); OWN=program: those with it
 	$(submake) run-interop
 
+check-engines: deps-interop ## Run workflows on the engines of examples/engines (ENGINES="python": those)
+	$(submake) run-engines
+
 check-h2spec: deps-interop ## Run h2spec's 146 tests against our server, or SERVER="command", or SERVER=port (KNOWN=file: of what fails)
 	$(submake) run-h2spec
 
@@ -505,7 +517,7 @@ bench: deps-bench ## Measure; prints one JSON object a line (T=name for one)
 	@for b in $(call pick,$(BENCH_C_BINS) $(BENCH_X_BINS)); do $$b || exit 1; done
 
 # The halves that run in a mode, after the packages are there.
-.PHONY: run-tests run-valgrind run-crash run-power run-oom run-sim run-mutations run-fuzz run-interop run-h2spec run-bench-build
+.PHONY: run-tests run-valgrind run-crash run-power run-oom run-sim run-mutations run-fuzz run-interop run-engines run-h2spec run-bench-build
 run-tests: $(call pick,$(UNIT_BINS) $(INTEG_BINS) $(OOM_BINS) $(FUZZ_BINS))
 	@$(RUN_TESTS) $^
 run-valgrind: $(call pick,$(UNIT_BINS))
@@ -525,6 +537,8 @@ run-fuzz: $(call pick,$(FUZZ_BINS))
 	@sh tests/tools/fuzz.sh $(TIME) $(JOBS) $(B)/found $^
 run-interop: $(filter $(OWN_PEER),$(OWN)) $(PEERS:%=$(INTEROP)/%/built)
 	@$(PYTHON) tests/interop/run.py $(INTEROP) --jobs $(JOBS) --own $(OWN)
+run-engines: $(B)/examples/orch-server $(B)/examples/orchctl $(ENGINES:%=$(INTEROP)/engine_%/built)
+	@$(PYTHON) tests/interop/engines.py $(B) $(INTEROP) $(ENGINES)
 run-h2spec: $(INTEROP)/h2spec/built $(if $(SERVER),,$(OWN_PEER))
 	@H2SPEC=$(INTEROP)/h2spec/h2spec sh tests/interop/h2spec.sh \
 	    $(if $(SERVER),$(if $(KNOWN),-k $(KNOWN)) $(SERVER),-k tests/interop/h2spec/known.txt $(OWN_PEER) server)

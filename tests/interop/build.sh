@@ -1,13 +1,14 @@
 #!/bin/sh
-# Builds one of the official peers, or h2spec, out of this folder into another one.
+# Builds one of the official peers, or h2spec, out of this folder into another one; or an engine, out of examples/engines.
 #
-#   build.sh python|go|node|h2spec OUT
+#   build.sh python|go|node|h2spec|engine_python OUT
 #
-# OUT/python has to be there before OUT/go: it brings the protoc that both use. The versions are those that
+# OUT/python has to be there before OUT/go and the engines: it brings the protoc that all use. The versions are those that
 # requirements.txt, go.mod and package-lock.json name.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
 kind=$1
 mkdir -p "$2/$kind"
 out=$(cd "$2" && pwd)
@@ -54,6 +55,12 @@ build_node() {
     cd "$out/node"
     cp "$here"/node/*.js "$here"/node/package.json "$here"/node/package-lock.json .
     npm ci --silent --ignore-scripts --no-audit --no-fund
+}
+
+# It runs where it is; the code that is generated for it stands here.
+build_engine_python() {
+    cd "$out/engine_python"
+    "$out/python/venv/bin/python" -m grpc_tools.protoc "-I$root/proto" --python_out=. --grpc_python_out=. orch/v1/engine.proto
 }
 
 "build_$kind"

@@ -2,10 +2,9 @@
 """Runs workflows of an orchestrator on engines in other languages (examples/engines): values, failures, retries, large inputs, cancels, and
 engines that are killed in the middle.
 
-    engines.py BUILD INTEROP    BUILD has examples/orch-server and orchctl; INTEROP the official stacks (build.sh)
+    engines.py BUILD INTEROP LANGUAGE…    BUILD has examples/orch-server and orchctl; INTEROP what build.sh made
 """
 import json
-import os
 import pathlib
 import signal
 import subprocess
@@ -14,6 +13,10 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+# How an engine is started: {interop}/engine_LANGUAGE is where build.sh made it. All have the same flags.
+COMMANDS = {
+    "python": ["env", "PYTHONPATH={interop}/engine_python", "{interop}/python/venv/bin/python", f"{ROOT}/examples/engines/python/engine.py"],
+}
 CHAIN = {
     "id": "chain", "version": "1.0.0",
     "steps": [
@@ -38,24 +41,19 @@ UNKNOWN = {"id": "unknown", "version": "1.0.0", "steps": [{"id": "l", "executor"
 
 
 class Rig:
-    def __init__(self, build, interop, folder):
-        self.build, self.interop, self.folder = build, interop, folder
+    def __init__(self, build, interop, language, folder):
+        self.build, self.folder = build, folder
+        self.command = [word.format(interop=interop.resolve()) for word in COMMANDS[language]]
         self.processes, self.engines = [], []
-        generated = folder / "generated"
-        generated.mkdir()
-        self.python = interop / "python/venv/bin/python"
-        subprocess.run([self.python, "-m", "grpc_tools.protoc", f"-I{ROOT}/proto", f"--python_out={generated}",
-                        f"--grpc_python_out={generated}", "orch/v1/engine.proto"], check=True)
-        self.environment = dict(os.environ, PYTHONPATH=str(generated))
         self.server_at = f"unix:{folder}/server"
 
     def start(self, *command):
-        process = subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, text=True, env=self.environment)
+        process = subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, text=True)
         self.processes.append(process)
         return process
 
     def start_engine(self, name, at="127.0.0.1:0"):
-        process = self.start(self.python, ROOT / "examples/engines/python/engine.py", "--listen", at, "--name", name)
+        process = self.start(*self.command, "--listen", at, "--name", name)
         word, port = process.stdout.readline().split()
         assert word == "listening", word
         return process, f"127.0.0.1:{port}"
@@ -144,10 +142,10 @@ def a_killed_engine_is_replaced(rig):
 CASES = [values_pass, failures_are_told, large_inputs_pass, many_at_a_time, cancels_reach_it, a_killed_engine_is_replaced]
 
 
-def main():
-    build, interop = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
+def run(build, interop, language):
+    print(f"{language}:", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        rig = Rig(build, interop, pathlib.Path(folder))
+        rig = Rig(build, interop, language, pathlib.Path(folder))
         try:
             addresses = []
             for name in ("one", "two"):
@@ -163,6 +161,12 @@ def main():
                 print(f"  ok   {case.__name__:40} {time.monotonic() - begun:7.3f} s", flush=True)
         finally:
             rig.end()
+
+
+def main():
+    build, interop, *languages = sys.argv[1:]
+    for language in languages:
+        run(pathlib.Path(build), pathlib.Path(interop), language)
 
 
 if __name__ == "__main__":
