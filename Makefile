@@ -402,7 +402,7 @@ $(INTEROP)/go/built: | $(INTEROP)/python/built
 # The engines of check-engines, one folder of examples/engines for each language.
 ENGINES := $(notdir $(wildcard examples/engines/*))
 define engine_rule
-$(INTEROP)/engine_$(1)/built: $(wildcard examples/engines/$(1)/*) proto/orch/v1/engine.proto tests/interop/build.sh | $(INTEROP)/python/built
+$(INTEROP)/engine_$(1)/built: $(wildcard examples/engines/$(1)/*.*) proto/orch/v1/engine.proto tests/interop/build.sh | $(INTEROP)/python/built
 	$$(call say,ENG,$(1))
 	$$(Q)sh tests/interop/build.sh engine_$(1) $(INTEROP)
 endef
@@ -501,7 +501,7 @@ sim: deps-check ## The same with more SEEDS, FROM a seed on; or SEED=n TRACE=1 f
 check-interop: deps-interop ## Run gRPC's interop cases (tests/interop/README.md); OWN=program: those with it
 	$(submake) run-interop
 
-check-engines: deps-interop ## Run workflows on the engines of examples/engines (ENGINES="python": those)
+check-engines: deps-interop ## Run workflows on the engines of examples/engines (ENGINES="python": those; T=name for one scene)
 	$(submake) run-engines
 
 check-h2spec: deps-interop ## Run h2spec's 146 tests against our server, or SERVER="command", or SERVER=port (KNOWN=file: of what fails)
@@ -537,8 +537,8 @@ run-fuzz: $(call pick,$(FUZZ_BINS))
 	@sh tests/tools/fuzz.sh $(TIME) $(JOBS) $(B)/found $^
 run-interop: $(filter $(OWN_PEER),$(OWN)) $(PEERS:%=$(INTEROP)/%/built)
 	@$(PYTHON) tests/interop/run.py $(INTEROP) --jobs $(JOBS) --own $(OWN)
-run-engines: $(B)/examples/orch-server $(B)/examples/orchctl $(ENGINES:%=$(INTEROP)/engine_%/built)
-	@$(PYTHON) tests/interop/engines.py $(B) $(INTEROP) $(ENGINES)
+run-engines: $(B)/examples/orch-server $(B)/examples/orchctl $(patsubst %,$(INTEROP)/engine_%/built,python $(filter-out python,$(ENGINES)))
+	@$(INTEROP)/python/venv/bin/python tests/interop/engines.py $(if $(T),--only $(T)) $(B) $(INTEROP) $(ENGINES)
 run-h2spec: $(INTEROP)/h2spec/built $(if $(SERVER),,$(OWN_PEER))
 	@H2SPEC=$(INTEROP)/h2spec/h2spec sh tests/interop/h2spec.sh \
 	    $(if $(SERVER),$(if $(KNOWN),-k $(KNOWN)) $(SERVER),-k tests/interop/h2spec/known.txt $(OWN_PEER) server)

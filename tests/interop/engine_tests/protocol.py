@@ -1,0 +1,194 @@
+"""What engine.proto says, where an orchestrator seldom goes: the scenes are orchestrators themselves."""
+import hashlib
+import json
+import queue
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from orch.v1 import engine_pb2 as pb
+from orch.v1 import engine_pb2_grpc as pb_grpc
+from rig import PATIENCE_S, Engine, expect, wait_until
+
+EPOCH = pb.Epoch(term=1, counter=1)
+PAUSE = json.dumps({"id": "p", "version": "1.0.0", "steps": [
+    {"id": "a", "executor": "pause", "with": {"seconds": 1}}, {"id": "b", "executor": "echo", "depends_on": ["a"]}]}).encode()
+
+
+def code(status):
+    return status.value[0]
+
+
+class HandOver:
+    """One Execute call of an orchestrator's."""
+
+    def __init__(self, stub, epoch=EPOCH):
+        self.epoch, self.requests = epoch, queue.Queue()
+        self.call = stub.Execute(iter(self.requests.get, None), timeout=PATIENCE_S)
+
+    def say(self, **kind):
+        self.requests.put(pb.ToEngine(epoch=self.epoch, **kind))
+
+    def start(self, key, text=PAUSE, **more):
+        self.say(start=pb.Start(execution_id=f"x{key}", execution_key=key, run=1, definition_digest=hashlib.sha256(text).digest(), **more))
+
+    def define(self, text=PAUSE, digest=None):
+        self.say(definition=pb.Definition(digest=digest or hashlib.sha256(text).digest(), text=text))
+
+    def next(self, kind):
+        """What the engine says next, of that kind."""
+        while (message := next(self.call, None)) is not None:
+            expect("epoch", message.epoch, self.epoch)
+            got = message.WhichOneof("kind")
+            if got == kind:
+                return getattr(message, kind)
+            assert got == "step_started", f"{got} instead of {kind}: {message}"
+        raise AssertionError(f"the call ended with {self.call.code()} instead of {kind}")
+
+    def over(self):
+        """The engine ends the call."""
+        expect("said at the end", list(self.call), [])
+        expect("how the call ends", self.call.code(), grpc.StatusCode.OK)
+
+    def refused(self, status):
+        expect("refused with", self.next("refused").code, code(status))
+        self.over()
+
+    def ended(self):
+        """The execution is worked off, with what there is to store stored."""
+        while (report := self.next("report")).end == pb.Report.GOES_ON:
+            self.say(ack=pb.Ack(seq=report.checkpoints[-1].seq))
+        self.requests.put(None)
+        self.over()
+        return report
+
+
+def connect(stack, command, *flags):
+    engine = Engine(stack, command, "e", *flags)
+    channel = stack.enter_context(grpc.insecure_channel(f"127.0.0.1:{engine.port}"))
+    return engine, channel, pb_grpc.EngineServiceStub(channel)
+
+
+def a_definition_is_asked_for_once(stack, command):
+    _, _, stub = connect(stack, command)
+    first = HandOver(stub)
+    first.start(1)
+    first.next("accepted")
+    expect("wanted", first.next("need_definition").digest, hashlib.sha256(PAUSE).digest())
+    first.define()
+    expect("end", first.ended().state, pb.Report.SUCCEEDED)
+    second = HandOver(stub)
+    second.start(2)
+    second.next("accepted")
+    expect("end", second.ended().state, pb.Report.SUCCEEDED)
+
+
+def a_wrong_definition_is_refused(stack, command):
+    _, _, stub = connect(stack, command, "--capacity", "1")
+    for key in (1, 2):  # and its place is free again
+        one = HandOver(stub)
+        one.start(key)
+        one.next("accepted")
+        one.next("need_definition")
+        one.define(PAUSE.replace(b"1.0.0", b"1.0.1"), digest=hashlib.sha256(PAUSE).digest())
+        one.refused(grpc.StatusCode.DATA_LOSS)
+
+
+def a_call_that_breaks_early_leaves_no_trace(stack, command):
+    _, _, stub = connect(stack, command, "--capacity", "1")
+    one = HandOver(stub)
+    one.start(1)
+    one.next("accepted")
+    one.next("need_definition")
+    full = HandOver(stub)
+    full.start(2)
+    full.refused(grpc.StatusCode.RESOURCE_EXHAUSTED)
+    one.call.cancel()
+    wait_until("the place is free", lambda: stub.GetEngineStatus(pb.GetEngineStatusRequest()).active == 0)
+    again = HandOver(stub)
+    again.say(attach=pb.Attach(execution_key=1))
+    again.refused(grpc.StatusCode.NOT_FOUND)
+    two = HandOver(stub)
+    two.start(2)
+    two.next("accepted")
+
+
+def epochs_have_an_order(stack, command):
+    _, _, stub = connect(stack, command)
+    old = HandOver(stub, pb.Epoch(term=2, counter=5))
+    old.start(1)
+    old.next("accepted")
+    old.next("need_definition")
+    for epoch in (old.epoch, pb.Epoch(term=1, counter=9)):
+        late = HandOver(stub, epoch)
+        late.start(1)
+        late.refused(grpc.StatusCode.ABORTED)
+    new = HandOver(stub, pb.Epoch(term=3, counter=1))
+    new.start(1)
+    new.next("accepted")
+    old.over()
+    attach = HandOver(stub, old.epoch)
+    attach.say(attach=pb.Attach(execution_key=1))
+    attach.refused(grpc.StatusCode.NOT_FOUND)
+
+
+def what_was_not_acknowledged_is_said_again(stack, command):
+    _, _, stub = connect(stack, command)
+    one = HandOver(stub)
+    one.start(1)
+    one.next("accepted")
+    one.next("need_definition")
+    one.define()
+    said = one.next("report").checkpoints
+    one.call.cancel()
+    again = HandOver(stub)
+    again.say(attach=pb.Attach(execution_key=1, stored_seq=0))
+    expect("last_seq", again.next("accepted").last_seq, 1)
+    report = again.next("report")
+    expect("said again", list(report.checkpoints), list(said))
+    again.say(ack=pb.Ack(seq=1))
+    expect("end", again.ended().state, pb.Report.SUCCEEDED)
+
+
+def checkpoints_are_not_done_again(stack, command):
+    _, _, stub = connect(stack, command)
+    one = HandOver(stub)
+    done = pb.Checkpoint(seq=1, step=0, attempt=1, kind=pb.Checkpoint.SUCCEEDED, started_ms=1, ended_ms=2, output=b'{"seconds":50}')
+    one.start(1, checkpoints=[done])
+    expect("last_seq", one.next("accepted").last_seq, 1)
+    one.next("need_definition")
+    one.define()
+    row = one.next("report").checkpoints[0]
+    expect("the next step", (row.seq, row.step, row.kind), (2, 1, pb.Checkpoint.SUCCEEDED))
+
+
+def it_hands_back_when_it_drains(stack, command):
+    engine, channel, stub = connect(stack, command)
+    health = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=PATIENCE_S)
+    expect("health", next(health).status, health_pb2.HealthCheckResponse.SERVING)
+    one = HandOver(stub)
+    one.start(1)
+    one.next("accepted")
+    one.next("need_definition")
+    one.define()
+    expect("starts", next(one.call).step_started.attempt, 1)
+    engine.terminate()
+    expect("health", next(health).status, health_pb2.HealthCheckResponse.NOT_SERVING)
+    late = HandOver(stub)
+    late.start(2)
+    late.refused(grpc.StatusCode.UNAVAILABLE)
+    report = one.next("report")  # what ran ends
+    expect("its end", report.checkpoints[0].kind, pb.Checkpoint.SUCCEEDED)
+    one.say(ack=pb.Ack(seq=1))
+    one.over()  # and its execution has not ended
+    expect("exit", engine.wait(), 0)
+
+
+SCENES = [
+    a_definition_is_asked_for_once,
+    a_wrong_definition_is_refused,
+    a_call_that_breaks_early_leaves_no_trace,
+    epochs_have_an_order,
+    what_was_not_acknowledged_is_said_again,
+    checkpoints_are_not_done_again,
+    it_hands_back_when_it_drains,
+]
