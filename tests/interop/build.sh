@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds one of the official peers, or h2spec, out of this folder into another one; or an engine, out of examples/engines.
 #
-#   build.sh python|go|node|h2spec|engine_python OUT
+#   build.sh python|go|node|h2spec|engine_python|engine_go OUT
 #
 # OUT/python has to be there before OUT/go and the engines: it brings the protoc that all use. The versions are those that
 # requirements.txt, go.mod and package-lock.json name.
@@ -61,6 +61,22 @@ build_node() {
 build_engine_python() {
     cd "$out/engine_python"
     "$out/python/venv/bin/python" -m grpc_tools.protoc "-I$root/proto" --python_out=. --grpc_python_out=. orch/v1/engine.proto
+}
+
+# The generated code has to lie in the engine's own module, so all of it is built in a copy. Its own tests are run here, too.
+build_engine_go() {
+    cd "$out/engine_go"
+    rm -rf ./*.go orchpb
+    cp "$root"/examples/engines/go/*.go "$root"/examples/engines/go/go.* "$root/examples/engines/go/generate.sh" .
+    PROTOC="$out/python/venv/bin/python -m grpc_tools.protoc" sh generate.sh "$root/proto"
+    unformatted=$(gofmt -l ./*.go)
+    if [ -n "$unformatted" ]; then
+        echo "gofmt would change $unformatted" >&2
+        exit 1
+    fi
+    go vet .
+    CGO_ENABLED=1 go test -race -count=1 .
+    go build -o engine .
 }
 
 "build_$kind"

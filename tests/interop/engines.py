@@ -15,6 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 # How an engine is started: {interop}/engine_LANGUAGE is where build.sh made it. All have the same flags.
 COMMANDS = {
+    "go": ["{interop}/engine_go/engine"],
     "python": ["env", "PYTHONPATH={interop}/engine_python", "PYTHONDONTWRITEBYTECODE=1", "{interop}/python/venv/bin/python",
                f"{ROOT}/examples/engines/python/engine.py"],
 }
