@@ -90,6 +90,8 @@ int32_t h2_feed(h2 *h, const uint8_t **data, size_t *len);
 #define H2_RIPE 1
 /* So much was queued since the last pull that the other end had better begin with it. */
 bool h2_is_ripe(const h2 *h);
+/* All that came in this turn of the loop was fed, and what there was to send was pulled: what comes next is another batch. */
+void h2_turn_ended(h2 *h);
 /* Fills `out` with what is to be sent; how many bytes that was. */
 size_t h2_pull(h2 *h, uint8_t *out, size_t size);
 bool h2_wants_pull(h2 *h);         /* there is something to send */

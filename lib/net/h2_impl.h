@@ -24,6 +24,8 @@ struct h2 {
     /* queued since the last pull */
     size_t fresh_bytes;
     uint32_t fresh_calls; /* requests; answers that are complete */
+    /* A server: requests that came in this turn, and in the last one that brought any. */
+    uint32_t came, came_before;
     /* pull */
     uint8_t *out;
     size_t out_size, out_len;

@@ -41,6 +41,7 @@ static void flush(net_task *t)
     if (!l->is_open || l->is_over)
         return;
     send_all(l);
+    h2_turn_ended(l->session);
     if (h2_is_over(l->session))
         end(l, h2_error(l->session)[0] ? ORCH_E_INTERNAL : 0, h2_error(l->session));
 }

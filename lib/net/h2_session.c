@@ -15,6 +15,7 @@ static void add_stream(h2 *h, h2_stream *s, int32_t id)
     s->id = id;
     list_push(&h->streams, &s->node);
     h->open++;
+    h->came++;
 }
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *data)

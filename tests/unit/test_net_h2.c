@@ -172,6 +172,45 @@ static void test_much_to_send_does_not_wait_for_the_rest(void **state)
     }
 }
 
+/* A server that has seen how many come at a time sends half of the answers at once, and not the first eight. */
+static void test_as_many_as_come_at_a_time_answer_at_a_time(void **state)
+{
+    enum { REQUESTS = 80 };
+    static uint8_t bytes[32768], answers[32768];
+    told_stream *s[REQUESTS];
+    unsigned batches[2] = {0};
+
+    (void)state;
+    h2_pair_settle(&pair);
+    pair.server.on_request = echo;
+    for (int turn = 0; turn < 2; turn++) {
+        const uint8_t *rest = bytes;
+        size_t len = 0;
+
+        for (int i = 0; i < REQUESTS; i++) {
+            s[i] = h2_pair_request(&pair, "/echo");
+            h2_pair_send(s[i], "small", 5);
+            h2_finish(&s[i]->stream, false);
+            len += h2_pull(pair.client.session, bytes + len, sizeof bytes - len);
+        }
+        while (h2_feed(pair.server.session, &rest, &len) == H2_RIPE) {
+            size_t n = h2_pull(pair.server.session, answers, sizeof answers);
+            const uint8_t *at = answers;
+
+            assert_int_equal(h2_feed(pair.client.session, &at, &n), 0);
+            batches[turn]++;
+        }
+        h2_pair_settle(&pair);
+        h2_turn_ended(pair.server.session);
+        for (int i = 0; i < REQUESTS; i++) {
+            assert_int_equal(s[i]->closes, 1);
+            told_stream_free(s[i]);
+        }
+    }
+    assert_int_equal(batches[0], 4); /* 8, 9, 18, 36, and the rest at the end of the turn */
+    assert_int_equal(batches[1], 1); /* 40, and the rest */
+}
+
 /* ---- windows ------------------------------------------------------------------------------------------------------- */
 
 static void test_a_stream_that_is_not_read_holds_up_itself_alone(void **state)
@@ -370,6 +409,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_is_queued_early, begin, end),
         cmocka_unit_test_setup_teardown(test_it_says_when_much_is_queued, begin, end),
         cmocka_unit_test_setup_teardown(test_much_to_send_does_not_wait_for_the_rest, begin, end),
+        cmocka_unit_test_setup_teardown(test_as_many_as_come_at_a_time_answer_at_a_time, begin,
+                                        end),
         cmocka_unit_test_setup_teardown(test_a_stream_that_is_not_read_holds_up_itself_alone, begin,
                                         end),
         cmocka_unit_test_setup_teardown(test_the_window_follows_what_comes, begin, end),
