@@ -31,9 +31,10 @@ from orch.v1 import engine_pb2_grpc as pb_grpc
 from service import Engine
 
 OPTIONS = [
-    # The orchestrator pings after ten seconds of silence, which servers do not permit unless they are told to.
+    # The orchestrator pings after ten seconds of silence, which servers do not permit unless they are told to; and least of all when no call is open.
     ("grpc.http2.min_ping_interval_without_data_ms", 5000),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 5000),
+    ("grpc.keepalive_permit_without_calls", 1),
     # And an orchestrator whose machine is gone has to be noticed: what it handed over is detached then.
     ("grpc.keepalive_time_ms", 10000),
     ("grpc.keepalive_timeout_ms", 5000),

@@ -205,7 +205,7 @@ class HandOver(threading.Thread):
             self.ends[row.step] = row
             self.retries.pop(row.step, None)
         elif row.kind == pb.Checkpoint.RETRYING:
-            self.retries[row.step] = row
+            self.retries[row.step], self.attempts[row.step] = row, row.attempt
 
     # ---- What the orchestrator says
 
@@ -213,7 +213,6 @@ class HandOver(threading.Thread):
         """It begins, or goes on where another hand-over left it."""
         self.definition = definition
         for row in self.given.checkpoints:
-            self.attempts[row.step] = max(row.attempt, self.attempts.get(row.step, 0))
             self.began_ms.setdefault(row.step, row.started_ms)
             self.note(row)
         for item in self.given.inbox:

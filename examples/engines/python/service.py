@@ -28,7 +28,7 @@ class Engine(pb_grpc.EngineServiceServicer):
         self.started_ms = now_ms()
         self.pool = futures.ThreadPoolExecutor(max_workers=capacity * 4)
         self.handovers, self.definitions = {}, {}  # by the execution's key; by digest, the oldest first
-        self.changed = threading.Condition()  # of handovers and draining
+        self.changed = threading.Condition()  # of these, and of draining
 
     # ---- Calls
 
@@ -106,9 +106,10 @@ class Engine(pb_grpc.EngineServiceServicer):
             call.refuse(handover.epoch, self.instance, e)
             handover.events.put(("drop",))
             return
-        self.definitions[digest] = known
-        for oldest in list(self.definitions)[:-DEFINITIONS_MAX]:
-            self.definitions.pop(oldest, None)
+        with self.changed:
+            self.definitions[digest] = known
+            for oldest in list(self.definitions)[:-DEFINITIONS_MAX]:
+                del self.definitions[oldest]
         handover.events.put(("definition", known))
 
     def attach(self, attach, epoch, call):

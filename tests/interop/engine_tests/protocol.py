@@ -2,6 +2,7 @@
 import hashlib
 import json
 import queue
+import time
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -16,6 +17,10 @@ PAUSE = json.dumps({"id": "p", "version": "1.0.0", "steps": [
 
 def code(status):
     return status.value[0]
+
+
+def now_ms():
+    return time.time_ns() // 1_000_000
 
 
 class HandOver:
@@ -149,6 +154,29 @@ def what_was_not_acknowledged_is_said_again(stack, command):
     expect("end", again.ended().state, pb.Report.SUCCEEDED)
 
 
+def nothing_starts_while_it_is_detached(stack, command):
+    _, _, stub = connect(stack, command)
+    text = json.dumps({"id": "w", "version": "1.0.0", "steps": [
+        {"id": "f", "executor": "flaky", "with": {}, "retry": {}}, {"id": "e", "executor": "echo"}]}).encode()
+    due_ms = now_ms() + 1000
+    failed = pb.Checkpoint(seq=1, step=0, attempt=1, kind=pb.Checkpoint.RETRYING, started_ms=1, ended_ms=2, due_ms=due_ms, error=b"{}")
+    one = HandOver(stub)
+    one.start(1, text, checkpoints=[failed])
+    one.next("accepted")
+    one.next("need_definition")
+    one.define(text)
+    expect("the other step", one.next("report").checkpoints[0].step, 1)
+    one.call.cancel()
+    wait_until("the attempt is due, and more", lambda: now_ms() > due_ms + 300)
+    begun_ms = now_ms()
+    again = HandOver(stub)
+    again.say(attach=pb.Attach(execution_key=1, stored_seq=2))
+    again.next("accepted")
+    row = again.next("report").checkpoints[0]
+    expect("the attempt's end", (row.step, row.attempt, row.kind), (0, 2, pb.Checkpoint.SUCCEEDED))
+    assert row.started_ms >= begun_ms, f"it started {begun_ms - row.started_ms} ms before the call was back"
+
+
 def checkpoints_are_not_done_again(stack, command):
     _, _, stub = connect(stack, command)
     one = HandOver(stub)
@@ -189,6 +217,7 @@ SCENES = [
     a_call_that_breaks_early_leaves_no_trace,
     epochs_have_an_order,
     what_was_not_acknowledged_is_said_again,
+    nothing_starts_while_it_is_detached,
     checkpoints_are_not_done_again,
     it_hands_back_when_it_drains,
 ]

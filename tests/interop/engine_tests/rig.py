@@ -11,6 +11,7 @@ from pathlib import Path
 from proxy import Proxy
 
 PATIENCE_S = 30
+ENDS = {"SUCCEEDED", "FAILED", "CANCELLED", "TIMED_OUT"}
 
 
 def expect(what, got, wanted):
@@ -64,29 +65,35 @@ class Rig:
         self.engines = [Engine(stack, command, f"e{i}") for i in range(engines)]
         self.proxies = [stack.enter_context(contextlib.closing(Proxy(engine.port))) for engine in self.engines]
         self.server_at = f"unix:{self.folder}/server"
-        self.start_server(stack, settings)
-        self.record_events(stack)
+        self.stack, self.settings = stack, settings
+        self.log = stack.enter_context(open(self.folder / "log", "w+"))
+        stack.push(lambda kind, *_: kind and show(self.log))
+        self.start_server()
 
-    def start(self, stack, *command, **options):
+    def start(self, *command, **options):
         process = subprocess.Popen([str(word) for word in command], **options)
-        stack.callback(process.wait)
-        stack.callback(process.kill)
+        self.stack.callback(process.wait)
+        self.stack.callback(process.kill)
+        return process
 
-    def start_server(self, stack, settings):
+    def start_server(self):
+        """And write down what happens from then on."""
         engines = ",".join(f"grpc://127.0.0.1:{p.port}?name={e.name}&capacity=32" for e, p in zip(self.engines, self.proxies))
-        flags = [word for setting in settings for word in ("--set", setting)]
-        log = stack.enter_context(open(self.folder / "log", "w+"))
-        stack.push(lambda kind, *_: kind and show(log))
-        self.start(stack, self.programs / "orch-server", "--listen", self.server_at, "--store", f"sqlite:{self.folder}/o.db",
-                   "--engines", engines, *flags, stderr=log)
-        wait_until("the server listens", lambda: (self.folder / "server").exists())
-
-    def record_events(self, stack):
-        path = self.folder / "events"
-        self.start(stack, self.programs / "orchctl", "--server", self.server_at, "-o", "json", "events",
-                   stdout=stack.enter_context(open(path, "w")))
+        flags = [word for setting in self.settings for word in ("--set", setting)]
+        self.server = self.start(self.programs / "orch-server", "--listen", self.server_at, "--store", f"sqlite:{self.folder}/o.db",
+                                 "--engines", engines, *flags, stderr=self.log)
+        wait_until("the server answers", lambda: self.ctl("list")[0] == 0)
+        events = self.folder / "events"
+        before = events.stat().st_size if events.exists() else 0
+        self.subscriber = self.start(self.programs / "orchctl", "--server", self.server_at, "-o", "json", "events",
+                                     stdout=self.stack.enter_context(open(events, "a")))
         self.define("hello", [{"id": "a", "executor": "noop"}])
-        wait_until("events come", lambda: self.run("hello") and path.stat().st_size)
+        wait_until("events come", lambda: self.run("hello") and events.stat().st_size > before)
+
+    def kill_server(self):
+        for process in (self.subscriber, self.server):
+            process.kill()
+            process.wait()
 
     def ctl(self, *arguments, text=None):
         done = subprocess.run([str(self.programs / "orchctl"), "--server", self.server_at, *arguments], input=text, capture_output=True,
@@ -108,8 +115,10 @@ class Rig:
 
     def end(self, execution):
         """How it ended."""
-        wait_until(f"the end of {execution}", lambda: self.events(execution, "execution_ended"))
-        return json.loads(self.ctl("show", execution, "-o", "json")[1])
+        def look():
+            row = json.loads(self.ctl("show", execution, "-o", "json")[1])
+            return row if row["state"] in ENDS else None
+        return wait_until(f"the end of {execution}", look)
 
     def history(self, execution, step, kind):
         """The checkpoints of the step that are of the kind."""

@@ -13,20 +13,36 @@ SLOW_ONES = [f"slow-{i}" for i in range(6)]
 PATIENT = ("ATTACH_GRACE=60s",)  # nothing goes elsewhere for being slow to attach
 
 
-def values_pass(rig):
+def define_chain(rig):
     rig.define("chain", [
         {"id": "a", "executor": "double", "with": {"n": "${input.n}"}},
         {**FLAKY, "depends_on": ["a"], "with": {"v": "${steps.a.output}", "good_from": 3}, "retry": {"initial_interval": "10ms"}},
         {"id": "c", "executor": "echo", "depends_on": ["a"], "with": "n is ${steps.a.output}"},
         {"id": "d", "executor": "noop", "depends_on": ["f", "c"], "with": {"text": "${steps.c.output}", "v": "${steps.f.output.v}"}},
     ], output="${steps.d.output}")
+
+
+def chain_of(n):
+    return {"text": f"n is {2 * n}", "v": 2 * n}
+
+
+def begin_chain(rig, n):
+    expect("exit", rig.ctl("start", "chain", "--id", f"chain-{n}", "--input", json.dumps({"n": n}))[0], 0)
+
+
+def expect_chains(rig, count):
+    for n in range(count):
+        row = rig.end(f"chain-{n}")
+        expect(f"chain-{n}", (row["state"], json.loads(row["output"])), ("SUCCEEDED", chain_of(n)))
+
+
+def values_pass(rig):
+    define_chain(rig)
     for n in range(20):
-        expect("chain", rig.run("chain", {"n": n}), ({"text": f"n is {2 * n}", "v": 2 * n}, ""))
-    ids = [f"many-{n}" for n in range(40)]
-    for one in ids:
-        expect("exit", rig.ctl("start", "chain", "--id", one, "--input", json.dumps({"n": 1}))[0], 0)
-    for one in ids:
-        expect(one, rig.end(one)["state"], "SUCCEEDED")
+        expect("chain", rig.run("chain", {"n": n}), (chain_of(n), ""))
+    for n in range(40):
+        begin_chain(rig, n)
+    expect_chains(rig, 40)
 
 
 def paths_find_what_is_meant(rig):
@@ -148,6 +164,18 @@ def a_deadline_ends_it(rig):
     assert "passed its deadline" in rig.ctl("show", "late", "-o", "json")[1]
 
 
+def a_pause_holds_it(rig):
+    rig.define("slow", SLOW)
+    rig.begin("slow", "held")
+    wait_until("the second step runs", lambda: rig.starts("held", "second"))
+    expect("exit", rig.ctl("pause", "held")[0], 0)
+    wait_until("what runs ends", lambda: rig.history("held", "second", "succeeded"))
+    rig.run("hello")  # others go on
+    expect("starts of the third", rig.starts("held", "third"), 0)
+    expect("exit", rig.ctl("resume", "held")[0], 0)
+    expect("state", rig.end("held")["state"], "SUCCEEDED")
+
+
 # ---- What breaks
 
 
@@ -176,12 +204,37 @@ def a_broken_connection_is_attached_again(rig):
             assert rig.starts(one, step) <= 1, f"{step} of {one} was started again"
 
 
+def breaks_at_any_moment_change_nothing(rig):
+    define_chain(rig)
+    for n in range(60):
+        begin_chain(rig, n)
+        if n % 4 == 3:
+            for proxy in rig.proxies:
+                proxy.cut()
+    expect_chains(rig, 60)
+    for n in range(60):
+        expect(f"retries of chain-{n}", len(rig.history(f"chain-{n}", "f", "retrying")), 2)
+        for step in "afcd":
+            expect(f"ends of {step} of chain-{n}", len(rig.history(f"chain-{n}", step, "succeeded")), 1)
+
+
 def a_killed_engine_is_replaced(rig):
     begin_slow_ones(rig)
     rig.engines[0].kill()
     for one in SLOW_ONES:
         expect(one, rig.end(one)["state"], "SUCCEEDED")
         expect(f"starts of what was stored, of {one}", rig.starts(one, "first"), 1)
+
+
+def a_killed_orchestrator_comes_back(rig):
+    begin_slow_ones(rig)
+    rig.kill_server()
+    rig.start_server()
+    for one in SLOW_ONES:
+        expect(one, rig.end(one)["state"], "SUCCEEDED")
+        expect(f"starts of what was stored, of {one}", rig.starts(one, "first"), 1)
+        for step in ("first", "second", "third"):
+            expect(f"ends of {step} of {one}", len(rig.history(one, step, "succeeded")), 1)
 
 
 def what_runs_ends_when_it_drains(rig):
@@ -210,7 +263,10 @@ SCENES = [
     (a_retry_waits_also_elsewhere, ("ATTACH_GRACE=500ms",)),
     (cancels_reach_it, ()),
     (a_deadline_ends_it, ()),
+    (a_pause_holds_it, ()),
     (a_broken_connection_is_attached_again, PATIENT),
+    (breaks_at_any_moment_change_nothing, ()),
     (a_killed_engine_is_replaced, ("ATTACH_GRACE=1s",)),
+    (a_killed_orchestrator_comes_back, ()),
     (what_runs_ends_when_it_drains, PATIENT),
 ]
