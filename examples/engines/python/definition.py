@@ -12,7 +12,7 @@ from templates import unknown_expressions
 
 UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 # `timeout` comes with each start, as a deadline.
-KEYS = {"id", "version", "description", "labels", "timeout", "steps", "output"}
+KEYS = {"id", "version", "description", "labels", "timeout", "inputs", "steps", "output"}
 STEP_KEYS = {"id", "executor", "description", "depends_on", "with", "retry"}
 
 
@@ -66,10 +66,19 @@ class Definition:
         refuse_unknown(tree)
         places = {step["id"]: place for place, step in enumerate(tree["steps"])}
         self.workflow, self.version, self.output = tree["id"], tree["version"], tree.get("output")
+        self.inputs = {name: what for name, what in tree.get("inputs", {}).items() if isinstance(what, dict) and "default" in what}
         self.steps = [
             Step(step["id"], step["executor"], step.get("with"), [places[d] for d in step.get("depends_on", [])], Retry(step.get("retry")))
             for step in tree["steps"]
         ]
+
+    def input_of(self, text):
+        """With the defaults of what was left out; the orchestrator has checked the rest. A null counts as left out, but for `any`."""
+        given = json.loads(text) if text else {}
+        for name, what in self.inputs.items():
+            if name not in given or (given[name] is None and what["type"] != "any"):
+                given[name] = what["default"]
+        return given
 
 
 def refuse_unknown(tree):

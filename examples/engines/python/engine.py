@@ -2,10 +2,10 @@
 """An engine for liborch in Python: it runs workflows that an orchestrator hands over in gRPC, with checkpoints.
 
 Written from orch/v1/engine.proto alone, with the official stack. It is a start for an engine of your own: executors.py has what steps do. It knows
-steps that depend on each other, retries, and templates of plain paths; what it does not know of a definition it refuses by name, and the
-orchestrator says so. It does not put executions down that only wait (Report.SUSPENDED): they keep their place.
+steps that depend on each other, inputs with defaults, retries, and templates of plain paths; what it does not know of a definition it refuses by
+name, and the orchestrator says so. It does not put executions down that only wait (Report.SUSPENDED): they keep their place. It needs grpcio,
+grpcio-tools and grpcio-health-checking.
 
-    pip install grpcio grpcio-tools grpcio-health-checking
     python3 -m grpc_tools.protoc -I proto --python_out=. --grpc_python_out=. orch/v1/engine.proto
     PYTHONPATH=. python3 examples/engines/python/engine.py --listen 127.0.0.1:50061 --name py
 

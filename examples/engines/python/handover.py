@@ -37,8 +37,7 @@ class HandOver(threading.Thread):
         self.events = queue.Queue()
         self.call, self.detached_ms = call, 0  # no call: it is detached, since then
         self.over = False  # it is to be forgotten
-        self.definition = None
-        self.input = json.loads(start.input) if start.input else {}
+        self.definition = self.input = None
         self.seq = self.stored_seq = start.checkpoints[-1].seq if start.checkpoints else 0
         self.unacknowledged, self.end = [], None  # reports
         # By place of the step:
@@ -211,7 +210,7 @@ class HandOver(threading.Thread):
 
     def on_definition(self, definition):
         """It begins, or goes on where another hand-over left it."""
-        self.definition = definition
+        self.definition, self.input = definition, definition.input_of(self.given.input)
         for row in self.given.checkpoints:
             self.began_ms.setdefault(row.step, row.started_ms)
             self.note(row)

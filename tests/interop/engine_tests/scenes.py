@@ -67,6 +67,14 @@ def paths_find_what_is_meant(rig):
     assert "a string has no member 'x'" in error, error
 
 
+def defaults_fill_in(rig):
+    rig.define("defaults", [{"id": "a", "executor": "echo", "with": "${input}"}], output="${steps.a.output}", inputs={
+        "given": {"type": "integer", "default": 1}, "missing": {"type": "string", "default": "d"}, "null": {"type": "array", "default": [1]},
+        "any": {"type": "any", "default": 1}, "optional": {"type": "string", "required": False}, "needed": "string"})
+    expect("input", rig.run("defaults", {"given": 2, "null": None, "any": None, "needed": "n"}),
+           ({"given": 2, "missing": "d", "null": [1], "any": None, "needed": "n"}, ""))
+
+
 def failures_are_told(rig):
     rig.define("failing", [{**FLAKY, "with": {"good_from": 9}}])
     _, error = rig.run("failing")
@@ -255,6 +263,7 @@ def what_runs_ends_when_it_drains(rig):
 SCENES = [
     (values_pass, ()),
     (paths_find_what_is_meant, ()),
+    (defaults_fill_in, ()),
     (failures_are_told, ()),
     (what_is_not_known_is_refused, ()),
     (large_inputs_pass, ()),
