@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"google.golang.org/grpc/codes"
+
 	pb "orch-engine/orchpb"
 )
 
@@ -57,7 +59,10 @@ func (h *handOver) attemptEnded(row *pb.Checkpoint, output []byte, err error) {
 func (h *handOver) attemptFailed(row *pb.Checkpoint, failure *StepError) {
 	row.Output, row.Error = nil, errorJSON(failure.Code, failure.Message)
 	if h.closing != nil {
-		row.Kind = pb.Checkpoint_CANCELLED
+		row.Kind = pb.Checkpoint_FAILED
+		if failure.Code == codes.Canceled {
+			row.Kind = pb.Checkpoint_CANCELLED // that is, it was stopped
+		}
 		return
 	}
 	s := &h.steps[row.GetStep()]

@@ -77,11 +77,24 @@ func (h *handOver) begin(d *definition) error {
 		}
 	}
 	h.definition = d
-	if at := h.given.DeadlineMs; at != 0 {
-		h.deadline = time.AfterFunc(until(at), h.outOfTime)
-	}
+	h.watchDeadline()
 	h.advance()
 	return nil
+}
+
+// What another engine has stopped was cancelled, which is in the inbox then, or out of time by that engine's clock.
+func (h *handOver) watchDeadline() {
+	at := h.given.DeadlineMs
+	late := at != 0 && nowMs() >= at
+	for place := range h.steps {
+		end := h.steps[place].end
+		late = late || end != nil && end.Kind == pb.Checkpoint_CANCELLED
+	}
+	if late {
+		h.closeTimedOut()
+	} else if at != 0 {
+		h.deadline = time.AfterFunc(until(at), h.outOfTime)
+	}
 }
 
 func (h *handOver) describe(d *definition) map[string]any {

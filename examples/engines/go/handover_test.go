@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	pb "orch-engine/orchpb"
 )
@@ -69,29 +72,30 @@ func TestFailuresAreTriedAgainOnceTheyAreStored(t *testing.T) {
 	c.completed(pb.Report_FAILED, "", `{"code":"NOT_FOUND","message":"never","step":"a"}`)
 }
 
-func TestWhatHasBegunGoesOnAfterAFailure(t *testing.T) {
+func TestAfterAFailureWhatHasBegunGoesOnAndNothingElseBegins(t *testing.T) {
 	r := newRig(t, 1)
-	c := r.open(1, `{"id":"two","version":"1.0.0","steps":[{"id":"a","executor":"held","with":"a","retry":{"initial_interval":"1ms"}},
-	{"id":"b","executor":"held","with":"b"},{"id":"c","executor":"held","depends_on":["a"]}]}`)
+	c := r.open(1, `{"id":"many","version":"1.0.0","steps":[{"id":"a","executor":"held","retry":{"initial_interval":"1ms"}},
+	{"id":"b","executor":"held"},{"id":"c","executor":"held","depends_on":["d"]},{"id":"d","executor":"held"}]}`)
 	c.start(&pb.Start{})
-	a, b := r.began(), r.began()
-	if a.StepID != "a" {
-		a, b = b, a
+	began := map[string]*attempt{}
+	for len(began) < 3 {
+		next := r.began()
+		began[next.StepID] = next
 	}
-	a.end <- &StepError{Code: codes.Unavailable, Message: "no"}
+	began["a"].end <- &StepError{Code: codes.Unavailable, Message: "no"}
 	c.checkpoint(1, pb.Checkpoint_RETRYING)
-	b.end <- &StepError{Code: codes.NotFound, Message: "never"}
+	began["b"].end <- &StepError{Code: codes.NotFound, Message: "never"}
 	c.checkpoint(2, pb.Checkpoint_FAILED)
-	c.ack(2)
-	a = r.began()
+	began["d"].end <- nil
+	c.checkpoint(3, pb.Checkpoint_SUCCEEDED)
+	c.ack(3) // now a may go on, and c could begin
+	a := r.began()
 	if a.StepID != "a" || a.Attempt != 2 {
 		t.Fatalf("%+v", a)
 	}
 	a.end <- nil
-	c.checkpoint(3, pb.Checkpoint_SUCCEEDED)
-	c.ack(3)
+	c.checkpoint(4, pb.Checkpoint_SUCCEEDED)
 	c.completed(pb.Report_FAILED, "", `{"code":"NOT_FOUND","message":"never","step":"b"}`)
-	r.nothingBegan()
 }
 
 func (h *handOver) isDue(place int) bool {
@@ -258,6 +262,37 @@ func TestDeadline(t *testing.T) {
 	<-r.began().ctx.Done()
 	c.checkpoint(1, pb.Checkpoint_CANCELLED)
 	c.completed(pb.Report_TIMED_OUT, "", `{"code":"DEADLINE_EXCEEDED","message":"the execution passed its deadline"}`)
+}
+
+func TestWhatIsOutOfTimeStartsNothing(t *testing.T) {
+	for _, start := range []*pb.Start{
+		{DeadlineMs: nowMs()},
+		{Checkpoints: []*pb.Checkpoint{{Seq: 1, StepGiven: &pb.Checkpoint_Step{Step: 0}, Attempt: 1, Kind: pb.Checkpoint_CANCELLED}}},
+	} {
+		r := newRig(t, 1)
+		c := r.open(1, chain)
+		c.start(start)
+		c.completed(pb.Report_TIMED_OUT, "", `{"code":"DEADLINE_EXCEEDED","message":"the execution passed its deadline"}`)
+		r.nothingBegan()
+	}
+}
+
+func TestAStepMayFailAlsoWhileItIsCancelled(t *testing.T) {
+	r := newRig(t, 1)
+	c := r.open(1, `{"id":"one","version":"1.0.0","steps":[{"id":"s","executor":"stubborn","retry":{}}]}`)
+	executors["stubborn"] = func(ctx context.Context, _ json.RawMessage, task Task) (any, error) {
+		r.next <- &attempt{Task: task}
+		<-ctx.Done()
+		return nil, status.Error(codes.Unavailable, "no")
+	}
+	defer delete(executors, "stubborn")
+	c.start(&pb.Start{})
+	r.began()
+	c.cancel(`"enough"`)
+	if row := c.checkpoint(1, pb.Checkpoint_FAILED); string(row.Error) != `{"code":"UNAVAILABLE","message":"no"}` {
+		t.Fatal(row)
+	}
+	c.completed(pb.Report_CANCELLED, "", `{"code":"CANCELLED","message":"enough"}`)
 }
 
 func TestDraining(t *testing.T) {

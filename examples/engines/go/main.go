@@ -43,7 +43,8 @@ func serve(listen string, e *engine) error {
 	signal.Notify(ending, syscall.SIGTERM, syscall.SIGINT)
 	go func() {
 		<-ending
-		healthy.Shutdown() // whoever watches sees NOT_SERVING first
+		signal.Stop(ending) // a second one ends it at once
+		healthy.Shutdown()  // whoever watches sees NOT_SERVING first
 		e.drain(drainGrace)
 		stopGently(server)
 	}()
