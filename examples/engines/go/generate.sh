@@ -1,12 +1,13 @@
 #!/bin/sh
 # Generates orchpb/ from engine.proto, with the generators of the versions in go.mod.
 #
-#   generate.sh [PROTOS]    the folder that orch/v1/engine.proto is under; ../../../proto by default
+#   generate.sh [PROTOS]    the folder that orch/v1/engine.proto is under; the project's own by default
 #
 # PROTOC is the compiler: protoc by default.
 set -eu
-cd "$(dirname "$0")"
-protos=${1:-../../../proto}
+here=$(dirname "$0")
+protos=$(cd "${1:-$here/../../../proto}" && pwd)
+cd "$here"
 file=orch/v1/engine.proto
 
 go build -o bin/ google.golang.org/protobuf/cmd/protoc-gen-go google.golang.org/grpc/cmd/protoc-gen-go-grpc

@@ -258,7 +258,7 @@ func TestCancel(t *testing.T) {
 func TestDeadline(t *testing.T) {
 	r := newRig(t, 1)
 	c := r.open(1, chain)
-	c.start(&pb.Start{DeadlineMs: nowMs() + 200})
+	c.start(&pb.Start{DeadlineMs: nowMs() + 1000})
 	<-r.began().ctx.Done()
 	c.checkpoint(1, pb.Checkpoint_CANCELLED)
 	c.completed(pb.Report_TIMED_OUT, "", `{"code":"DEADLINE_EXCEEDED","message":"the execution passed its deadline"}`)
