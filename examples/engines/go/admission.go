@@ -87,8 +87,7 @@ func (e *engine) lookUp(digest []byte) (known, bool) {
 func (e *engine) define(h *handOver, c *call, text []byte) {
 	digest := sha256.Sum256(text)
 	if string(digest[:]) != string(h.given.DefinitionDigest) {
-		e.refuse(c, h.epoch, codes.DataLoss, "another definition came than was asked for")
-		h.drop()
+		e.giveUp(h, c, codes.DataLoss, "another definition came than was asked for")
 		return
 	}
 	var k known
@@ -123,7 +122,13 @@ func (e *engine) begin(h *handOver, c *call, k known) {
 	if errors.As(err, &what) {
 		code = codes.InvalidArgument
 	}
-	e.refuse(c, h.epoch, code, err.Error())
+	e.giveUp(h, c, code, err.Error())
+}
+
+// To refuse what was accepted. Whoever hears of it finds its place free.
+func (e *engine) giveUp(h *handOver, c *call, code codes.Code, why string) {
+	e.forget(h)
+	e.refuse(c, h.epoch, code, why)
 	h.drop()
 }
 

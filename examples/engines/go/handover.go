@@ -200,10 +200,10 @@ func (h *handOver) leave() {
 			timer.Stop()
 		}
 	}
+	h.engine.forget(h) // whoever sees the call end finds its place free
 	if h.call != nil {
 		h.call.end()
 	}
-	h.engine.forget(h)
 }
 
 func until(atMs int64) time.Duration { return time.Until(time.UnixMilli(atMs)) }

@@ -336,6 +336,9 @@ func TestAnotherDefinitionThanAskedForIsRefused(t *testing.T) {
 	c.hear()
 	c.say(&pb.ToEngine{Kind: &pb.ToEngine_Definition{Definition: &pb.Definition{Digest: make([]byte, 32), Text: []byte(chain)}}})
 	c.refused(int32(codes.DataLoss), "another definition")
+	if r.engine.find(42) != nil {
+		t.Fatal("it keeps its place")
+	}
 }
 
 func TestWhatAnotherEngineKnowsIsRefused(t *testing.T) {

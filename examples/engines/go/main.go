@@ -20,20 +20,19 @@ import (
 	pb "orch-engine/orchpb"
 )
 
-const drainGrace = 30 * time.Second
-
 func main() {
 	host, _ := os.Hostname()
 	listen := flag.String("listen", "127.0.0.1:50062", "host:port; port 0 takes a free one, which is printed")
 	name := flag.String("name", host, "of the engine")
 	capacity := flag.Uint("capacity", 32, "executions at a time")
+	grace := flag.Duration("grace", 30*time.Second, "what running steps have to end after SIGTERM")
 	flag.Parse()
-	if err := serve(*listen, newEngine(*name, uint32(*capacity))); err != nil {
+	if err := serve(*listen, newEngine(*name, uint32(*capacity)), *grace); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func serve(listen string, e *engine) error {
+func serve(listen string, e *engine, grace time.Duration) error {
 	listener, err := net.Listen("tcp", listen)
 	if err != nil {
 		return err
@@ -45,7 +44,7 @@ func serve(listen string, e *engine) error {
 		<-ending
 		signal.Stop(ending) // a second one ends it at once
 		healthy.Shutdown()  // whoever watches sees NOT_SERVING first
-		e.drain(drainGrace)
+		e.drain(grace)
 		stopGently(server)
 	}()
 	fmt.Printf("listening %d\n", listener.Addr().(*net.TCPAddr).Port)
@@ -53,8 +52,11 @@ func serve(listen string, e *engine) error {
 }
 
 func newServer(e *engine) (*grpc.Server, *health.Server) {
-	// The orchestrator pings after ten seconds of silence, perhaps when the last call has just ended; gRPC's own limit is one ping in five minutes.
-	server := grpc.NewServer(grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}))
+	server := grpc.NewServer(
+		// The orchestrator pings after ten seconds of silence, perhaps when the last call has just ended; gRPC's own limit is one ping in five minutes.
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
+		// And an orchestrator whose machine is gone has to be noticed: what it handed over is detached then.
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}))
 	healthy := health.NewServer()
 	pb.RegisterEngineServiceServer(server, e)
 	healthpb.RegisterHealthServer(server, healthy)
