@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 #define MEM_POOL_STEP    64 /* sizes are rounded up to a multiple */
-#define MEM_POOL_CLASSES 16 /* what is larger is not kept */
+#define MEM_POOL_CLASSES 20 /* what is larger is not kept: a message of 1 KiB with its heads is */
 
 typedef struct mem_pool { /* zero-initialise */
     void *kept[MEM_POOL_CLASSES];

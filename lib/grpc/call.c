@@ -227,7 +227,7 @@ static bool send_gzip(grpc_call *c, const void *data, size_t len)
     h2_chunk *chunk = NULL;
 
     if (grpc_gzip(&packed, data, len))
-        chunk = h2_chunk_new(GRPC_HEAD + packed.len);
+        chunk = h2_chunk_new(c->loop, GRPC_HEAD + packed.len);
     if (chunk)
         memcpy(chunk->data + GRPC_HEAD, packed.data, packed.len);
     buf_free(&packed);
@@ -242,7 +242,7 @@ bool grpc_send(grpc_call *c, const void *data, size_t len)
         return true;
     if (c->compress && c->accepts_gzip)
         return send_gzip(c, data, len);
-    chunk = h2_chunk_new(GRPC_HEAD + len);
+    chunk = h2_chunk_new(c->loop, GRPC_HEAD + len);
     if (chunk && len)
         memcpy(chunk->data + GRPC_HEAD, data, len);
     return queue(c, chunk, false);
@@ -255,13 +255,13 @@ bool grpc_send_written(grpc_call *c, size_t len, void (*write)(void *arg, uint8_
 
     if (c->over || c->finished)
         return true;
-    chunk = h2_chunk_new(GRPC_HEAD + len);
+    chunk = h2_chunk_new(c->loop, GRPC_HEAD + len);
     if (chunk)
         write(arg, chunk->data + GRPC_HEAD);
     if (!chunk || !c->compress || !c->accepts_gzip)
         return queue(c, chunk, false);
     more = send_gzip(c, chunk->data + GRPC_HEAD, len);
-    mem_free(chunk);
+    h2_chunk_free(chunk);
     return more;
 }
 

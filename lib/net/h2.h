@@ -17,6 +17,7 @@ typedef struct h2 h2;
 /* A piece of a body on its way out. */
 typedef struct h2_chunk {
     struct h2_chunk *next;
+    mem_pool *pool; /* that it is from */
     size_t len, off;
     uint8_t data[];
 } h2_chunk;
@@ -111,7 +112,8 @@ int32_t h2_request(h2 *h, h2_stream *s, const nghttp2_nv *fields, size_t count);
 /* A server: answer. With `end` these fields are all there is. */
 int32_t h2_respond(h2_stream *s, const nghttp2_nv *fields, size_t count, bool end);
 /* NULL: no memory. It belongs to the caller until h2_send. */
-h2_chunk *h2_chunk_new(size_t len);
+h2_chunk *h2_chunk_new(net_loop *loop, size_t len);
+void h2_chunk_free(h2_chunk *c); /* not one that was sent */
 /* Queue it; before the stream is open, too. False: more is queued than should be, wait for drained(). */
 bool h2_send(h2_stream *s, h2_chunk *c);
 /* Nothing more is queued; with `trailers`, they come last. */

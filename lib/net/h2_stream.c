@@ -1,18 +1,22 @@
 /* One stream: what is queued on it, and how it ends. */
 #include <orch/error.h>
 
-#include "base/mem.h"
 #include "net/h2_impl.h"
 
 /* ---- what is queued ------------------------------------------------------------------------------------------------ */
 
-h2_chunk *h2_chunk_new(size_t len)
+h2_chunk *h2_chunk_new(net_loop *loop, size_t len)
 {
-    h2_chunk *c = mem_alloc(sizeof *c + len);
+    h2_chunk *c = mem_pool_alloc(&loop->pool, sizeof *c + len);
 
     if (c)
-        *c = (h2_chunk){.len = len};
+        *c = (h2_chunk){.pool = &loop->pool, .len = len};
     return c;
+}
+
+void h2_chunk_free(h2_chunk *c)
+{
+    mem_pool_free(c->pool, c, sizeof *c + c->len);
 }
 
 static void append(h2_chunk **first, h2_chunk **last, h2_chunk *c)
@@ -30,7 +34,7 @@ static void free_all(h2_chunk **first, h2_chunk **last)
     while (*first) {
         h2_chunk *next = (*first)->next;
 
-        mem_free(*first);
+        h2_chunk_free(*first);
         *first = next;
     }
     *last = NULL;
@@ -44,7 +48,7 @@ void h2_chunk_left(h2_stream *s)
     if (!s->first)
         s->last = NULL;
     if (!s->keep) {
-        mem_free(c);
+        h2_chunk_free(c);
         return;
     }
     append(&s->kept_first, &s->kept_last, c);
@@ -95,7 +99,7 @@ static void go_on(h2_stream *s)
 bool h2_send(h2_stream *s, h2_chunk *c)
 {
     if (s->is_closed || s->finishing) {
-        mem_free(c);
+        h2_chunk_free(c);
         return true;
     }
     append(&s->first, &s->last, c);

@@ -232,7 +232,7 @@ told_stream *h2_pair_request(h2_pair *p, const char *path)
 
 void h2_pair_send(told_stream *s, const void *bytes, size_t len)
 {
-    h2_chunk *c = h2_chunk_new(len);
+    h2_chunk *c = h2_chunk_new(&current->loop, len);
 
     assert_non_null(c);
     if (len)

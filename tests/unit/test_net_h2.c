@@ -114,12 +114,12 @@ static void test_it_says_when_much_is_queued(void **state)
 {
     uint8_t *bytes = pattern(200000);
     told_stream *s = h2_pair_request(&pair, "/");
-    h2_chunk *c = h2_chunk_new(100);
+    h2_chunk *c = h2_chunk_new(&pair.loop, 100);
 
     (void)state;
     memset(c->data, 0, 100);
     assert_true(h2_send(&s->stream, c));
-    c = h2_chunk_new(200000);
+    c = h2_chunk_new(&pair.loop, 200000);
     memcpy(c->data, bytes, 200000);
     assert_false(h2_send(&s->stream, c));
     assert_int_equal(s->drains, 0);

@@ -223,7 +223,7 @@ static void answer(told_stream *s)
         h2_reset(&s->stream, NGHTTP2_INTERNAL_ERROR);
         return;
     }
-    c = h2_chunk_new(5);
+    c = h2_chunk_new(&pair.loop, 5);
     if (c) {
         memcpy(c->data, "hello", 5);
         h2_send(&s->stream, c);
