@@ -38,8 +38,8 @@ typedef struct net_loop {
 bool net_loop_init(net_loop *l, int64_t now_ns, uint64_t seed);
 void net_loop_free(net_loop *l); /* timers and tasks that are left never come */
 
-/* Runs what is due and what was put off, also by what is run, until nothing of that is left. */
-void net_loop_turn(net_loop *l, int64_t now_ns);
+/* Runs what is due and what was put off, also by what is run, until nothing of that is left. False: there was nothing. */
+bool net_loop_turn(net_loop *l, int64_t now_ns);
 /* When the next timer is due; INT64_MAX = never. */
 int64_t net_loop_next(const net_loop *l);
 

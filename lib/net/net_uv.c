@@ -14,9 +14,15 @@ static void on_timer(uv_timer_t *timer)
     n->timer_at = INT64_MAX;
 }
 
-void net_uv_turn(net_uv *n)
+bool net_uv_turn(net_uv *n)
 {
-    net_loop_turn(&n->loop, clock_monotonic_ns());
+    return net_loop_turn(&n->loop, clock_monotonic_ns());
+}
+
+void net_uv_settle(net_uv *n)
+{
+    if (n->loop.awake)
+        net_uv_turn(n);
 }
 
 static void on_check(uv_check_t *check)
@@ -59,16 +65,27 @@ static void on_wake(net_loop *l)
     uv_ref((uv_handle_t *)&n->prepare);
 }
 
+/* The loop has to turn once more: for what was put off, and to find that nothing is left. */
+static void turn_again(net_uv *n)
+{
+    n->timer_at = n->loop.now_ns;
+    uv_timer_start(&n->timer, on_timer, 0, 0);
+}
+
 /* Before the loop sleeps: nothing is left to do now, and the timer knows when there will be. */
 static void on_prepare(uv_prepare_t *prepare)
 {
     net_uv *n = prepare->data;
+    bool any = net_uv_turn(n);
     int64_t next;
 
-    net_uv_turn(n);
     uv_unref((uv_handle_t *)&n->prepare);
     if (n->closing && !n->children) {
         close_handles(n);
+        return;
+    }
+    if (any) { /* who was told of something may have something to do */
+        turn_again(n);
         return;
     }
     next = net_loop_next(&n->loop);
@@ -83,13 +100,6 @@ static void on_prepare(uv_prepare_t *prepare)
     uv_timer_start(&n->timer, on_timer,
                    next > n->loop.now_ns ? (uint64_t)(next - n->loop.now_ns + 999999) / 1000000 : 0,
                    0);
-}
-
-/* The loop has to turn once more: for what was put off, and to find that nothing is left. */
-static void turn_again(net_uv *n)
-{
-    n->timer_at = n->loop.now_ns;
-    uv_timer_start(&n->timer, on_timer, 0, 0);
 }
 
 /* The handles stay while connections linger, whose timers they drive. */

@@ -16,6 +16,8 @@ typedef struct net_uv net_uv;
 /* It lives on `uv` until net_uv_close. RESOURCE_EXHAUSTED. */
 int32_t net_uv_new(uv_loop_t *uv, net_uv **out, orch_error **err);
 net_loop *net_uv_loop(net_uv *n);
+/* Do now what was put off to the end of a turn of libuv's loop: for who looks once more at what came of it before the loop sleeps. */
+void net_uv_settle(net_uv *n);
 /* Connections and listeners are closed before. Frees itself in turns of the loop that follow, then calls `closed`. */
 void net_uv_close(net_uv *n, void (*closed)(void *ctx), void *ctx);
 

@@ -110,6 +110,7 @@ static bool deliver(runtime *rt)
 {
     bool any = rt->transport.ops->pump(rt->transport.self, BUDGET);
 
+    any |= plugins_pump(rt, BUDGET);
     return any | wires_pump(rt, BUDGET);
 }
 
@@ -143,6 +144,7 @@ static bool turn(runtime *rt)
     do
         more = round_of_cores(rt);
     while (more && ++round < ROUNDS && rt->flushed < enough);
+    more |= wires_settle(rt);
     callbacks_publish(&rt->callbacks);
     if (rt->draining)
         tell_drained(rt);
