@@ -352,6 +352,7 @@ $(FUZZ_BINS): $(B)/tests/%: $(B)/obj/tests/%.o $(call objs,$(FUZZ_MORE) $(if $(f
 # Some tests run the examples, as a user does.
 $(filter %/test_inventory,$(INTEG_BINS)): | $(B)/examples/inventory
 $(filter %/test_programs,$(INTEG_BINS)): | $(PROGRAMS:%=$(B)/examples/%)
+$(filter %/test_transports,$(INTEG_BINS)): | $(B)/examples/transport-pipe
 $(filter %/test_wfreplay,$(INTEG_BINS)): | $(B)/examples/wfreplay
 $(filter %/test_hello,$(INTEG_BINS)): | $(B)/examples/hello-v1 $(B)/examples/hello-v2
 

@@ -11,6 +11,7 @@
 #include <orch/config.h>
 #include <orch/error.h>
 #include <orch/log.h>
+#include <orch/transport.h>
 #include <orch/types.h>
 
 #ifdef __cplusplus
@@ -118,12 +119,28 @@ ORCH_API int32_t orch_engine_set_secrets(orch_engine *engine, orch_secret_fn fn,
                                          orch_free_fn free_fn, orch_error **err);
 
 /**
+ * @brief Have a transport of the host's own carry what comes from orchestrators to endpoints NAME:ADDRESS.
+ * @param engine the engine; not NULL. One of orch_engine_new that no orchestrator of this process has lives by itself from now on, as by
+ *        orch_engine_listen; the transport of an orchestrator's engine is the orchestrator's too
+ * @param name as for orch_v2_register_transport, and the other parameters too
+ * @param ops what it does (transport.h), copied; not NULL
+ * @param user_data handed to its functions; may be NULL
+ * @param free_fn ends user_data once no function of it can be called any more, also if this call fails; may be NULL
+ * @param err where to put an error; may be NULL
+ * @return as orch_v2_register_transport
+ * Any thread; blocks for a turn of the loop. Then orch_engine_listen takes its endpoints.
+ */
+ORCH_API int32_t orch_engine_register_transport(orch_engine *engine, const char *name,
+                                                const orch_transport_ops *ops, void *user_data,
+                                                orch_free_fn free_fn, orch_error **err);
+
+/**
  * @brief Let orchestrators of other processes reach an engine, in gRPC (proto/orch/v1/engine.proto).
  * @param engine the engine; not NULL. One of orch_engine_new that no orchestrator of this process has lives by itself from now on: it has
  *        threads, but no store
  * @param endpoint where: HOST:PORT, [::1]:PORT or unix:PATH, also with grpc:// before it; port 0 = any free one; NULL = 0.0.0.0 and the port
- *        that PORT says
- * @param out_port which port it became; 0 for unix:; may be NULL; unchanged on failure
+ *        that PORT says; or NAME:ADDRESS of a transport that was registered before, in place of gRPC
+ * @param out_port which port it became; 0 for unix: and NAME:; may be NULL; unchanged on failure
  * @param err where to put an error; may be NULL
  * @return ORCH_OK; ORCH_E_INVALID_ARGUMENT (endpoint; TLS files, by name); ORCH_E_UNAVAILABLE if the address cannot be had;
  *         ORCH_E_ALREADY_EXISTS if something listens there already; ORCH_E_FAILED_PRECONDITION after stop or in a forked child;

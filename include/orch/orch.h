@@ -25,6 +25,7 @@
 #include <orch/steps.h>
 #include <orch/subworkflows.h>
 #include <orch/testing.h>
+#include <orch/transport.h>
 #include <orch/types.h>
 #include <orch/v1.h>
 #include <orch/v2.h>

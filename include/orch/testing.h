@@ -11,6 +11,7 @@
 #include <orch/config.h>
 #include <orch/engine.h>
 #include <orch/error.h>
+#include <orch/transport.h>
 #include <orch/types.h>
 #include <orch/v2.h>
 
@@ -61,6 +62,54 @@ ORCH_API int32_t orch_testing_advance(orch_v2 *orch, int64_t ms, orch_error **er
  */
 ORCH_API int32_t orch_testing_mock(orch_v2 *orch, const char *name, orch_task_fn fn,
                                    void *user_data, orch_free_fn free_fn, orch_error **err);
+
+/**
+ * @brief A transport that orch_testing_transport looks at. Its functions are called by the thread that calls that.
+ */
+typedef struct orch_transport_subject {
+    /** sizeof(orch_transport_subject) */
+    uint32_t size;
+    /** Its name, as for orch_v2_register_transport. */
+    const char *name;
+    /** What it does. */
+    const orch_transport_ops *ops;
+    /** An address where it can listen. */
+    const char *address;
+    /** An address where nobody listens. */
+    const char *nobody;
+    /** Handed to the functions below; may be NULL. */
+    void *user_data;
+    /**
+     * @brief Make the user_data of `ops` for one registration.
+     * @param user_data of the subject
+     * @param is_engine 1: it will listen; 0: it will open channels
+     * @return NULL: it cannot be made
+     */
+    void *(*begin)(void *user_data, int32_t is_engine);
+    /** Ends what `begin` made; may be NULL. */
+    orch_free_fn end;
+    /** @brief Break all connections, as a network would; NULL: it cannot be done, and what should follow is not looked at. */
+    void (*cut)(void *user_data);
+    /**
+     * @brief Told of each rule.
+     * @param user_data of the subject
+     * @param rule the rule, in words
+     * @param why why it does not hold; "" = it holds; NULL = it was not looked at
+     * May be NULL.
+     */
+    void (*report)(void *user_data, const char *rule, const char *why);
+} orch_transport_subject;
+
+/**
+ * @brief Look whether a transport does its duties (transport.h): with ends that do what orchestrators and engines may do, and with an orchestrator
+ *        and an engine that run workflows over it.
+ * @param subject the transport; not NULL
+ * @param err where to put an error; may be NULL
+ * @return ORCH_OK if every rule holds that was looked at; ORCH_E_FAILED_PRECONDITION, with the first one that does not;
+ *         ORCH_E_INVALID_ARGUMENT
+ * Blocks for some seconds; for half a minute more with each rule where the transport lets it wait in vain. Nothing is sent to anybody else.
+ */
+ORCH_API int32_t orch_testing_transport(const orch_transport_subject *subject, orch_error **err);
 
 /** What a replay found. */
 typedef struct orch_replay orch_replay;

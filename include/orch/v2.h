@@ -25,6 +25,7 @@
 #include <orch/start.h>
 #include <orch/steps.h>
 #include <orch/subworkflows.h>
+#include <orch/transport.h>
 #include <orch/types.h>
 #include <orch/workflow.h>
 
@@ -51,10 +52,28 @@ ORCH_API orch_v2 *orch_v2_new(const orch_config *config, orch_error **err);
 ORCH_API orch_engine *orch_v2_local_engine(orch_v2 *orch);
 
 /**
+ * @brief Have a transport of the host's own carry what goes to engines whose endpoints are NAME:ADDRESS.
+ * @param orch the orchestrator; not NULL
+ * @param name a letter and up to 31 more of [a-z0-9+.-]; not a name that means something already, such as grpc, unix or dns
+ * @param ops what it does (transport.h), copied; not NULL
+ * @param user_data handed to its functions; may be NULL
+ * @param free_fn ends user_data once no function of it can be called any more, also if this call fails; may be NULL
+ * @param err where to put an error; may be NULL
+ * @return ORCH_OK; ORCH_E_INVALID_ARGUMENT (name or ops: the error says which and why); ORCH_E_ALREADY_EXISTS for the name;
+ *         ORCH_E_FAILED_PRECONDITION after stop or in a forked child; ORCH_E_RESOURCE_EXHAUSTED, also for a ninth one
+ * Any thread; blocks for a turn of the loop. Register it before the engines that are reached by it are added: STATIC_ENGINES are added by
+ * orch_v2_new, so those are for gRPC.
+ */
+ORCH_API int32_t orch_v2_register_transport(orch_v2 *orch, const char *name,
+                                            const orch_transport_ops *ops, void *user_data,
+                                            orch_free_fn free_fn, orch_error **err);
+
+/**
  * @brief Know an engine of another process, and hand executions to it from now on.
  * @param orch the orchestrator; not NULL
  * @param name what balancers know it by: 1 to 256 bytes of UTF-8; NULL = the endpoint
- * @param endpoint where it listens: HOST:PORT, dns:///HOST:PORT, [::1]:PORT or unix:PATH, also with grpc:// before it; not NULL
+ * @param endpoint where it listens: HOST:PORT, dns:///HOST:PORT, [::1]:PORT or unix:PATH, also with grpc:// before it; or NAME:ADDRESS of a
+ *        transport that was registered before; not NULL
  * @param capacity how many executions it takes at a time, 1 to 1,000,000
  * @param err where to put an error; may be NULL
  * @return ORCH_OK, whether it can be reached or not; ORCH_E_INVALID_ARGUMENT (endpoint, TLS files); ORCH_E_ALREADY_EXISTS for the name;

@@ -102,6 +102,7 @@ orch_v2 *v2_new(const orch_config *config, const v2_options *options, orch_error
 /* A home for an engine that listens: no store, and nothing but that engine. */
 orch_v2 *v2_new_host(const orch_config *config, orch_error **err);
 /* remotes.c: those of STATIC_ENGINES, where DISCOVERY_TYPE says so. */
+int32_t check_transport(const char *name, const orch_transport_ops *ops, orch_error **err);
 int32_t remotes_add_static(orch_v2 *o, const orch_config *config, orch_error **err);
 bool v2_free(orch_v2 *o); /* false inside a callback, where nothing was freed */
 local_engine_options config_local_engine(const orch_config *c); /* borrows its texts */

@@ -30,26 +30,47 @@ static const char *default_endpoint(const orch_engine *e, char *buffer, size_t s
     return buffer;
 }
 
+/* It is reached from outside, whoever has it. */
+static int32_t check_reachable(orch_engine *e, orch_error **err)
+{
+    int32_t rc = check_not_null(e, "engine", err);
+
+    if (!rc)
+        rc = engine_check_process(e, err);
+    if (!rc && !engine_is_attached(e))
+        rc = begin_alone(e, err);
+    if (!rc)
+        rc = check_running(e->orch, err);
+    return rc ? rc : check_may_ask(e->orch, err);
+}
+
 int32_t orch_engine_listen(orch_engine *engine, const char *endpoint, uint16_t *out_port,
                            orch_error **err)
 {
     orch_error *error = NULL;
     char buffer[32];
-    int32_t rc = check_not_null(engine, "engine", &error);
+    int32_t rc = check_reachable(engine, &error);
 
-    if (!rc)
-        rc = engine_check_process(engine, &error);
-    if (!rc && !engine_is_attached(engine))
-        rc = begin_alone(engine, &error);
-    if (!rc)
-        rc = check_running(engine->orch, &error);
-    if (!rc)
-        rc = check_may_ask(engine->orch, &error);
     if (!rc)
         rc = runtime_listen(engine->core,
                             endpoint ? endpoint : default_endpoint(engine, buffer, sizeof buffer),
                             out_port, &error);
     return pass_error(rc, error, err);
+}
+
+int32_t orch_engine_register_transport(orch_engine *engine, const char *name,
+                                       const orch_transport_ops *ops, void *user_data,
+                                       orch_free_fn free_fn, orch_error **err)
+{
+    int32_t rc = check_transport(name, ops, err);
+
+    if (!rc)
+        rc = check_reachable(engine, err);
+    if (!rc)
+        return runtime_add_transport(engine->orch->rt, name, ops, user_data, free_fn, err);
+    if (free_fn)
+        free_fn(user_data);
+    return rc;
 }
 
 static int32_t check_host(const orch_engine *e, orch_error **err)

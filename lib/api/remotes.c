@@ -4,6 +4,7 @@
 
 #include "api/api_impl.h"
 #include "base/text.h"
+#include "transport/plugin/plugin.h"
 
 #define CAPACITY_MAX 1000000
 
@@ -60,6 +61,31 @@ int32_t remotes_add_static(orch_v2 *o, const orch_config *config, orch_error **e
             rc = runtime_add_remote(o->rt, &r, err);
     }
     mem_free(copy);
+    return rc;
+}
+
+int32_t check_transport(const char *name, const orch_transport_ops *ops, orch_error **err)
+{
+    int32_t rc = check_not_null(name, "name", err);
+
+    if (!rc)
+        rc = check_not_null(ops, "ops", err);
+    return rc ? rc : transport_plugin_check(name, ops, err);
+}
+
+int32_t orch_v2_register_transport(orch_v2 *orch, const char *name, const orch_transport_ops *ops,
+                                   void *user_data, orch_free_fn free_fn, orch_error **err)
+{
+    int32_t rc = check_running(orch, err);
+
+    if (!rc)
+        rc = check_transport(name, ops, err);
+    if (!rc)
+        rc = check_may_ask(orch, err);
+    if (!rc)
+        return runtime_add_transport(orch->rt, name, ops, user_data, free_fn, err);
+    if (free_fn)
+        free_fn(user_data);
     return rc;
 }
 

@@ -110,5 +110,6 @@ void cores_free(runtime *rt)
     if (rt->transport.ops)
         rt->transport.ops->free(rt->transport.self);
     rt->transport.ops = NULL;
+    plugins_free(rt);
     wires_free(rt);
 }

@@ -5,6 +5,7 @@
 
 #include <orch/engine.h>
 #include <orch/error.h>
+#include <orch/transport.h>
 #include <semaphore.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -103,6 +104,10 @@ int32_t runtime_admit_engine(local_engine *e, orch_error **err);
 /* Let orchestrators of other processes reach it at an endpoint. `port` (may be NULL) is told which it became. Threads of the host.
  * ALREADY_EXISTS, UNAVAILABLE, INVALID_ARGUMENT: endpoint or TLS files. */
 int32_t runtime_listen(local_engine *e, const char *endpoint, uint16_t *port, orch_error **err);
+/* Have endpoints with this name go over a transport of the host; both were checked (transport_plugin_check). Threads of the host. user_data is
+ * taken over, also on failure. ALREADY_EXISTS. */
+int32_t runtime_add_transport(runtime *rt, const char *name, const orch_transport_ops *ops,
+                              void *user_data, orch_free_fn free_fn, orch_error **err);
 /* Know an engine of another process. Threads of the host. ALREADY_EXISTS: the name. */
 int32_t runtime_add_remote(runtime *rt, const remote_engine *r, orch_error **err);
 /* Let engines end what they have begun, and hand back the rest: nothing new is taken. True once all is handed back; else after timeout_ms.

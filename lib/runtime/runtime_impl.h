@@ -14,6 +14,7 @@
 #include "runtime/wake_impl.h"
 
 #define GATE_CLOSED 0x80000000U
+#define MAX_PLUGINS 8
 
 enum phase {
     PHASE_RUNNING,
@@ -77,7 +78,9 @@ struct runtime {
     store store;         /* without one, as without an orchestrator, its ops are NULL */
     transport transport; /* within the process */
     events events;
-    struct wires *wires;        /* to other processes; NULL: none were wanted yet */
+    struct wires *wires;            /* to other processes; NULL: none were wanted yet */
+    transport plugins[MAX_PLUGINS]; /* the host's */
+    unsigned plugin_count;
     local_engine *engines;      /* oldest first */
     orchestrator *orchestrator; /* NULL: engines alone */
     bool is_virtual;            /* the time: virtual.c */
@@ -130,7 +133,14 @@ void locals_free(runtime *rt);  /* the shells */
 int32_t wires_init(runtime *rt, const runtime_options *o, orch_error **err);
 void wires_drain(runtime *rt); /* who asks for its health is told to go elsewhere */
 bool wires_pump(runtime *rt, uint32_t budget);
+/* The end of a turn: send what is to be sent. True if that has brought something to pump. */
+bool wires_settle(runtime *rt);
 void wires_free(runtime *rt); /* what it has on the loop goes with the loop's last turns */
+
+/* plugins.c: likewise */
+const transport *plugins_find(const runtime *rt, const char *endpoint); /* NULL: none has it */
+bool plugins_pump(runtime *rt, uint32_t budget);
+void plugins_free(runtime *rt);
 
 /* virtual.c: on the loop thread */
 void virtual_init(runtime *rt, int64_t start_ms); /* or before there is one */

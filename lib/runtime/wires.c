@@ -108,6 +108,16 @@ bool wires_pump(runtime *rt, uint32_t budget)
     return t->ops && t->ops->pump(t->self, budget);
 }
 
+bool wires_settle(runtime *rt)
+{
+    const wires *w = rt->wires;
+
+    if (!w->net)
+        return false;
+    net_uv_settle(w->net);
+    return w->grpc.ops && w->grpc.ops->pump(w->grpc.self, 0);
+}
+
 static void end(void *ctx)
 {
     wires *w = ctx;
@@ -167,7 +177,8 @@ static int32_t begin_to_listen(runtime *rt, orch_error **err)
     return rc ? rc : context(rt, true, &w->server, err); /* which says what is missing */
 }
 
-static int32_t listen_for_engine(wire_command *c, runtime *rt)
+/* Over gRPC an engine has its other services too. */
+static int32_t listen_with_grpc(wire_command *c, runtime *rt)
 {
     orch_error **err = &c->base.error;
     wires *w = rt->wires;
@@ -189,11 +200,20 @@ static int32_t listen_for_engine(wire_command *c, runtime *rt)
     return rc;
 }
 
+static int32_t listen_with(const transport *t, wire_command *c, runtime *rt)
+{
+    orch_error **err = &c->base.error;
+    int32_t rc = runtime_check_going(rt, err);
+
+    return rc ? rc : t->ops->listen(t->self, c->endpoint, engine_accept, c->engine->engine, err);
+}
+
 static void on_listen(command *c, runtime *rt)
 {
     wire_command *w = (wire_command *)c;
+    const transport *t = plugins_find(rt, w->endpoint);
 
-    w->base.code = listen_for_engine(w, rt);
+    w->base.code = t ? listen_with(t, w, rt) : listen_with_grpc(w, rt);
     sem_post(&w->base.done);
 }
 
@@ -207,18 +227,24 @@ int32_t runtime_listen(local_engine *e, const char *endpoint, uint16_t *port, or
     return rc;
 }
 
+static int32_t begin_with_grpc(runtime *rt, const char *to, orch_error **err)
+{
+    endpoint checked;
+    int32_t rc = begin(rt, err);
+
+    return rc ? rc : endpoint_parse(transport_grpc_address(to), -1, &checked, err);
+}
+
 static int32_t add_remote(runtime *rt, const remote_engine *r, orch_error **err)
 {
     int32_t rc = runtime_check_going(rt, err);
-    endpoint checked;
+    const transport *t = plugins_find(rt, r->endpoint);
 
+    if (!rc && !t)
+        rc = begin_with_grpc(rt, r->endpoint, err);
     if (!rc)
-        rc = begin(rt, err);
-    if (!rc)
-        rc = endpoint_parse(transport_grpc_address(r->endpoint), -1, &checked, err);
-    if (!rc)
-        rc = orchestrator_add_engine(rt->orchestrator, r->name, rt->wires->grpc, r->endpoint,
-                                     r->capacity, err);
+        rc = orchestrator_add_engine(rt->orchestrator, r->name, t ? *t : rt->wires->grpc,
+                                     r->endpoint, r->capacity, err);
     if (!rc)
         atomic_fetch_add(&rt->capacity, r->capacity);
     return rc;

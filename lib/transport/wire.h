@@ -6,12 +6,22 @@
 #include "transport/message.h"
 
 #define WIRE_PART_BYTES    ((size_t)1 << 20) /* a longer message goes in parts of so many */
+#define WIRE_PART_OVERHEAD 32                /* what a part adds to its bytes, at most */
 #define WIRE_MESSAGE_BYTES ((size_t)1 << 30) /* of one message in all its parts, at most */
 
-/* Write a message, then hand it to `put`: as it is, or in parts. `scratch` is overwritten. RESOURCE_EXHAUSTED: no memory, or it
- * is longer than any message may be; nothing was put. */
-int32_t wire_send(const message *m, buf *scratch,
-                  void (*put)(void *ctx, const void *data, size_t len), void *ctx);
+/* Of one direction: a message in the pieces that are sent: itself, or parts of it. All zero in the beginning. */
+typedef struct wire_writer {
+    buf whole, part;
+    size_t at;
+    bool to_engine;
+} wire_writer;
+
+/* Write a message, in place of the one before. RESOURCE_EXHAUSTED: no memory, or it is longer than any message may be; then there is no
+ * piece of it. */
+int32_t wire_write(wire_writer *w, const message *m, size_t part_bytes);
+/* The next piece, there until the next call. False: there are no more. `part_bytes` as before. */
+bool wire_next(wire_writer *w, size_t part_bytes, const void **data, size_t *len);
+void wire_writer_free(wire_writer *w);
 
 /* Of one direction of a channel: the parts that came. */
 typedef struct wire_reader {

@@ -363,54 +363,59 @@ static bool encode(const message *m, buf *out)
 }
 
 /* One part, with what it is packed into behind the bytes that it is of. */
-static void put_part(bool down, const buf *whole, size_t at, buf *out)
+static void pack_part(wire_writer *w, size_t size)
 {
-    size_t left = whole->len - at, size = left < WIRE_PART_BYTES ? left : WIRE_PART_BYTES;
     PB(Part) part = ORCH__V1__PART__INIT;
     PB(ToEngine) d = ORCH__V1__TO_ENGINE__INIT;
     PB(ToOrchestrator) u = ORCH__V1__TO_ORCHESTRATOR__INIT;
 
-    part.data = (ProtobufCBinaryData){size, (uint8_t *)whole->data + at};
-    part.more = size < left;
-    if (down) {
+    part.data = (ProtobufCBinaryData){size, (uint8_t *)w->whole.data + w->at};
+    part.more = w->at + size < w->whole.len;
+    if (w->to_engine) {
         d.kind_case = ORCH__V1__TO_ENGINE__KIND_PART;
         d.part = &part;
     } else {
         u.kind_case = ORCH__V1__TO_ORCHESTRATOR__KIND_PART;
         u.part = &part;
     }
-    pack(down ? &d.base : &u.base, out);
+    pack(w->to_engine ? &d.base : &u.base, &w->part);
 }
 
-static int32_t send_parts(bool down, const buf *whole,
-                          void (*put)(void *ctx, const void *data, size_t len), void *ctx)
+int32_t wire_write(wire_writer *w, const message *m, size_t part_bytes)
 {
-    buf one = BUF_INIT;
-
-    if (!buf_room(&one, WIRE_PART_BYTES + 64)) /* then no part can fail */
-        return ORCH_E_RESOURCE_EXHAUSTED;
-    for (size_t at = 0; at < whole->len; at += WIRE_PART_BYTES) {
-        put_part(down, whole, at, &one);
-        put(ctx, one.data, one.len);
-    }
-    buf_free(&one);
-    return 0;
+    w->at = 0;
+    w->to_engine = wire_is_to_engine(m->kind);
+    if (encode(m, &w->whole) &&
+        (w->whole.len <= part_bytes || buf_room(&w->part, part_bytes + WIRE_PART_OVERHEAD)))
+        return 0; /* no part can fail */
+    wire_writer_free(w);
+    return ORCH_E_RESOURCE_EXHAUSTED;
 }
 
-int32_t wire_send(const message *m, buf *scratch,
-                  void (*put)(void *ctx, const void *data, size_t len), void *ctx)
+bool wire_next(wire_writer *w, size_t part_bytes, const void **data, size_t *len)
 {
-    int32_t rc = 0;
+    size_t left = w->whole.len - w->at, size = left < part_bytes ? left : part_bytes;
 
-    if (!encode(m, scratch)) {
-        buf_free(scratch);
-        return ORCH_E_RESOURCE_EXHAUSTED;
+    if (!left) {
+        if (w->whole.cap > WIRE_PART_BYTES || w->part.cap)
+            wire_writer_free(w); /* long ones are rare */
+        return false;
     }
-    if (scratch->len <= WIRE_PART_BYTES)
-        put(ctx, scratch->data, scratch->len);
-    else
-        rc = send_parts(wire_is_to_engine(m->kind), scratch, put, ctx);
-    if (scratch->cap > WIRE_PART_BYTES)
-        buf_free(scratch);
-    return rc;
+    if (w->whole.len <= part_bytes) {
+        *data = w->whole.data;
+        *len = size;
+    } else {
+        pack_part(w, size);
+        *data = w->part.data;
+        *len = w->part.len;
+    }
+    w->at += size;
+    return true;
+}
+
+void wire_writer_free(wire_writer *w)
+{
+    buf_free(&w->whole);
+    buf_free(&w->part);
+    w->at = 0;
 }

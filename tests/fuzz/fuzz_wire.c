@@ -9,23 +9,21 @@ typedef struct sent {
     unsigned puts;
 } sent;
 
-static void put(void *ctx, const void *data, size_t len)
-{
-    sent *s = ctx;
-
-    buf_add(&s->bytes, data, len);
-    s->puts++;
-}
-
 static void send_to(sent *s, const message *m)
 {
-    buf scratch = BUF_INIT;
+    wire_writer w = {0};
+    const void *data;
+    size_t len;
 
     s->bytes = (buf)BUF_INIT;
     s->puts = 0;
-    HOLDS(wire_send(m, &scratch, put, s) == 0);
+    HOLDS(wire_write(&w, m, WIRE_PART_BYTES) == 0);
+    while (wire_next(&w, WIRE_PART_BYTES, &data, &len)) {
+        buf_add(&s->bytes, data, len);
+        s->puts++;
+    }
     HOLDS(s->puts > 0);
-    buf_free(&scratch);
+    wire_writer_free(&w);
 }
 
 static void check_again(const message *m, bool to_engine)

@@ -7,8 +7,8 @@
 #include <string.h>
 
 static const oom_row *const tables[] = {
-    oom_values_rows,   oom_start_rows,  oom_look_rows,         oom_control_rows,
-    oom_settings_rows, oom_engine_rows, oom_subworkflows_rows, oom_orch_rows,
+    oom_values_rows, oom_start_rows,        oom_look_rows,      oom_control_rows, oom_settings_rows,
+    oom_engine_rows, oom_subworkflows_rows, oom_transport_rows, oom_orch_rows,
 };
 
 #define EACH_TABLE(t) for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)

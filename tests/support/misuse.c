@@ -4,9 +4,9 @@
 #include <string.h>
 
 const misuse_row *const misuse_tables[MISUSE_TABLES] = {
-    misuse_values_rows,  misuse_start_rows,  misuse_look_rows,
-    misuse_control_rows, misuse_engine_rows, misuse_v1_rows,
-    misuse_testing_rows, misuse_orch_rows,   misuse_subworkflows_rows,
+    misuse_values_rows,       misuse_start_rows,     misuse_look_rows,    misuse_control_rows,
+    misuse_engine_rows,       misuse_v1_rows,        misuse_testing_rows, misuse_orch_rows,
+    misuse_subworkflows_rows, misuse_transport_rows,
 };
 
 orch_v2 *orch;

@@ -56,8 +56,9 @@ extern const misuse_row misuse_v1_rows[];           /* misuse_v1.c */
 extern const misuse_row misuse_testing_rows[];      /* misuse_testing.c */
 extern const misuse_row misuse_orch_rows[];         /* misuse_orch.c */
 extern const misuse_row misuse_subworkflows_rows[]; /* misuse_subworkflows.c */
+extern const misuse_row misuse_transport_rows[];    /* misuse_transport.c */
 
-#define MISUSE_TABLES 9
+#define MISUSE_TABLES 10
 extern const misuse_row *const misuse_tables[MISUSE_TABLES];
 
 #define EACH_MISUSE_ROW(r)                                 \

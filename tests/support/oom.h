@@ -40,6 +40,7 @@ extern const oom_row oom_control_rows[];      /* oom_control.c */
 extern const oom_row oom_settings_rows[];     /* oom_settings.c */
 extern const oom_row oom_engine_rows[];       /* oom_engine.c */
 extern const oom_row oom_subworkflows_rows[]; /* oom_subworkflows.c */
+extern const oom_row oom_transport_rows[];    /* oom_transport.c */
 extern const oom_row oom_orch_rows[]; /* oom_orch.c: these make orchestrators of their own */
 
 /* What the rows find: `list` (echo for each of input.items, with retries), `gate` (waits for the signal `go`, as long as a day), `broken` (its step

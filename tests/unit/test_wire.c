@@ -25,10 +25,8 @@ typedef struct line {
     unsigned count;
 } line;
 
-static void put(void *ctx, const void *data, size_t len)
+static void put(line *l, const void *data, size_t len)
 {
-    line *l = ctx;
-
     assert_true(l->count < 16);
     buf_add(&l->bytes, data, len);
     l->ends[l->count++] = l->bytes.len;
@@ -36,10 +34,14 @@ static void put(void *ctx, const void *data, size_t len)
 
 static int32_t send_on(line *l, const message *m)
 {
-    buf scratch = BUF_INIT;
-    int32_t rc = wire_send(m, &scratch, put, l);
+    wire_writer w = {0};
+    int32_t rc = wire_write(&w, m, WIRE_PART_BYTES);
+    const void *data;
+    size_t len;
 
-    buf_free(&scratch);
+    while (wire_next(&w, WIRE_PART_BYTES, &data, &len))
+        put(l, data, len);
+    wire_writer_free(&w);
     return rc;
 }
 
@@ -426,7 +428,6 @@ static void what_is_too_long_is_refused(void **state)
 static void survive_sending(const message *m, line *l)
 {
     for (long n = 1;; n++) {
-        buf scratch = BUF_INIT;
         int32_t rc;
 
         l->count = 0;
@@ -434,9 +435,8 @@ static void survive_sending(const message *m, line *l)
         l->bytes = (buf)BUF_INIT;
         buf_room(&l->bytes, 6 * WIRE_PART_BYTES); /* its own memory is not what fails */
         mem_fail_at(n, 0);
-        rc = wire_send(m, &scratch, put, l);
+        rc = send_on(l, m);
         mem_fail_at(0, 0);
-        buf_free(&scratch);
         if (!rc)
             break;
         assert_int_equal(rc, ORCH_E_RESOURCE_EXHAUSTED);

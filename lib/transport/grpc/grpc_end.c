@@ -79,19 +79,20 @@ static void taken(delivery_end *d)
 
 /* ---- what goes ------------------------------------------------------------------------------------------- */
 
-static void put(void *ctx, const void *data, size_t len)
-{
-    grpc_send(ctx, data, len);
-}
-
 /* Without memory the channel breaks: what was to be said is said again once it is there. */
 static void end_send(channel *c, message *m)
 {
     grpc_end *e = (grpc_end *)c;
+    wire_writer *w = &e->transport->writer;
+    const void *data;
+    size_t len;
 
-    if (e->call && wire_send(m, &e->transport->scratch, put, e->call)) {
+    if (e->call && wire_write(w, m, WIRE_PART_BYTES)) {
         grpc_cancel(e->call);
         broken(e);
+    } else if (e->call) {
+        while (wire_next(w, WIRE_PART_BYTES, &data, &len))
+            grpc_send(e->call, data, len);
     }
     message_free(m);
 }

@@ -207,7 +207,7 @@ static void grpc_free(void *self)
         grpc_channel_free(g->channel);
         mem_free(g);
     }
-    buf_free(&t->scratch);
+    wire_writer_free(&t->writer);
     mem_free(t);
 }
 

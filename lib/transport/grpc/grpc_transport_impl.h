@@ -33,7 +33,7 @@ struct grpc_transport {
     list
         lingering; /* calls of ends that were closed, and which the other side has still to end; oldest first */
     net_timer linger;
-    buf scratch;
+    wire_writer writer;
 };
 
 /* One end of a hand-over: a call, seen from either side. */
