@@ -109,6 +109,15 @@ for host in tests/install/*.c; do
     done
 done
 
+step 'a transport of a host, which passes the rules'
+# shellcheck disable=SC2046
+$CC -Wall -Wextra -Werror -pthread $(flags --cflags) -o "$bin/transport-pipe" examples/transport-pipe/*.c $(flags --libs) ||
+    fail 'examples/transport-pipe does not compile against what was installed'
+LD_LIBRARY_PATH=$stage/lib timeout 120 "$bin/transport-pipe" check >"$bin/transport-pipe.log" 2>&1 || {
+    cat "$bin/transport-pipe.log" >&2
+    fail 'examples/transport-pipe does not keep the rules of transports'
+}
+
 if [ -f README.md ]; then
     step "the README's program, as pasted"
     awk '/^```c$/ { on = 1; next } /^```/ && on { exit } on' README.md >"$bin/readme.c"
