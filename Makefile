@@ -84,7 +84,7 @@ NEED_PY    := cmd:python3=python3
 NEED_SCHEMA := cmd:$(PYTHON)=python3 py:jsonschema=python3-jsonschema
 # Debian's sqlite3.pc has a static host link zlib, and its package does not bring it along.
 NEED_HOST  := $(NEED_BUILD) $(NEED_CXX) hdr:zlib.h=zlib1g-dev
-NEED_H2SPEC := cmd:go=golang-go file:/etc/ssl/certs/ca-certificates.crt=ca-certificates
+NEED_H2SPEC := cmd:go=golang-go cmd:curl=curl cmd:nghttp=nghttp2-client cmd:openssl=openssl file:/etc/ssl/certs/ca-certificates.crt=ca-certificates
 # The protos, and what builds the official peers, whose libraries their own package managers fetch.
 NEED_INTEROP := $(NEED_BUILD) file:/usr/share/grpc-proto/grpc/testing/test.proto=grpc-proto cmd:$(PYTHON)=python3 py:ensurepip=python3-venv \
     py:h2=python3-h2 cmd:node=nodejs cmd:npm=npm cmd:openssl=openssl $(NEED_H2SPEC)
@@ -210,7 +210,7 @@ EXAMPLE_SRC := $(sort $(wildcard examples/*/*.c examples/programs/*/*.c))
 objs = $(patsubst %,$(B)/obj/%.o,$(basename $(1)))
 bins = $(patsubst tests/%,$(B)/tests/%,$(basename $(1)))
 
-GEN_C        := $(patsubst proto/%.proto,$(GEN)/%.pb-c.c,$(PROTO))
+GEN_C        := $(patsubst proto/%.proto,$(GEN)/%.pb-c.c,$(PROTO)) $(GEN)/descriptors.c
 LIB_OBJ      := $(call objs,$(LIB_SRC)) $(GEN_C:.c=.o)
 SUPPORT_OBJ  := $(call objs,$(SUPPORT_SRC))
 INTERNAL     := $(B)/liborch-internal.a
@@ -276,6 +276,14 @@ $(GEN)/%.pb-c.c: proto/%.proto
 	@mkdir -p $(GEN)
 	$(call say,PB,$<)
 	$(Q)protoc-c -Iproto --c_out=$(GEN) $<
+# What reflection tells of them.
+$(GEN)/descriptors.c: $(PROTO)
+	@mkdir -p $(GEN)
+	$(call say,PB,$@)
+	$(Q)protoc-c -Iproto --include_imports --descriptor_set_out=$(@:.c=.pb) $(PROTO)
+	$(Q){ echo '#include <stddef.h>'; echo '#include <stdint.h>'; echo 'const uint8_t proto_descriptors[] = {'; \
+	    od -An -v -tx1 $(@:.c=.pb) | sed 's/ \(..\)/0x\1,/g'; echo '};'; \
+	    echo 'const size_t proto_descriptors_len = sizeof proto_descriptors;'; } >$@
 $(GEN_C:.c=.o): %.o: %.c $(B)/flags
 	$(call say,CC,$<)
 	$(Q)$(CC) -isystem $(GEN) $(CPP_FLAGS) -std=c11 $(CODEGEN) $(CFLAGS) $(MODE_FLAGS) -c -o $@ $<
@@ -505,7 +513,7 @@ check-interop: deps-interop ## Run gRPC's interop cases (tests/interop/README.md
 check-engines: deps-interop ## Run workflows on the engines of examples/engines (ENGINES="python": those; T=name for one scene)
 	$(submake) run-engines
 
-check-h2spec: deps-interop ## Run h2spec's 146 tests against our server, or SERVER="command", or SERVER=port (KNOWN=file: of what fails)
+check-h2spec: deps-interop ## Run h2spec's 146 tests, and some requests by curl and nghttp, against our server, or SERVER="command", or SERVER=port (KNOWN=file: of what fails)
 	$(submake) run-h2spec
 
 check-instances: deps ## Run every WfFormat file of INSTANCES=dir
@@ -543,6 +551,7 @@ run-engines: $(B)/examples/orch-server $(B)/examples/orchctl $(patsubst %,$(INTE
 run-h2spec: $(INTEROP)/h2spec/built $(if $(SERVER),,$(OWN_PEER))
 	@H2SPEC=$(INTEROP)/h2spec/h2spec sh tests/interop/h2spec.sh \
 	    $(if $(SERVER),$(if $(KNOWN),-k $(KNOWN)) $(SERVER),-k tests/interop/h2spec/known.txt $(OWN_PEER) server)
+	@$(if $(SERVER),:,sh tests/interop/by_hand.sh $(OWN_PEER) server)
 run-mutations: $(SIM)
 	@$(SIM) --mutations --seeds $(MUTATION_SEEDS) --from $(FROM) --jobs $(JOBS)
 run-bench-build: $(call pick,$(BENCH_C_BINS) $(BENCH_X_BINS)) shared

@@ -57,7 +57,7 @@ typedef int64_t (*orch_secret_fn)(void *user_data, const char *name, char *buffe
  * @brief Make an engine. It does nothing until an orchestrator of this process has it (orch_register_engine), or it listens (orch_engine_listen).
  * @param config the configuration, copied; not NULL. Of it are read: ENGINE_ID (the name), CAPACITY (executions at a time), EXECUTOR_WAIT,
  *        SUSPEND_AFTER, SUSPEND_QUIET, EXEC_ENABLED, EXEC_MAX_PROCESSES, SECRETS_DIR, LUA_INSTRUCTIONS, LUA_MEMORY, MAX_OUTPUT_BYTES,
- *        MAX_UNSTORED_CHECKPOINTS; of one that listens also PORT, TASK_THREADS, DETACH_GRACE, TLS_CERT, TLS_KEY, TLS_CA
+ *        MAX_UNSTORED_CHECKPOINTS; of one that listens also PORT, TASK_THREADS, DETACH_GRACE, TLS_CERT, TLS_KEY, TLS_CA, GRPC_REFLECTION
  * @param err where to put an error; may be NULL
  * @return the engine, freed by orch_engine_free; NULL on failure: ORCH_E_INVALID_ARGUMENT, ORCH_E_RESOURCE_EXHAUSTED
  * Executors and secrets can be registered with it at once (engine.h).

@@ -54,6 +54,7 @@ enum config_key {
     KEY_TLS_CERT,
     KEY_TLS_KEY,
     KEY_TLS_CA,
+    KEY_GRPC_REFLECTION,
     KEY_COUNT
 };
 

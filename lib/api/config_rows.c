@@ -75,6 +75,7 @@ const config_row config_rows[KEY_COUNT] = {
     [KEY_TLS_CERT] = {"TLS_CERT", CONFIG_TEXT, false, NULL, 1, 4096, NULL},
     [KEY_TLS_KEY] = {"TLS_KEY", CONFIG_TEXT, false, NULL, 1, 4096, NULL},
     [KEY_TLS_CA] = {"TLS_CA", CONFIG_TEXT, false, NULL, 1, 4096, NULL},
+    [KEY_GRPC_REFLECTION] = {"GRPC_REFLECTION", CONFIG_BOOL, false, "true", 0, 1, NULL},
 };
 
 int32_t config_find(const char *name)

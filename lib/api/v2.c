@@ -107,6 +107,7 @@ static runtime_options options_of(const orch_config *c, logger *log)
         .tls_cert = text_or_null(c, KEY_TLS_CERT),
         .tls_key = text_or_null(c, KEY_TLS_KEY),
         .tls_ca = text_or_null(c, KEY_TLS_CA),
+        .grpc_reflection = config_number(c, KEY_GRPC_REFLECTION) != 0,
         .log = log,
     };
 }

@@ -303,6 +303,15 @@ static bool has_word(const char *list, size_t len, const char *word)
     return false;
 }
 
+/* "application/grpc", and more of it behind '+' or ';': application/grpc-web is something else. */
+static bool is_grpc_type(const char *text, size_t len)
+{
+    size_t own = sizeof GRPC_TYPE - 1;
+
+    return len >= own && !memcmp(text, GRPC_TYPE, own) &&
+           (len == own || text[own] == '+' || text[own] == ';');
+}
+
 bool call_field(grpc_call *c, const uint8_t *name, size_t name_len, const uint8_t *value,
                 size_t len)
 {
@@ -310,8 +319,7 @@ bool call_field(grpc_call *c, const uint8_t *name, size_t name_len, const uint8_
 
     if (FIELD_IS(name, name_len, "content-type")) {
         c->has_type = true;
-        c->is_grpc = len >= sizeof GRPC_TYPE - 1 &&
-                     memcmp(text, GRPC_TYPE, sizeof GRPC_TYPE - 1) == 0;
+        c->is_grpc = is_grpc_type(text, len);
     } else if (FIELD_IS(name, name_len, "grpc-encoding")) {
         c->in.inflates = FIELD_IS(text, len, "gzip");
         c->bad_encoding = !c->in.inflates && !FIELD_IS(text, len, "identity");

@@ -180,8 +180,12 @@ void channel_conn_goaway(void *ctx, uint32_t error, const uint8_t *text, size_t 
     grpc_channel_options *o = &conn->channel->options;
 
     if (error == NGHTTP2_ENHANCE_YOUR_CALM && FIELD_IS(text, len, "too_many_pings") &&
-        o->keepalive_ns < INT64_MAX / 2)
+        o->keepalive_ns < INT64_MAX / 2) {
         o->keepalive_ns *= 2;
+        grpc_note(&conn->channel->notes,
+                  "server %s: too_many_pings; new connections have keepalive each %lld s",
+                  conn_peer(conn->link.conn), (long long)(o->keepalive_ns / SECOND));
+    }
     conn->draining = true;
     if (conn->channel->current == conn)
         conn->channel->current = NULL;
@@ -323,6 +327,7 @@ int32_t grpc_channel_new(net_uv *net, const char *target, const grpc_channel_opt
     ch->loop = net_uv_loop(net);
     if (o)
         ch->options = *o;
+    ch->notes = (grpc_notes){.log = ch->options.log, .loop = ch->loop};
     set_defaults(&ch->options);
     retry_throttle_init(&ch->throttle, ch->options.retry_tokens, ch->options.retry_ratio_percent);
     endpoint_authority(&ch->to, ch->authority, sizeof ch->authority);

@@ -4,6 +4,7 @@
 
 #include "grpc/call_impl.h"
 #include "grpc/keepalive.h"
+#include "grpc/notes.h"
 #include "grpc/retry.h"
 
 typedef struct channel_conn {
@@ -23,6 +24,7 @@ struct grpc_channel {
     net_loop *loop;
     endpoint to;
     grpc_channel_options options;
+    grpc_notes notes;
     char authority[320], name[256], user_agent[200];
     list waiting, calls; /* for a connection; on one */
     uint32_t waiting_count, call_count;

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/log.h"
 #include "grpc/metadata.h"
 #include "net/net_uv.h"
 
@@ -81,6 +82,7 @@ typedef struct grpc_server_options { /* zeros: the defaults in brackets */
     /* A connection that has had no call for so long, or is so old (give or take a tenth), takes no more of them [for ever]; what
      * it has then may take so long to end [for ever]. */
     int64_t max_idle_ns, max_age_ns, age_grace_ns;
+    logger *log; /* why connections were refused or ended [none] */
 } grpc_server_options;
 
 /* NULL options: defaults. NULL: no memory. */
@@ -129,6 +131,7 @@ typedef struct grpc_channel_options { /* zeros: the defaults in brackets */
     /* Each failure that could be retried takes one of these tokens, each success gives back so much of one; with half of them or
      * less there are no retries [no such limit]. */
     uint32_t retry_tokens, retry_ratio_percent;
+    logger *log; /* what a server has complained of [none] */
 } grpc_channel_options;
 
 /* INVALID_ARGUMENT: the target is no endpoint. */

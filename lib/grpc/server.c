@@ -101,7 +101,11 @@ void server_conn_close(server_conn *c)
 
 static void on_handshake(net_timer *t)
 {
-    server_conn_close(LIST_ENTRY(t, server_conn, handshake));
+    server_conn *c = LIST_ENTRY(t, server_conn, handshake);
+
+    grpc_note(&c->server->notes, "connection from %s: it was not one of HTTP/2 after %d s",
+              conn_peer(c->link.conn), (int)(c->server->options.handshake_ns / SECOND));
+    server_conn_close(c);
 }
 
 static void on_opened(h2_link *l)
@@ -109,17 +113,21 @@ static void on_opened(h2_link *l)
     (void)l;
 }
 
+/* That a client is gone is nothing to be told. */
 static void on_ended(h2_link *l, int32_t code, const char *message)
 {
-    (void)code;
-    (void)message;
-    server_conn_close((server_conn *)(void *)l);
+    server_conn *c = (server_conn *)(void *)l;
+
+    if (code && (code == ORCH_E_INTERNAL || !c->settled))
+        grpc_note(&c->server->notes, "connection from %s: %s", conn_peer(l->conn), message);
+    server_conn_close(c);
 }
 
 void server_conn_settled(void *ctx)
 {
     server_conn *c = ctx;
 
+    c->settled = true;
     net_timer_stop(c->server->loop, &c->handshake);
 }
 
@@ -135,6 +143,10 @@ void server_accept(grpc_server *s, conn *connection)
     h2 *session = c ? h2_new(&o, s->loop, &server_call_handler, c) : NULL;
 
     if (!session) {
+        grpc_note(&s->notes, "connection from %s: refused, %s", conn_peer(connection),
+                  c || s->conn_count < s->options.max_connections
+                      ? "there is no memory"
+                      : "there are as many as there may be");
         mem_free(c);
         connection->handler = &nobody;
         conn_close(connection);
@@ -202,6 +214,7 @@ grpc_server *grpc_server_new(net_uv *net, const grpc_server_options *o)
     if (o)
         s->options = *o;
     set_defaults(&s->options);
+    s->notes = (grpc_notes){.log = s->options.log, .loop = s->loop};
     list_init(&s->conns);
     net_timer_init(&s->grace, on_grace);
     net_task_init(&s->gone, gone);

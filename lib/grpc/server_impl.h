@@ -5,6 +5,7 @@
 #include "base/map.h"
 #include "grpc/call_impl.h"
 #include "grpc/keepalive.h"
+#include "grpc/notes.h"
 
 #define MAX_LISTENERS 8
 
@@ -25,6 +26,7 @@ struct grpc_server {
     net_uv *net;
     net_loop *loop;
     grpc_server_options options;
+    grpc_notes notes;
     method *methods;
     listening listeners[MAX_LISTENERS];
     unsigned listener_count;
@@ -42,6 +44,7 @@ typedef struct server_conn {
     grpc_server *server;
     list node, calls;
     net_timer handshake; /* until the client's SETTINGS came */
+    bool settled;        /* they came */
     bool closed;         /* only its calls keep it */
     keepalive keepalive;
     net_timer idle, age; /* `age`: first its own, then what is left to end */

@@ -47,6 +47,7 @@ typedef struct runtime_options { /* texts are borrowed for the call of runtime_n
     int64_t virtual_ms;                 /* virtual time begins then; 0 = the clock's time */
     const char *tls_cert, *tls_key,
         *tls_ca; /* for connections of other processes; NULL = not set, all: no TLS */
+    bool grpc_reflection;
     logger *log; /* outlives the runtime */
 } runtime_options;
 

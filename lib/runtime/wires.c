@@ -4,12 +4,23 @@
 
 #include "base/error.h"
 #include "grpc/health.h"
+#include "grpc/reflection.h"
 #include "runtime/engine_service_impl.h"
 #include "runtime/runtime_impl.h"
 #include "transport/grpc/grpc_transport.h"
 
 #define MAX_SERVICES 8
-#define MAX_HEALTHS  32
+#define MAX_SERVERS  32
+
+/* The protos as protoc --descriptor_set_out has them; made in the build. */
+extern const uint8_t proto_descriptors[];
+extern const size_t proto_descriptors_len;
+
+/* What every server has beside its own services. */
+typedef struct companions {
+    grpc_health *health;
+    grpc_reflection *reflection; /* NULL: it is not to be told */
+} companions;
 
 typedef struct wires {
     net_uv *net;    /* NULL: not wanted yet */
@@ -19,8 +30,9 @@ typedef struct wires {
     tls_context *client, *server;
     grpc_server *services[MAX_SERVICES];
     unsigned service_count;
-    grpc_health *healths[MAX_HEALTHS]; /* of all servers */
-    unsigned health_count;
+    bool has_reflection;
+    companions companions[MAX_SERVERS];
+    unsigned server_count;
 } wires;
 
 /* ---- TLS ------------------------------------------------------------------------------------------------- */
@@ -39,6 +51,7 @@ int32_t wires_init(runtime *rt, const runtime_options *o, orch_error **err)
     if (!w)
         return error_no_memory(err);
     w->has_tls = o->tls_cert || o->tls_ca;
+    w->has_reflection = o->grpc_reflection;
     rc = copy(o->tls_cert, &w->cert, err);
     if (!rc)
         rc = copy(o->tls_key, &w->key, err);
@@ -80,16 +93,34 @@ static int32_t begin(runtime *rt, orch_error **err)
     return transport_grpc_new(w->net, &options, &w->grpc, err);
 }
 
-static int32_t add_health(wires *w, grpc_server *s, const char *endpoint, orch_error **err)
+static int32_t add_reflection(grpc_server *s, grpc_reflection **out, orch_error **err)
 {
-    int32_t rc = w->health_count < MAX_HEALTHS
-                     ? grpc_health_new(s, &w->healths[w->health_count], err)
+    int32_t rc = grpc_reflection_new(s, out, err);
+
+    return rc ? rc : grpc_reflection_add_set(*out, proto_descriptors, proto_descriptors_len, err);
+}
+
+static void remove_companions(companions *c)
+{
+    grpc_reflection_free(c->reflection);
+    grpc_health_free(c->health);
+}
+
+static int32_t add_companions(wires *w, grpc_server *s, const char *endpoint, orch_error **err)
+{
+    companions c = {0};
+    int32_t rc = w->server_count < MAX_SERVERS
+                     ? grpc_health_new(s, &c.health, err)
                      : error_set(err, ORCH_E_RESOURCE_EXHAUSTED, endpoint,
                                  "%d endpoints are served already, which is the limit",
-                                 MAX_HEALTHS);
+                                 MAX_SERVERS);
 
-    if (!rc)
-        w->health_count++;
+    if (!rc && w->has_reflection)
+        rc = add_reflection(s, &c.reflection, err);
+    if (rc)
+        remove_companions(&c);
+    else
+        w->companions[w->server_count++] = c;
     return rc;
 }
 
@@ -97,8 +128,8 @@ void wires_drain(runtime *rt)
 {
     const wires *w = rt->wires;
 
-    for (unsigned i = 0; i < w->health_count; i++)
-        grpc_health_set(w->healths[i], "", GRPC_NOT_SERVING);
+    for (unsigned i = 0; i < w->server_count; i++)
+        grpc_health_set(w->companions[i].health, "", GRPC_NOT_SERVING);
 }
 
 bool wires_pump(runtime *rt, uint32_t budget)
@@ -143,8 +174,8 @@ void wires_free(runtime *rt)
     if (!w)
         return;
     rt->wires = NULL;
-    for (unsigned i = 0; i < w->health_count; i++)
-        grpc_health_free(w->healths[i]);
+    for (unsigned i = 0; i < w->server_count; i++)
+        remove_companions(&w->companions[i]);
     for (unsigned i = 0; i < w->service_count; i++)
         grpc_server_stop(w->services[i], 0, ignore, NULL);
     if (w->grpc.ops)
@@ -192,7 +223,7 @@ static int32_t listen_with_grpc(wire_command *c, runtime *rt)
     server = transport_grpc_server(&w->grpc, c->endpoint);
     rc = engine_service_add(c->engine, server, err);
     if (!rc)
-        rc = add_health(w, server, c->endpoint, err);
+        rc = add_companions(w, server, c->endpoint, err);
     if (rc)
         w->grpc.ops->unlisten(w->grpc.self, c->endpoint);
     else
@@ -270,7 +301,8 @@ static int32_t serve(wire_command *c, runtime *rt)
     orch_error **err = &c->base.error;
     wires *w = rt->wires;
     int32_t rc = begin_to_listen(rt, err);
-    unsigned healths = w->health_count;
+    const grpc_server_options options = {.log = rt->log};
+    unsigned servers = w->server_count;
     grpc_server *s;
 
     if (!rc && w->service_count == MAX_SERVICES)
@@ -278,20 +310,20 @@ static int32_t serve(wire_command *c, runtime *rt)
                        "%d services listen already, which is the limit", MAX_SERVICES);
     if (rc)
         return rc;
-    s = grpc_server_new(w->net, NULL);
+    s = grpc_server_new(w->net, &options);
     if (!s)
         return error_no_memory(err);
     rc = c->add(c->ctx, s, err);
     if (!rc)
-        rc = add_health(w, s, c->endpoint, err);
+        rc = add_companions(w, s, c->endpoint, err);
     if (!rc)
         rc = grpc_server_listen(s, transport_grpc_address(c->endpoint), w->server, &c->port, err);
     if (!rc) {
         w->services[w->service_count++] = s;
         return 0;
     }
-    while (w->health_count > healths)
-        grpc_health_free(w->healths[--w->health_count]);
+    while (w->server_count > servers)
+        remove_companions(&w->companions[--w->server_count]);
     grpc_server_stop(s, 0, ignore, NULL);
     return rc;
 }
@@ -327,5 +359,6 @@ int32_t runtime_dial(runtime *rt, const char *to, grpc_channel **out, orch_error
     if (rc)
         return rc;
     options.tls = rt->wires->client;
+    options.log = rt->log;
     return grpc_channel_new(rt->wires->net, transport_grpc_address(to), &options, out, err);
 }

@@ -2,6 +2,7 @@
  * Time passes by turning the loop as of later; what happens then goes over real sockets. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,7 @@ static net_rig rig;
 static grpc_server *server;
 static grpc_channel *channel;
 static uint16_t port;
+static logger *log_of_test;
 
 /* The loop's time is so much later than that of the clock, from here on: it never goes back. */
 static void pass(int64_t ns)
@@ -95,6 +97,8 @@ static int end(void **state)
         grpc_server_stop(server, 0, gone, &is_gone);
     NET_UNTIL(&rig, is_gone);
     net_rig_end(&rig);
+    logger_free(log_of_test);
+    log_of_test = NULL;
     return 0;
 }
 
@@ -285,12 +289,65 @@ static void test_no_pings_without_calls(void **state)
     NET_UNTIL(&rig, t.closed);
 }
 
+/* ---- what the log is told -------------------------------------------------------------------------------------------- */
+
+static struct {
+    int count;
+    char last[300];
+} lines;
+
+static void on_line(void *user_data, int32_t level, const char *message)
+{
+    (void)user_data;
+    assert_int_equal(level, ORCH_LOG_WARNING);
+    lines.count++;
+    snprintf(lines.last, sizeof lines.last, "%s", message);
+}
+
+static logger *listen_to_log(void)
+{
+    log_of_test = logger_new();
+    logger_set(log_of_test, on_line, NULL, NULL, ORCH_LOG_DEBUG);
+    lines.count = 0;
+    return log_of_test;
+}
+
+static void ends_after(const char *bytes, size_t len)
+{
+    net_end e;
+
+    net_rig_dial(&rig, &e, NULL, NULL, NULL);
+    NET_UNTIL(&rig, e.opened);
+    net_end_send(&e, bytes, len);
+    NET_UNTIL(&rig, e.closed);
+    net_end_close(&e);
+}
+
+/* Once a second, and then how often it would have been. */
+static void test_the_log_knows_why(void **state)
+{
+    const grpc_server_options o = {.log = listen_to_log()};
+
+    (void)state;
+    serve(&o);
+    ends_after("GET / HTTP/1.1\r\nHost: x\r\n\r\n", 27);
+    assert_int_equal(lines.count, 1);
+    assert_non_null(strstr(lines.last, "connection from 127.0.0.1"));
+    for (int i = 0; i < 5; i++)
+        ends_after("GET / HTTP/1.1\r\nHost: x\r\n\r\n", 27);
+    assert_int_equal(lines.count, 1);
+    pass(2 * SECOND);
+    ends_after("GET / HTTP/1.1\r\nHost: x\r\n\r\n", 27);
+    assert_int_equal(lines.count, 2);
+    assert_non_null(strstr(lines.last, "(and 5 like it before)"));
+}
+
 /* A server that has enough of pings is left alone for twice as long, on the next connection. */
 static void test_too_many_pings(void **state)
 {
     static const char goaway[] = "\0\0\x16\7\0\0\0\0\0\0\0\0\1\0\0\0\x0b"
                                  "too_many_pings";
-    grpc_channel_options o = {.keepalive_ns = 10 * SECOND};
+    const grpc_channel_options o = {.keepalive_ns = 10 * SECOND, .log = listen_to_log()};
     told first, second;
     net_end *e;
 
@@ -314,6 +371,8 @@ static void test_too_many_pings(void **state)
         grpc_cancel(first.call);
     grpc_cancel(second.call);
     NET_UNTIL(&rig, first.closed && second.closed);
+    assert_int_equal(lines.count, 1);
+    assert_non_null(strstr(lines.last, "too_many_pings; new connections have keepalive each 20 s"));
 }
 
 /* ---- a server's connections ------------------------------------------------------------------------------------------ */
@@ -354,10 +413,11 @@ static void test_a_client_that_is_there(void **state)
 
 static void test_a_client_that_pings_too_often(void **state)
 {
+    const grpc_server_options o = {.log = listen_to_log()};
     net_end e;
 
     (void)state;
-    serve(NULL);
+    serve(&o);
     dial_raw(&e);
     for (int i = 0; i < 3; i++) {
         net_end_send(&e, RAW_PING "12345678", RAW_PING_LEN);
@@ -367,6 +427,8 @@ static void test_a_client_that_pings_too_often(void **state)
     net_end_send(&e, RAW_PING "12345678", RAW_PING_LEN);
     NET_UNTIL(&rig, frame(&e, 7, 0) && e.closed);
     expect_goaway(frame(&e, 7, 0), 0, ENHANCE_CALM, "too_many_pings");
+    assert_int_equal(lines.count, 1);
+    assert_non_null(strstr(lines.last, "too_many_pings"));
     net_end_close(&e);
 }
 
@@ -476,6 +538,7 @@ int main(void)
         TEST(test_any_byte_is_an_answer),
         TEST(test_servers_are_spared),
         TEST(test_no_pings_without_calls),
+        TEST(test_the_log_knows_why),
         TEST(test_too_many_pings),
         TEST(test_a_client_that_is_gone),
         TEST(test_a_client_that_is_there),

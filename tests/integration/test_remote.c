@@ -2,6 +2,7 @@
  * travel once, what is large travels in parts, what breaks is attached again or goes elsewhere, engines drain, TLS holds. */
 #include "support/api_host.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -223,59 +224,131 @@ static void engines_tell_how_they_are(void **state)
     remote_close(&r);
 }
 
-typedef struct health {
-    int status, over;
-    int32_t code;
-} health;
+/* ---- what a listening process has beside its own services ------------------------------------------------ */
 
-static void on_health(void *ctx, grpc_call *c, const uint8_t *data, size_t len)
+typedef struct answer {
+    char data[4000];
+    size_t len;
+    bool is_over;
+    int32_t code;
+} answer;
+
+static void on_answer(void *ctx, grpc_call *c, const uint8_t *data, size_t len)
 {
+    answer *a = ctx;
+
     (void)c;
-    ((health *)ctx)->status = len == 2 && data[0] == 8 ? data[1] : -1;
+    a->len = len < sizeof a->data ? len : sizeof a->data;
+    memcpy(a->data, data, a->len);
 }
 
-static void on_health_over(void *ctx, grpc_call *c, int32_t code, const char *message)
+static void on_answer_over(void *ctx, grpc_call *c, int32_t code, const char *message)
 {
+    answer *a = ctx;
+
     (void)c;
     (void)message;
-    ((health *)ctx)->code = code;
-    ((health *)ctx)->over = 1;
+    a->code = code;
+    a->is_over = true;
 }
 
-/* An engine, and an orchestrator's management service, answer for their health. */
+static answer ask_raw(net_rig *net, uint16_t port, const char *path, const char *request)
+{
+    static const grpc_call_handler handler = {.message = on_answer, .closed = on_answer_over};
+    grpc_channel *channel;
+    grpc_call *call;
+    char target[40];
+    answer a = {0};
+
+    snprintf(target, sizeof target, "127.0.0.1:%u", port);
+    assert_int_equal(grpc_channel_new(net->net, target, NULL, &channel, NULL), 0);
+    call = grpc_channel_call(channel, path, NULL, &handler, &a);
+    grpc_send(call, request, strlen(request));
+    grpc_half_close(call);
+    NET_UNTIL(net, a.is_over);
+    grpc_channel_free(channel);
+    return a;
+}
+
+/* An engine, and an orchestrator's management service: ports[0] and [1]. */
+typedef struct listeners {
+    remote engine;
+    orch_v2 *orch;
+    uint16_t ports[2];
+    net_rig net;
+} listeners;
+
+static void listeners_open(listeners *l, const char *reflection)
+{
+    *l = (listeners){0};
+    remote_open(&l->engine, "listens", "GRPC_REFLECTION", reflection, NULL);
+    l->orch = host_open("memory:", "DISCOVERY_TYPE", "static", "STATIC_ENGINES", l->engine.endpoint,
+                        "GRPC_REFLECTION", reflection, NULL);
+    l->ports[0] = (uint16_t)atoi(l->engine.port);
+    HOST_OK(orch_v2_listen(l->orch, "127.0.0.1:0", &l->ports[1], &err));
+    net_rig_begin(&l->net);
+}
+
+static void listeners_close(listeners *l)
+{
+    net_rig_end(&l->net);
+    host_close(l->orch);
+    remote_close(&l->engine);
+}
+
 static void both_have_the_health_service(void **state)
 {
-    static const grpc_call_handler handler = {.message = on_health, .closed = on_health_over};
-    remote r = {0};
-    uint16_t ports[2] = {0};
-    net_rig net;
-    orch_v2 *o;
+    listeners l;
 
     (void)state;
-    remote_open(&r, "healthy", NULL);
-    o = open_for(&r, "memory:");
-    ports[0] = (uint16_t)atoi(r.port);
-    HOST_OK(orch_v2_listen(o, "127.0.0.1:0", &ports[1], &err));
-    net_rig_begin(&net);
+    listeners_open(&l, "true");
     for (int i = 0; i < 2; i++) {
-        grpc_channel *channel;
-        grpc_call *call;
-        char target[40];
-        health h = {0};
+        answer a = ask_raw(&l.net, l.ports[i], "/grpc.health.v1.Health/Check", "");
 
-        snprintf(target, sizeof target, "127.0.0.1:%u", ports[i]);
-        assert_int_equal(grpc_channel_new(net.net, target, NULL, &channel, NULL), 0);
-        call = grpc_channel_call(channel, "/grpc.health.v1.Health/Check", NULL, &handler, &h);
-        grpc_send(call, "", 0);
-        grpc_half_close(call);
-        NET_UNTIL(&net, h.over);
-        assert_int_equal(h.code, 0);
-        assert_int_equal(h.status, 1); /* SERVING */
-        grpc_channel_free(channel);
+        assert_int_equal(a.code, 0);
+        assert_int_equal(a.len, 2);
+        assert_memory_equal(a.data, "\x08\x01", 2); /* SERVING */
     }
-    net_rig_end(&net);
-    host_close(o);
-    remote_close(&r);
+    listeners_close(&l);
+}
+
+#define HOLDS_TEXT(a, text) assert_non_null(memmem((a)->data, (a)->len, text, strlen(text)))
+
+/* What services there are, and how a message of one of them looks. */
+static void both_tell_what_they_serve(void **state)
+{
+    static const char *const versions[] = {"v1", "v1alpha"};
+    static const char *const services[] = {"orch.v1.EngineService", "orch.v1.OrchestratorService"};
+    static const char *const symbols[] = {"\x22\x10orch.v1.ToEngine",
+                                          "\x22\x1borch.v1.OrchestratorService"};
+    static const char *const holds[] = {"need_definition", "StartExecution"};
+    listeners l;
+
+    (void)state;
+    listeners_open(&l, "true");
+    for (int i = 0; i < 4; i++) {
+        char path[100];
+        answer a;
+
+        snprintf(path, sizeof path, "/grpc.reflection.%s.ServerReflection/ServerReflectionInfo",
+                 versions[i / 2]);
+        a = ask_raw(&l.net, l.ports[i % 2], path, "\x3a\x01*");
+        assert_int_equal(a.code, 0);
+        HOLDS_TEXT(&a, services[i % 2]);
+        HOLDS_TEXT(&a, "grpc.health.v1.Health");
+        a = ask_raw(&l.net, l.ports[i % 2], path, symbols[i % 2]);
+        HOLDS_TEXT(&a, holds[i % 2]);
+    }
+    listeners_close(&l);
+    listeners_open(&l, "false");
+    for (int i = 0; i < 2; i++) {
+        answer a = ask_raw(&l.net, l.ports[i],
+                           "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+                           "\x3a\x01*");
+
+        assert_int_equal(a.code, ORCH_E_UNIMPLEMENTED);
+    }
+    listeners_close(&l);
 }
 
 /* ---- what goes wrong ------------------------------------------------------------------------------------- */
@@ -426,6 +499,7 @@ int main(void)
         cmocka_unit_test(what_is_large_goes_in_parts),
         cmocka_unit_test(engines_tell_how_they_are),
         cmocka_unit_test(both_have_the_health_service),
+        cmocka_unit_test(both_tell_what_they_serve),
         cmocka_unit_test(a_drained_engine_hands_back),
         cmocka_unit_test(an_engine_that_is_lost_is_replaced),
         cmocka_unit_test(an_engine_that_is_not_there_yet_is_waited_for),

@@ -45,6 +45,7 @@ static int32_t target_new(grpc_transport *t, const char *endpoint, target **out,
         .max_backoff_ns = MAX_RECONNECT_NS,
         .keepalive_ns = KEEPALIVE_NS,
         .keepalive_timeout_ns = KEEPALIVE_TIMEOUT_NS,
+        .log = t->options.log,
     };
     size_t size = strlen(endpoint) + 1;
     target *g = mem_zalloc(sizeof *g + size);
@@ -114,6 +115,7 @@ static int32_t serve(grpc_transport *t, grpc_listener *l, orch_error **err)
         .keepalive_ns = KEEPALIVE_NS,
         .keepalive_timeout_ns = KEEPALIVE_TIMEOUT_NS,
         .min_ping_ns = KEEPALIVE_NS / 2,
+        .log = t->options.log,
     };
     int32_t rc;
 

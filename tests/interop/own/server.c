@@ -123,6 +123,13 @@ static void nothing_closed(void *ctx, grpc_call *c, int32_t code, const char *me
 
 /* ---- unary ------------------------------------------------------------------------------------------------------------- */
 
+/* Who has answered has finished, and is not disturbed by this. */
+static void no_message(void *ctx, grpc_call *c)
+{
+    (void)ctx;
+    grpc_finish(c, ORCH_E_INTERNAL, "a unary call has one message");
+}
+
 static void empty_message(void *ctx, grpc_call *c, const uint8_t *data, size_t len)
 {
     (void)ctx;
@@ -281,10 +288,11 @@ static void begin_input(void *handler, grpc_call *c)
     grpc_call_set_handler(c, handler, calloc(1, sizeof(sum)));
 }
 
-static grpc_call_handler empty = {NULL, empty_message, NULL, NULL, nothing_closed};
-static grpc_call_handler unary = {NULL, unary_message, NULL, NULL, nothing_closed};
-static grpc_call_handler serving = {NULL, serving_message, NULL, NULL, nothing_closed};
-static grpc_call_handler not_serving = {NULL, not_serving_message, NULL, NULL, nothing_closed};
+static grpc_call_handler empty = {NULL, empty_message, no_message, NULL, nothing_closed};
+static grpc_call_handler unary = {NULL, unary_message, no_message, NULL, nothing_closed};
+static grpc_call_handler serving = {NULL, serving_message, no_message, NULL, nothing_closed};
+static grpc_call_handler not_serving = {NULL, not_serving_message, no_message, NULL,
+                                        nothing_closed};
 static grpc_call_handler output = {NULL, output_message, finish_ok, NULL, nothing_closed};
 static grpc_call_handler input = {NULL, input_message, input_end, NULL, input_closed};
 
