@@ -57,11 +57,12 @@ class HandOver(threading.Thread):
     def run(self):
         try:
             while True:
-                self.advance()
+                looked_ms = now_ms()
+                self.advance(looked_ms)
                 if self.over:
                     break
                 try:
-                    event, *values = self.events.get(timeout=self.patience_s())
+                    event, *values = self.events.get(timeout=self.patience_s(looked_ms))
                 except queue.Empty:  # something is due
                     continue
                 getattr(self, "on_" + event)(*values)
@@ -78,9 +79,9 @@ class HandOver(threading.Thread):
             if event == "attached":
                 self.engine.refuse_attach(values[0], self.epoch)
 
-    def patience_s(self):
-        """Until the next thing that time brings."""
-        times = [row.due_ms for row in self.retries.values() if row.due_ms > now_ms()]
+    def patience_s(self, looked_ms):
+        """Until the next thing that time brings: what was not due when advance() looked, though it may be by now."""
+        times = [row.due_ms for row in self.retries.values() if row.due_ms > looked_ms]
         if self.given.deadline_ms and self.definition and self.closing is None and self.end is None:
             times.append(self.given.deadline_ms)
         if self.call is None:
@@ -89,8 +90,7 @@ class HandOver(threading.Thread):
 
     # ---- What is to be done
 
-    def advance(self):
-        now = now_ms()
+    def advance(self, now):
         if self.call is None and now >= self.detached_ms + DETACH_GRACE_MS:
             self.over = True  # nobody came back for it: it goes on elsewhere
         if self.over or self.definition is None or self.end is not None:
