@@ -149,7 +149,7 @@ void wake_look(orchestrator *o)
 {
     due_read *r;
 
-    if (o->reading_due || o->stopping || o->wake_ms > o->now_ms || doubt_at_opening(o))
+    if (o->reading_due || o->stopping || o->wake_ms > o->now_ms)
         return;
     o->wake_ms = INT64_MAX;
     r = due_new(read_due, due_back);

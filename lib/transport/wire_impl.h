@@ -11,7 +11,7 @@
 
 static inline bool wire_is_to_engine(uint8_t kind)
 {
-    return kind <= MESSAGE_CONFIRMATION;
+    return kind <= MESSAGE_PAUSE;
 }
 
 /* wire_decode.c. Unknown kinds: *out is NULL. */

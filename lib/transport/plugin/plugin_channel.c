@@ -207,7 +207,5 @@ static bool accept_channel(delivery_end *e)
     return false;
 }
 
-/* What is behind it may be another process. */
-const channel_ops plugin_channel_ops = {sizeof(channel_ops), channel_send_one, channel_leave,
-                                        false};
+const channel_ops plugin_channel_ops = {sizeof(channel_ops), channel_send_one, channel_leave};
 const delivery_hooks plugin_channel_hooks = {accept_channel, NULL};
