@@ -46,12 +46,17 @@ static bool run_task(net_loop *l)
     return true;
 }
 
+void net_loop_tick(net_loop *l, int64_t now_ns)
+{
+    if (now_ns > l->now_ns)
+        l->now_ns = now_ns;
+}
+
 bool net_loop_turn(net_loop *l, int64_t now_ns)
 {
     bool any = false;
 
-    if (now_ns > l->now_ns)
-        l->now_ns = now_ns;
+    net_loop_tick(l, now_ns);
     while (run_due(l) || run_task(l))
         any = true;
     l->awake = false;

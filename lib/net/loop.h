@@ -21,7 +21,7 @@ typedef struct net_task {
 } net_task;
 
 typedef struct net_loop {
-    int64_t now_ns;  /* monotonic; as of the beginning of the turn */
+    int64_t now_ns;  /* monotonic; as of the last turn or net_loop_tick */
     uint64_t random; /* state of net_random: seed it */
     heap timers;
     list tasks;
@@ -38,6 +38,8 @@ typedef struct net_loop {
 bool net_loop_init(net_loop *l, int64_t now_ns, uint64_t seed);
 void net_loop_free(net_loop *l); /* timers and tasks that are left never come */
 
+/* Something comes from outside between two turns: the time may be long past since the last. Runs nothing. */
+void net_loop_tick(net_loop *l, int64_t now_ns);
 /* Runs what is due and what was put off, also by what is run, until nothing of that is left. False: there was nothing. */
 bool net_loop_turn(net_loop *l, int64_t now_ns);
 /* When the next timer is due; INT64_MAX = never. */

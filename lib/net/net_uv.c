@@ -14,6 +14,11 @@ static void on_timer(uv_timer_t *timer)
     n->timer_at = INT64_MAX;
 }
 
+void net_uv_tick(net_uv *n)
+{
+    net_loop_tick(&n->loop, clock_monotonic_ns());
+}
+
 bool net_uv_turn(net_uv *n)
 {
     return net_loop_turn(&n->loop, clock_monotonic_ns());

@@ -51,7 +51,9 @@ void uv_conn_start(uv_conn *c); /* the socket is connected: read, shake hands */
 void uv_conn_fail(uv_conn *c, int32_t code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 void uv_conn_free(uv_conn *c); /* libuv has nothing of it any more */
-bool net_uv_turn(net_uv *n);   /* time, timers, tasks; false: there was nothing */
+/* libuv tells of sockets before the turn that follows its sleep: whoever is told reckons deadlines from the present. */
+void net_uv_tick(net_uv *n);
+bool net_uv_turn(net_uv *n); /* time, timers, tasks; false: there was nothing */
 void net_uv_child_gone(net_uv *n);
 void dial_cancel(struct dial *d);
 

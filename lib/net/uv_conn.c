@@ -108,6 +108,7 @@ static void on_written(uv_write_t *write, int status)
 {
     uv_conn *c = write->data;
 
+    net_uv_tick(c->net);
     c->is_writing = false;
     if (uv_is_closing(&c->uv.handle))
         return;
@@ -249,6 +250,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *data)
 
     if (n == 0)
         return;
+    net_uv_tick(net);
     take(c, n, data);
     net_uv_turn(net);
 }

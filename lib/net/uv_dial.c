@@ -82,6 +82,7 @@ static void on_connect(uv_connect_t *request, int status)
     dial *d = request->data;
     uv_conn *c = d->conn;
 
+    net_uv_tick(d->net);
     d->requests--;
     if (!c) {
         finish(d);
@@ -183,6 +184,7 @@ static void on_found(uv_getaddrinfo_t *request, int status, struct addrinfo *fou
 {
     dial *d = request->data;
 
+    net_uv_tick(d->net);
     d->requests--;
     d->lookup.data = NULL;
     if (!status)

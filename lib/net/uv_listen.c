@@ -75,6 +75,7 @@ static void on_connection(uv_stream_t *stream, int status)
 
     if (status)
         return;
+    net_uv_tick(s->listener->net);
     c = uv_conn_new(s->listener->net, s->listener->tls, NULL);
     if (c)
         accept_into(s, c);

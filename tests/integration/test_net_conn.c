@@ -211,6 +211,26 @@ static void test_a_close_at_any_time(void **state)
     }
 }
 
+/* libuv tells of sockets before the turn that follows the loop's sleep: nothing may be reckoned from the turn before it, or
+ * what is given twenty seconds after a minute of sleep has none. */
+static void test_who_has_slept_knows_the_time(void **state)
+{
+    const int64_t minute_ns = INT64_C(60000000000);
+    size_t len = 8 << 20;
+    uint8_t *bytes = calloc(1, len);
+
+    (void)state;
+    rig.slept_ns = minute_ns;
+    net_rig_listen(&rig, "127.0.0.1:0", NULL);
+    net_rig_dial(&rig, &client, "localhost", NULL, NULL);
+    NET_UNTIL(&rig, client.opened && rig.count);
+    assert_false(conn_send(client.conn, bytes, len));
+    NET_UNTIL(&rig, client.drained && rig.accepted[0].len == len);
+    assert_true(client.behind_ns < minute_ns / 2);
+    assert_true(rig.accepted[0].behind_ns < minute_ns / 2);
+    free(bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -221,6 +241,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_unix, begin, end),
         cmocka_unit_test_setup_teardown(test_a_socket_that_was_left_behind, begin, end),
         cmocka_unit_test_setup_teardown(test_who_cannot_be_reached, begin, end),
+        cmocka_unit_test_setup_teardown(test_who_has_slept_knows_the_time, begin, end),
         cmocka_unit_test_setup_teardown(test_an_address_that_is_taken, begin, end),
         cmocka_unit_test_setup_teardown(test_much, begin, end),
         cmocka_unit_test_setup_teardown(test_a_close_behind_much, begin, end),

@@ -10,20 +10,35 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
+
 #define PATIENCE_MS 20000
 
 static int64_t patient_until;
 static uv_timer_t watch;
+static uv_prepare_t sleeper;
+
+static void look_at_time(net_end *e)
+{
+    int64_t behind_ns = clock_monotonic_ns() - net_uv_loop(e->rig->net)->now_ns;
+
+    if (behind_ns > e->behind_ns)
+        e->behind_ns = behind_ns;
+}
 
 static void opened(void *ctx)
 {
-    ((net_end *)ctx)->opened++;
+    net_end *e = ctx;
+
+    look_at_time(e);
+    e->opened++;
 }
 
 static void on_read(void *ctx, const uint8_t *data, size_t len)
 {
     net_end *e = ctx;
 
+    look_at_time(e);
     e->len += len;
     if (!e->quiet)
         buf_add(&e->got, data, len);
@@ -33,7 +48,10 @@ static void on_read(void *ctx, const uint8_t *data, size_t len)
 
 static void drained(void *ctx)
 {
-    ((net_end *)ctx)->drained++;
+    net_end *e = ctx;
+
+    look_at_time(e);
+    e->drained++;
 }
 
 static void closed(void *ctx, int32_t code, const char *message)
@@ -53,7 +71,9 @@ static void accepted(void *ctx, conn *c)
     net_end *e = &r->accepted[r->count++];
 
     assert_true(r->count <= NET_ENDS);
+    e->rig = r;
     e->conn = c;
+    look_at_time(e);
     e->echo = r->echo;
     c->handler = &handler;
     c->ctx = e;
@@ -62,6 +82,14 @@ static void accepted(void *ctx, conn *c)
 static void tick(uv_timer_t *t)
 {
     (void)t; /* the loop turns, and the test looks whether it is too long */
+}
+
+/* libuv runs first what was started last: this one comes after that of `net`, right before the loop sleeps. */
+static void fall_asleep(uv_prepare_t *prepare)
+{
+    net_rig *r = prepare->data;
+
+    net_uv_loop(r->net)->now_ns -= r->slept_ns;
 }
 
 void net_rig_begin(net_rig *r)
@@ -73,6 +101,9 @@ void net_rig_begin(net_rig *r)
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     memset(r, 0, sizeof *r);
     assert_int_equal(uv_loop_init(&r->uv), 0);
+    uv_prepare_init(&r->uv, &sleeper);
+    sleeper.data = r;
+    uv_prepare_start(&sleeper, fall_asleep);
     assert_int_equal(net_uv_new(&r->uv, &r->net, NULL), 0);
     uv_timer_init(&r->uv, &watch);
     uv_timer_start(&watch, tick, 100, 100);
@@ -94,6 +125,8 @@ void net_rig_end(net_rig *r)
         net_end_close(&r->accepted[i]);
     net_listener_close(r->listener);
     net_uv_close(r->net, gone, &is_gone);
+    r->slept_ns = 0;
+    uv_close((uv_handle_t *)&sleeper, NULL);
     NET_UNTIL(r, is_gone);
     uv_close((uv_handle_t *)&watch, NULL);
     uv_run(&r->uv, UV_RUN_DEFAULT);
@@ -117,6 +150,7 @@ void net_rig_dial(net_rig *r, net_end *e, const char *where, tls_context *tls, c
     endpoint to = {.host = "127.0.0.1", .port = r->port};
 
     memset(e, 0, sizeof *e);
+    e->rig = r;
     if (where)
         assert_int_equal(endpoint_parse(where, r->port, &to, NULL), 0);
     e->conn = net_uv_dial(r->net, &to, tls, name, INT64_C(10000000000), &handler, e);

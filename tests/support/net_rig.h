@@ -6,14 +6,16 @@
 #include "net/net_uv.h"
 
 typedef struct net_end {
+    struct net_rig *rig;
     conn *conn;
     buf got;
     int opened, drained, closed;
     int32_t code;
     char message[400];
-    bool echo;  /* sends back what comes */
-    bool quiet; /* does not count what comes into `got`, but ... */
-    size_t len; /* ... this does */
+    bool echo;         /* sends back what comes */
+    bool quiet;        /* does not count what comes into `got`, but ... */
+    size_t len;        /* ... this does */
+    int64_t behind_ns; /* how far the loop's time was, at worst, when something was told */
 } net_end;
 
 #define NET_ENDS 16
@@ -25,8 +27,9 @@ typedef struct net_rig {
     uint16_t port;
     net_end accepted[NET_ENDS];
     int count;
-    bool echo;       /* of those that are accepted */
-    char folder[64]; /* for files; removed in the end */
+    bool echo;        /* of those that are accepted */
+    int64_t slept_ns; /* each time the loop sleeps, its time is that long past when it wakes */
+    char folder[64];  /* for files; removed in the end */
 } net_rig;
 
 void net_rig_begin(net_rig *r);
