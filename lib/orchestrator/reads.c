@@ -117,17 +117,25 @@ static int32_t look_for_children(read_job *r)
     return rc;
 }
 
-/* A row may have been old when it came from the store, and the execution have ended since. */
+/* The row that an execution in memory was made of may have been old when it came from the store, and the execution have ended
+ * since, or been run anew, or have seen more of its inbox and been put down again. Read before the inbox. */
+static bool read_row_again(read_job *r)
+{
+    store *s = &r->base.o->ports.store;
+
+    r->base.code = s->ops->load_execution(s->self, r->key, NULL, &r->row, &r->base.error);
+    if (r->row.inbox_seq > r->inbox_seq)
+        r->inbox_seq = r->row.inbox_seq;
+    return !r->base.code && !EXECUTION_STATE_IS_END(r->row.state) && r->row.run == r->run;
+}
+
 static void read_history(pool_read *base)
 {
     read_job *r = (read_job *)base;
     store *s = &r->base.o->ports.store;
 
-    if (r->check_row) {
-        r->base.code = s->ops->load_execution(s->self, r->key, NULL, &r->row, &r->base.error);
-        if (r->base.code || EXECUTION_STATE_IS_END(r->row.state))
-            return;
-    }
+    if (r->check_row && !read_row_again(r))
+        return;
     r->base.code = s->ops->load_checkpoints(s->self, r->key, r->run, 0, 0, &r->history,
                                             &r->base.error);
     if (!r->base.code && r->check_row && r->row.parent)
@@ -154,6 +162,16 @@ static void name_parent(live *l, const execution_row *parent)
     l->parent = named;
 }
 
+/* It is in the queue of the store, if it is to run at all. */
+static void forget_old_run(live *l)
+{
+    orchestrator *o = l->o;
+    uint64_t key = l->key;
+
+    live_free(l);
+    queue_later(o, key);
+}
+
 static void history_back(pool_read *base)
 {
     read_job *r = (read_job *)base;
@@ -167,6 +185,8 @@ static void history_back(pool_read *base)
             log_write(o->ports.log, ORCH_LOG_ERROR, "reading a history: %s",
                       orch_error_message(r->base.error));
             dispatch_later(l);
+        } else if (r->check_row && r->row.run != r->run) {
+            forget_old_run(l);
         } else {
             if (l->from_store && !l->pause_told)
                 l->paused = r->row.paused; /* the row that it was made of may have been older */

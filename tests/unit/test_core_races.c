@@ -20,6 +20,11 @@ static const world_options plain = {.test_executor = &held_ops};
     "{\"id\":\"sleeper\",\"version\":\"1.0.0\",\"steps\":[{\"id\":\"w\",\"executor\":\"wait\","    \
     "\"with\":{\"duration\":\"1h\"}},{\"id\":\"a\",\"executor\":\"test\",\"depends_on\":[\"w\"]}]" \
     "}"
+#define WAIT_FOR_S "\"executor\":\"wait\",\"with\":{\"signal\":\"s\"}"
+#define BETWEEN                                                                               \
+    "{\"id\":\"between\",\"version\":\"1.0.0\",\"steps\":[{\"id\":\"w\"," WAIT_FOR_S          \
+    "},{\"id\":\"a\",\"executor\":\"test\",\"depends_on\":[\"w\"]},{\"id\":\"x\"," WAIT_FOR_S \
+    ",\"depends_on\":[\"a\"]},{\"id\":\"y\"," WAIT_FOR_S ",\"depends_on\":[\"x\"]}]}"
 #define HOUR 3600000
 
 static world *begin(const world_options *o)
@@ -30,6 +35,7 @@ static world *begin(const world_options *o)
     w = world_new(o);
     world_register(w, STEP);
     world_register(w, SLEEPER);
+    world_register(w, BETWEEN);
     return w;
 }
 
@@ -102,6 +108,11 @@ static void give_back(mpsc_node *node)
 }
 
 /* ---- the tests ------------------------------------------------------------------------------------------- */
+
+static void ignored(control_request *r)
+{
+    (void)r;
+}
 
 /* It says that it wants to sleep; a cancel is before that in the store's queue; and then the channel breaks. */
 static void refuse_a_suspension(bool broken)
@@ -221,6 +232,81 @@ static void test_an_old_row_does_not_revive_what_ended(void **state)
     world_free(w);
 }
 
+/* Its row as of a signal, on its way until a resume has brought it in. */
+static mpsc_node *old_row_of(world *w, uint64_t key, char id[EXECUTION_ID_LEN + 1])
+{
+    control_request signal = {
+        .action = CONTROL_SIGNAL, .name = mem_strdup("s"), .code = -1, .done = ignored};
+    mpsc_node *old;
+
+    execution_id_format(key, id);
+    signal.id = mem_strdup(id);
+    world_advance(w, 60000);
+    assert_int_equal(world_state(w, key), EXECUTION_SUSPENDED);
+    orchestrator_control(w->orchestrator, &signal);
+    flush(w);
+    assert_int_equal(signal.code, 0);
+    mem_free(signal.id);
+    mem_free(signal.name);
+    old = hold_back(w, 0);
+    assert_non_null(old);
+    assert_int_equal(world_control(w, id, (control_request){.action = CONTROL_RESUME}), 0);
+    assert_int_equal(held.started, 1);
+    return old;
+}
+
+static void test_an_old_row_knows_less_of_the_inbox(void **state)
+{
+    world *w = begin(&plain);
+    uint64_t key = world_start(w, "between", NULL, NULL);
+    char id[EXECUTION_ID_LEN + 1];
+    mpsc_node *old = old_row_of(w, key, id);
+
+    (void)state;
+    held_succeed(0, NULL);
+    assert_int_equal(world_signal(w, id, "s", NULL, NULL), 0); /* and is used up */
+    world_advance(w, 60000);
+    assert_int_equal(world_state(w, key), EXECUTION_SUSPENDED);
+    assert_null(live_find(w->orchestrator, key));
+    give_back(old);
+    assert_non_null(live_find(w->orchestrator, key));
+    world_advance(w, 60000);
+    assert_int_equal(world_state(w, key), EXECUTION_SUSPENDED);
+    assert_null(live_find(w->orchestrator, key));
+    assert_false(w->orchestrator->fenced); /* nobody else has the store */
+    assert_int_equal(world_signal(w, id, "s", NULL, NULL), 0);
+    world_settle(w);
+    assert_int_equal(world_state(w, key), EXECUTION_SUCCEEDED);
+    world_free(w);
+}
+
+static void test_an_old_row_does_not_revive_an_old_run(void **state)
+{
+    world *w = begin(&plain);
+    uint64_t key = world_start(w, "between", NULL, NULL);
+    char id[EXECUTION_ID_LEN + 1];
+    mpsc_node *old = old_row_of(w, key, id);
+
+    (void)state;
+    held_fail(0, ORCH_E_INTERNAL, true);
+    world_settle(w);
+    assert_int_equal(world_state(w, key), EXECUTION_FAILED);
+    assert_int_equal(world_control(w, id, (control_request){.action = CONTROL_RETRY}), 0);
+    held_succeed(1, NULL);
+    world_advance(w, 60000);
+    assert_int_equal(world_state(w, key), EXECUTION_SUSPENDED);
+    assert_null(live_find(w->orchestrator, key));
+    give_back(old);
+    world_advance(w, 60000);
+    assert_int_equal(world_state(w, key), EXECUTION_SUSPENDED);
+    assert_int_equal(world_signal(w, id, "s", NULL, NULL), 0);
+    assert_int_equal(world_signal(w, id, "s", NULL, NULL), 0);
+    world_settle(w);
+    assert_int_equal(world_state(w, key), EXECUTION_SUCCEEDED);
+    assert_int_equal(held.started, 2);
+    world_free(w);
+}
+
 #define SLEEPERS 200
 
 /* As many as wait on an engine that is full, no more. */
@@ -302,6 +388,8 @@ int main(void)
         cmocka_unit_test(test_a_cancel_refuses_a_suspension_of_a_broken_channel),
         cmocka_unit_test(test_a_cancel_after_the_inbox_was_read_is_told),
         cmocka_unit_test(test_an_old_row_does_not_revive_what_ended),
+        cmocka_unit_test(test_an_old_row_knows_less_of_the_inbox),
+        cmocka_unit_test(test_an_old_row_does_not_revive_an_old_run),
         cmocka_unit_test(test_who_wakes_waits_in_the_store),
         cmocka_unit_test(test_a_cancel_overtakes_the_queue),
         cmocka_unit_test(test_who_waits_no_more_leaves_nothing),
