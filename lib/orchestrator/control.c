@@ -200,6 +200,7 @@ static void priority_stored(control_job *c)
         queue_overflow(c->job.o, c->request->priority, c->job.unit.key);
         return;
     }
+    l->priority_told = true;
     if (l->phase == PHASE_PENDING && !l->blocked && !list_empty(&l->link)) {
         queue_remove(l);
         l->priority = c->request->priority;

@@ -161,11 +161,12 @@ struct live {
     uint64_t inbox_seq;    /* of the newest item that is stored */
     uint64_t told_seq;     /* of those, the engine was told */
     bool reading_inbox;
-    bool cancelled;  /* a cancel is among them */
-    bool paused;     /* itself; see live_is_paused */
-    bool pause_told; /* that was told since it is in memory: its row may be older */
-    bool blocked;    /* PENDING, but in limit->blocked */
-    bool placed;     /* it takes one of limit's places */
+    bool cancelled; /* a cancel is among them */
+    bool paused;    /* itself; see live_is_paused */
+    /* What was told since it is in memory: its row may be older. */
+    bool pause_told, priority_told;
+    bool blocked; /* PENDING, but in limit->blocked */
+    bool placed;  /* it takes one of limit's places */
     uint8_t priority;
     limit_entry *limit;      /* NULL = none */
     char *affinity;          /* NULL = the workflow's id */

@@ -172,6 +172,16 @@ static void forget_old_run(live *l)
     queue_later(o, key);
 }
 
+static void take_newer_row(live *l, const read_job *r)
+{
+    l->from_store = false;
+    if (!l->pause_told)
+        l->paused = r->row.paused;
+    if (!l->priority_told)
+        l->priority = r->row.priority < PRIORITIES ? r->row.priority : PRIORITY_DEFAULT;
+    l->may_have_children = r->has_children;
+}
+
 static void history_back(pool_read *base)
 {
     read_job *r = (read_job *)base;
@@ -188,11 +198,8 @@ static void history_back(pool_read *base)
         } else if (r->check_row && r->row.run != r->run) {
             forget_old_run(l);
         } else {
-            if (l->from_store && !l->pause_told)
-                l->paused = r->row.paused; /* the row that it was made of may have been older */
-            l->from_store = false;
             if (r->check_row)
-                l->may_have_children = r->has_children;
+                take_newer_row(l, r);
             children_loaded(l, &r->inbox);
             name_parent(l, &r->parent);
             dispatch_loaded(l, &r->history, &r->inbox, r->inbox_seq);

@@ -42,7 +42,6 @@ static bool submit(orchestrator *o, due_read *r)
 typedef struct wake_job {
     unit_job job; /* first */
     execution_update update;
-    uint8_t priority;
 } wake_job;
 
 static void wake_known(pool_read *base)
@@ -91,8 +90,8 @@ static void woken(unit_job *j)
 
     if (j->unit.result && j->unit.result != ORCH_E_FAILED_PRECONDITION) /* that: it has ended */
         o->wake_failed = true;
-    else if (!j->unit.result && !live_find(o, j->unit.key))
-        queue_overflow(o, ((wake_job *)j)->priority, j->unit.key); /* there was no room for it */
+    else if (!j->unit.result && !live_find(o, j->unit.key)) /* there was no room for it; */
+        queue_overflow_any(o, j->unit.key); /* its priority may have changed since it was read */
     mem_free(j);
     if (--o->waking == 0)
         due_is_over(o);
@@ -107,7 +106,6 @@ static void wake(orchestrator *o, execution_row *row)
         return;
     }
     w->update.state = EXECUTION_OPEN;
-    w->priority = row->priority;
     unit_init(&w->job, o, row->key, woken);
     w->job.unit.must_be_open = true;
     w->job.unit.update = &w->update;

@@ -232,24 +232,31 @@ static void test_an_old_row_does_not_revive_what_ended(void **state)
     world_free(w);
 }
 
-/* Its row as of a signal, on its way until a resume has brought it in. */
-static mpsc_node *old_row_of(world *w, uint64_t key, char id[EXECUTION_ID_LEN + 1])
+/* It is suspended, a signal wakes it, and the row that is read then is on its way. */
+static mpsc_node *wake_with_old_row(world *w, uint64_t key, char id[EXECUTION_ID_LEN + 1])
 {
     control_request signal = {
         .action = CONTROL_SIGNAL, .name = mem_strdup("s"), .code = -1, .done = ignored};
     mpsc_node *old;
 
     execution_id_format(key, id);
-    signal.id = mem_strdup(id);
+    signal.id = id;
     world_advance(w, 60000);
     assert_int_equal(world_state(w, key), EXECUTION_SUSPENDED);
     orchestrator_control(w->orchestrator, &signal);
     flush(w);
     assert_int_equal(signal.code, 0);
-    mem_free(signal.id);
     mem_free(signal.name);
     old = hold_back(w, 0);
     assert_non_null(old);
+    return old;
+}
+
+/* The row stays on its way until a resume has brought it in. */
+static mpsc_node *old_row_of(world *w, uint64_t key, char id[EXECUTION_ID_LEN + 1])
+{
+    mpsc_node *old = wake_with_old_row(w, key, id);
+
     assert_int_equal(world_control(w, id, (control_request){.action = CONTROL_RESUME}), 0);
     assert_int_equal(held.started, 1);
     return old;
@@ -304,6 +311,64 @@ static void test_an_old_row_does_not_revive_an_old_run(void **state)
     world_settle(w);
     assert_int_equal(world_state(w, key), EXECUTION_SUCCEEDED);
     assert_int_equal(held.started, 2);
+    world_free(w);
+}
+
+static void test_an_old_row_has_an_old_priority(void **state)
+{
+    world *w = begin(&plain);
+    uint64_t key = world_start(w, "between", NULL, NULL);
+    char id[EXECUTION_ID_LEN + 1];
+    control_request priority = {.action = CONTROL_PRIORITY, .priority = 9, .done = ignored};
+    mpsc_node *old;
+
+    (void)state;
+    old = wake_with_old_row(w, key, id);
+    priority.id = id;
+    orchestrator_control(w->orchestrator, &priority);
+    flush(w);
+    give_back(old);
+    assert_non_null(live_find(w->orchestrator, key));
+    world_settle(w);
+    assert_int_equal(held.started, 1);
+    assert_int_equal(live_find(w->orchestrator, key)->priority, 9); /* where it is found again */
+    held_end_all();
+    world_free(w);
+}
+
+/* While it is read as due its priority changes, and when it wakes there is no room for it. */
+static void test_who_wakes_is_found_under_a_new_priority(void **state)
+{
+    world_options one = {.test_executor = &held_ops, .capacity = 1, .window = 1};
+    world *w = begin(&one);
+    uint64_t key = world_start(w, "sleeper", NULL, NULL);
+    char id[EXECUTION_ID_LEN + 1];
+    control_request priority = {.action = CONTROL_PRIORITY, .priority = 9, .done = ignored};
+    mpsc_node *due;
+
+    (void)state;
+    execution_id_format(key, id);
+    priority.id = id;
+    world_advance(w, 60000);
+    world_start(w, "step", "runs", NULL);
+    world_advance(w, HOUR - 60000 - 1);
+    w->now_ms += 1;
+    turn_cores(w);
+    due = hold_back(w, 0);
+    assert_non_null(due);
+    orchestrator_control(w->orchestrator, &priority);
+    flush(w);
+    world_settle(w); /* it is looked for under the new one, and not open yet */
+    world_start(w, "step", "waits", NULL);
+    give_back(due);
+    world_settle(w);
+    assert_int_equal(world_state(w, key), EXECUTION_OPEN);
+    assert_null(live_find(w->orchestrator, key));
+    for (int i = 0; i < 3; i++) {
+        held_end_all();
+        world_settle(w);
+    }
+    assert_int_equal(world_state(w, key), EXECUTION_SUCCEEDED);
     world_free(w);
 }
 
@@ -390,6 +455,8 @@ int main(void)
         cmocka_unit_test(test_an_old_row_does_not_revive_what_ended),
         cmocka_unit_test(test_an_old_row_knows_less_of_the_inbox),
         cmocka_unit_test(test_an_old_row_does_not_revive_an_old_run),
+        cmocka_unit_test(test_an_old_row_has_an_old_priority),
+        cmocka_unit_test(test_who_wakes_is_found_under_a_new_priority),
         cmocka_unit_test(test_who_wakes_waits_in_the_store),
         cmocka_unit_test(test_a_cancel_overtakes_the_queue),
         cmocka_unit_test(test_who_waits_no_more_leaves_nothing),
