@@ -250,16 +250,46 @@ int32_t control_not_open(const execution_row *row, control_request *r)
                      names[row->state], actions[r->action].name);
 }
 
+typedef struct find_job {
+    orchestrator *o;
+    control_request *request;
+} find_job;
+
+static int32_t submit(orchestrator *o, uint64_t key, const execution_row *row, control_request *r);
+
+static int32_t no_longer(control_request *r)
+{
+    return error_set(&r->error, ORCH_E_CANCELLED, r->id,
+                     "the orchestrator stops: the %s was not recorded", actions[r->action].name);
+}
+
+/* It had ended; or the row by which it was to be ended was of a run before the one that it is in. */
 static void refused_read(void *ctx, int32_t code, execution_row *row, orch_error *error)
 {
-    control_request *r = ctx;
+    find_job f = *(find_job *)ctx;
+    control_request *r = f.request;
 
-    if (code) {
+    mem_free(ctx);
+    if (code)
         r->error = error_copy(error);
+    else if (EXECUTION_STATE_IS_END(row->state))
+        code = control_not_open(row, r);
+    else
+        code = f.o->stopping ? no_longer(r) : submit(f.o, row->key, row, r);
+    if (code)
         answer(r, code);
-    } else {
-        answer(r, control_not_open(row, r));
+}
+
+static void read_refused(orchestrator *o, uint64_t key, control_request *r)
+{
+    find_job *f = mem_alloc(sizeof *f);
+
+    if (!f) {
+        answer(r, error_no_memory(&r->error));
+        return;
     }
+    *f = (find_job){o, r};
+    reads_row(o, key, NULL, refused_read, f);
 }
 
 static int32_t refusal(const control_job *c)
@@ -302,7 +332,7 @@ static void control_done(unit_job *j)
     }
     job_free(c);
     if (code == ORCH_E_FAILED_PRECONDITION)
-        reads_row(o, key, NULL, refused_read, r);
+        read_refused(o, key, r);
     else
         answer(r, code);
 }
@@ -336,11 +366,6 @@ static int32_t submit(orchestrator *o, uint64_t key, const execution_row *row, c
     return 0;
 }
 
-typedef struct find_job {
-    orchestrator *o;
-    control_request *request;
-} find_job;
-
 static void found(void *ctx, int32_t code, execution_row *row, orch_error *error)
 {
     find_job f = *(find_job *)ctx;
@@ -352,9 +377,7 @@ static void found(void *ctx, int32_t code, execution_row *row, orch_error *error
     } else if (code) {
         r->error = error_copy(error);
     } else if (f.o->stopping) { /* the store may take nothing any more */
-        code = error_set(&r->error, ORCH_E_CANCELLED, r->id,
-                         "the orchestrator stops: the %s was not recorded",
-                         actions[r->action].name);
+        code = no_longer(r);
     } else if (!actions[r->action].fill) {
         renew(f.o, row, r);
         return;

@@ -34,6 +34,15 @@ void end_let_go(live *l)
         waiters_look(o, key);
 }
 
+void end_look_again(live *l)
+{
+    orchestrator *o = l->o;
+    uint64_t key = l->key;
+
+    end_let_go(l);
+    queue_later(o, key);
+}
+
 static void end_done(unit_job *j)
 {
     end_job *e = (end_job *)j;
@@ -44,8 +53,11 @@ static void end_done(unit_job *j)
         child_told(j->o, &j->unit);
         if (j->unit.put_setting)
             children_end(j->o, j->unit.key, j->unit.run, CONTROL_CANCEL, "its parent has ended");
-    } else if (l)
-        end_let_go(l); /* it had ended, the store is no longer ours, or we stop */
+    } else if (l && j->unit.result == ORCH_E_FAILED_PRECONDITION) {
+        end_look_again(l); /* it had ended, or its row was of an old run */
+    } else if (l) {
+        end_let_go(l); /* the store is no longer ours, or we stop */
+    }
     bytes_unref(e->update.error);
     inbox_item_clear(&e->notice);
     children_mark_clear(&e->mark);

@@ -345,6 +345,8 @@ void end_reached(live *l, enum execution_state state, int64_t ended_ms, bytes *o
 /* Let go of it without recording an end: it has one, or stays open for whoever opens the store next. Who waits is told of
  * the one that is stored, or that we stop. */
 void end_let_go(live *l);
+/* And look for it in the store's queue: what is in memory of it was old. */
+void end_look_again(live *l);
 bytes *end_error(int32_t code, const char *message);
 
 void waiters_add(orchestrator *o, uint64_t key, end_waiter *w);

@@ -162,16 +162,6 @@ static void name_parent(live *l, const execution_row *parent)
     l->parent = named;
 }
 
-/* It is in the queue of the store, if it is to run at all. */
-static void forget_old_run(live *l)
-{
-    orchestrator *o = l->o;
-    uint64_t key = l->key;
-
-    live_free(l);
-    queue_later(o, key);
-}
-
 static void take_newer_row(live *l, const read_job *r)
 {
     l->from_store = false;
@@ -196,7 +186,7 @@ static void history_back(pool_read *base)
                       orch_error_message(r->base.error));
             dispatch_later(l);
         } else if (r->check_row && r->row.run != r->run) {
-            forget_old_run(l);
+            end_look_again(l);
         } else {
             if (r->check_row)
                 take_newer_row(l, r);

@@ -230,8 +230,9 @@ typedef struct store_unit {
     /* Guards, checked inside the transaction. */
     uint32_t shard; /* whose lease must be ours ... */
     uint64_t term;  /* ... with this term: else ABORTED ("stale term") */
-    /* the execution `key` exists and has no end: else FAILED_PRECONDITION. With `accept` it may be
-     * another one: the parent of what is accepted */
+    /* the execution `key` exists and has no end, and an `update` of it is not of a run before the
+     * one that it is in (0 = of any): else FAILED_PRECONDITION. With `accept` it may be another
+     * one: the parent of what is accepted */
     bool must_be_open;
     bool check_inbox; /* its inbox_seq is `inbox_seen`: else ABORTED */
     uint64_t inbox_seen;

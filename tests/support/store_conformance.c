@@ -124,6 +124,7 @@ void case_suspend(store_fixture *f, uint64_t key, int64_t wake_ms, uint64_t wake
         .state = EXECUTION_SUSPENDED, .wake_ms = wake_ms, .wake_inbox = wake_inbox};
     store_unit u = fixture_unit(f, key);
 
+    u.run = 0; /* whichever it is in */
     u.update = &update;
     u.must_be_open = true;
     assert_int_equal(fixture_run(f, &u), 0);

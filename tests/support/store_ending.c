@@ -25,6 +25,17 @@ static void end(store_fixture *f, uint64_t key, uint32_t run, uint8_t state, int
 
 /* ---- new runs ------------------------------------------------------------------------------------------------ */
 
+/* It is not in its first run any more. */
+static void assert_old_end_refused(store_fixture *f, uint64_t key, uint8_t state)
+{
+    execution_update update = {.state = state, .ended_ms = T0 + 70};
+    store_unit u = fixture_unit(f, key);
+
+    u.update = &update;
+    u.must_be_open = true;
+    case_assert_refused(f, &u, ORCH_E_FAILED_PRECONDITION);
+}
+
 static void a_new_run_keeps_the_end_of_the_old(void **state)
 {
     store_fixture *f = *state;
@@ -52,6 +63,8 @@ static void a_new_run_keeps_the_end_of_the_old(void **state)
     u.update = &open;
     assert_int_equal(fixture_run(f, &u), 0);
     case_assert_refused(f, &u, ORCH_E_FAILED_PRECONDITION); /* it goes on already */
+    assert_old_end_refused(f, row.key, EXECUTION_FAILED);
+    assert_old_end_refused(f, row.key, EXECUTION_SUCCEEDED);
     got = case_load(f, row.key);
     assert_int_equal(got.run, 2);
     assert_int_equal(got.state, EXECUTION_OPEN);

@@ -25,6 +25,10 @@ static const world_options plain = {.test_executor = &held_ops};
     "{\"id\":\"between\",\"version\":\"1.0.0\",\"steps\":[{\"id\":\"w\"," WAIT_FOR_S          \
     "},{\"id\":\"a\",\"executor\":\"test\",\"depends_on\":[\"w\"]},{\"id\":\"x\"," WAIT_FOR_S \
     ",\"depends_on\":[\"a\"]},{\"id\":\"y\"," WAIT_FOR_S ",\"depends_on\":[\"x\"]}]}"
+#define BRIEF                                                                                          \
+    "{\"id\":\"brief\",\"version\":\"1.0.0\",\"timeout\":\"10m\",\"steps\":[{\"id\":\"w\"," WAIT_FOR_S \
+    "},{\"id\":\"a\",\"executor\":\"test\",\"depends_on\":[\"w\"]},{\"id\":\"x\"," WAIT_FOR_S          \
+    ",\"depends_on\":[\"a\"]}]}"
 #define HOUR 3600000
 
 static world *begin(const world_options *o)
@@ -36,6 +40,7 @@ static world *begin(const world_options *o)
     world_register(w, STEP);
     world_register(w, SLEEPER);
     world_register(w, BETWEEN);
+    world_register(w, BRIEF);
     return w;
 }
 
@@ -314,6 +319,66 @@ static void test_an_old_row_does_not_revive_an_old_run(void **state)
     world_free(w);
 }
 
+/* By its row the time of the old run is over. */
+static void test_an_old_row_does_not_end_a_new_run(void **state)
+{
+    world *w = begin(&plain);
+    uint64_t key = world_start(w, "brief", NULL, NULL);
+    char id[EXECUTION_ID_LEN + 1];
+    mpsc_node *old = old_row_of(w, key, id);
+
+    (void)state;
+    held_fail(0, ORCH_E_INTERNAL, true);
+    world_advance(w, 8 * 60000);
+    assert_int_equal(world_control(w, id, (control_request){.action = CONTROL_RETRY}), 0);
+    held_succeed(1, NULL);
+    world_advance(w, 4 * 60000);
+    assert_int_equal(world_state(w, key), EXECUTION_SUSPENDED);
+    assert_null(live_find(w->orchestrator, key));
+    give_back(old);
+    assert_non_null(live_find(w->orchestrator, key));
+    world_settle(w);
+    assert_int_equal(world_state(w, key), EXECUTION_SUSPENDED);
+    assert_null(live_find(w->orchestrator, key));
+    assert_int_equal(world_signal(w, id, "s", NULL, NULL), 0);
+    world_settle(w);
+    assert_int_equal(world_state(w, key), EXECUTION_SUCCEEDED);
+    world_free(w);
+}
+
+/* It is decided upon by a row of the first run, and stored in the second. */
+static void test_a_terminate_that_meets_a_retry(void **state)
+{
+    world *w = begin(&plain);
+    uint64_t key = world_start(w, "step", NULL, NULL);
+    char id[EXECUTION_ID_LEN + 1];
+    control_request terminate = {.action = CONTROL_TERMINATE, .code = -1, .done = ignored};
+    execution_row row;
+    mpsc_node *old;
+
+    (void)state;
+    execution_id_format(key, id);
+    terminate.id = id;
+    orchestrator_control(w->orchestrator, &terminate);
+    old = hold_back(w, 0);
+    assert_non_null(old);
+    held_fail(0, ORCH_E_INTERNAL, true);
+    world_settle(w);
+    assert_int_equal(world_state(w, key), EXECUTION_FAILED);
+    assert_int_equal(world_control(w, id, (control_request){.action = CONTROL_RETRY}), 0);
+    assert_int_equal(held.started, 2);
+    give_back(old);
+    world_settle(w);
+    assert_int_equal(terminate.code, 0);
+    assert_int_equal(world_state(w, key), EXECUTION_CANCELLED);
+    row = world_row(w, key);
+    assert_int_equal(row.run, 2);
+    execution_row_clear(&row);
+    held_end_all();
+    world_settle(w);
+    world_free(w);
+}
+
 static void test_an_old_row_has_an_old_priority(void **state)
 {
     world *w = begin(&plain);
@@ -455,6 +520,8 @@ int main(void)
         cmocka_unit_test(test_an_old_row_does_not_revive_what_ended),
         cmocka_unit_test(test_an_old_row_knows_less_of_the_inbox),
         cmocka_unit_test(test_an_old_row_does_not_revive_an_old_run),
+        cmocka_unit_test(test_an_old_row_does_not_end_a_new_run),
+        cmocka_unit_test(test_a_terminate_that_meets_a_retry),
         cmocka_unit_test(test_an_old_row_has_an_old_priority),
         cmocka_unit_test(test_who_wakes_is_found_under_a_new_priority),
         cmocka_unit_test(test_who_wakes_waits_in_the_store),

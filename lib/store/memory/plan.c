@@ -20,6 +20,12 @@ static bool inbox_is_full(const store_unit *u, const memory_execution *e)
            inbox_count_kind(&e->inbox, u->inbox_put->kind) >= u->inbox_limit;
 }
 
+static bool is_open_for(const store_unit *u, const memory_execution *e)
+{
+    return e && !EXECUTION_STATE_IS_END(e->row.state) &&
+           !(u->update && u->run && u->run < e->row.run);
+}
+
 int32_t plan_guards(const memory_store *s, const store_unit *u, const memory_execution *e)
 {
     bool ended = e && EXECUTION_STATE_IS_END(e->row.state);
@@ -28,7 +34,7 @@ int32_t plan_guards(const memory_store *s, const store_unit *u, const memory_exe
         return ORCH_E_ABORTED;
     if (u->after_seq && !follows(e, u))
         return ORCH_E_OUT_OF_RANGE;
-    if ((u->must_be_open && (!e || ended)) || (u->check_inbox && !e))
+    if ((u->must_be_open && !is_open_for(u, e)) || (u->check_inbox && !e))
         return ORCH_E_FAILED_PRECONDITION;
     if (u->check_inbox && e->row.inbox_seq != u->inbox_seen)
         return ORCH_E_ABORTED;

@@ -62,8 +62,9 @@ static int check_before(writer *w, store_unit *u)
 static void check_row(store_unit *u, const target *t)
 {
     bool found = t->state != 0, ended = EXECUTION_STATE_IS_END(t->state);
+    bool is_old = u->update && u->run && u->run < t->run;
 
-    if ((u->must_be_open && (!found || ended)) || (u->check_inbox && !found))
+    if ((u->must_be_open && (!found || ended || is_old)) || (u->check_inbox && !found))
         u->result = ORCH_E_FAILED_PRECONDITION;
     else if (u->check_inbox && t->inbox_seq != u->inbox_seen)
         u->result = ORCH_E_ABORTED;

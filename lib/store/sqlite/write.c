@@ -45,7 +45,7 @@ static const char *const texts[] = {
                  " ON CONFLICT DO NOTHING",
     [W_FINISH] = "UPDATE execution SET state = 3, ended_ms = ?2, wake_ms = ?3, wake_inbox = NULL,"
                  " output = ?4, error = ?5 WHERE key = ?1 AND state = 1 AND priority IS NULL"
-                 " AND inbox_seq <= ?6",
+                 " AND inbox_seq <= ?6 AND run = 1",
     [W_UPDATE] = "UPDATE execution SET state = ?2, ended_ms = ?3, wake_ms = ?4, wake_inbox = ?5,"
                  " output = ?6, error = ?7, run = ?8,"
                  " deadline_ms = CASE WHEN ?8 > run THEN ?9 ELSE deadline_ms END WHERE key = ?1",
