@@ -19,3 +19,12 @@ int64_t clock_monotonic_ns(void)
 {
     return read_ns(CLOCK_MONOTONIC);
 }
+
+int64_t clock_steady_ms(void)
+{
+#ifdef CLOCK_BOOTTIME
+    return read_ns(CLOCK_BOOTTIME) / 1000000;
+#else
+    return read_ns(CLOCK_MONOTONIC) / 1000000;
+#endif
+}

@@ -47,7 +47,10 @@
     X(KEY_WITHOUT_RUN,         "idempotency keys of different runs are the same") \
     X(VALUE_OF_ANOTHER_STEP,   "an expression sees the output of the step before the one that it names") \
     X(ITEM_OF_ANOTHER,         "every item of a step sees the first one's value") \
-    X(VALUE_LOST_AT_RESTART,   "an execution that goes on elsewhere has lost what its steps left")
+    X(VALUE_LOST_AT_RESTART,   "an execution that goes on elsewhere has lost what its steps left") \
+    X(CONFIRMATION_NOT_AWAITED, "an engine starts steps of a hand-over that nobody has confirmed") \
+    X(OLD_CONFIRMATION_COUNTS, "a confirmation counts from when it comes, not from when it was asked for") \
+    X(ENGINES_NOT_AWAITED,     "an orchestrator hands over at once what another engine may still start steps of")
 /* clang-format on */
 
 enum mutation {

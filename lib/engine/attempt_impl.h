@@ -16,7 +16,7 @@ struct attempt_job {
     evaluation *evaluating;   /* of its `with`, on the pool */
     snapshot *view;           /* for executors that show it */
     sandbox_names names;
-    list parked; /* in engine.parked until parked_until_ms */
+    list parked; /* in engine.parked until parked_until_ms, or in slot.proof.held */
     int64_t parked_until_ms;
     int64_t started_ms;
     bool started; /* the executor has it */
@@ -27,5 +27,7 @@ struct attempt_job {
 void attempt_finish_with(attempt_job *j, const orch_error *error);
 /* attempt_start.c: its executor is known: evaluates its input, then starts it. It may be gone afterwards. */
 void attempt_prepare(attempt_job *j);
+/* Its input is evaluated: likewise. */
+void attempt_start(attempt_job *j);
 
 #endif

@@ -51,12 +51,17 @@ static void tell_started(const attempt_job *j)
     channel_send(s->channel, m);
 }
 
-static void start(attempt_job *j)
+void attempt_start(attempt_job *j)
 {
     executor *x = &j->executor->executor;
     slot *s = j->slot;
     orch_error *error = NULL;
 
+    if (!atomic_load(&j->base.stop) && !proof_holds(s)) { /* it took long to get here */
+        list_push(&s->proof.held, &j->parked);
+        proof_ask(s);
+        return;
+    }
     if (atomic_load(&j->base.stop)) {
         error_set(&error, atomic_load(&j->base.stop), NULL, "stopped before it started");
     } else {
@@ -85,7 +90,7 @@ static void with_evaluated(evaluation *v)
         attempt_finish_with(j, v->error);
     } else {
         j->base.with = json_incref(v->value);
-        start(j);
+        attempt_start(j);
     }
     evaluation_free(v);
 }
@@ -137,7 +142,7 @@ static void begin_with(attempt_job *j)
 
     if (!j->with || template_constant(j->with)) {
         j->base.with = j->with ? json_incref(template_constant(j->with)) : NULL;
-        start(j);
+        attempt_start(j);
         return;
     }
     if (!template_is_inline(j->with)) {
@@ -150,7 +155,7 @@ static void begin_with(attempt_job *j)
         orch_error_free(error);
         return;
     }
-    start(j);
+    attempt_start(j);
 }
 
 /* ---- the list of a for_each, once more ------------------------------------------------------------------- */

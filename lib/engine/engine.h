@@ -22,6 +22,8 @@ typedef struct engine engine;
 typedef struct engine_ports {
     void *ctx;
     int64_t (*now_ms)(void *ctx); /* UTC */
+    /* A clock that does not jump, from any moment on. Only of engines that other processes reach. */
+    int64_t (*steady_ms)(void *ctx);
     void (*set_timer)(
         void *ctx,
         int64_t

@@ -84,6 +84,18 @@ typedef struct unacknowledged {
     uint64_t first_seq; /* of the oldest */
 } unacknowledged;
 
+/* That steps may start: proof.c. */
+typedef struct proof {
+    bool needed; /* the orchestrator is another process */
+    bool asking; /* the question `number` went at asked_ms, and was not answered */
+    uint64_t number;
+    int64_t asked_ms;
+    uint64_t told_seq; /* a checkpoint that went at told_ms, and was not acknowledged; 0 = none */
+    int64_t told_ms;
+    int64_t until_ms; /* it holds */
+    list held;        /* attempts that could start and lacked it, by .parked */
+} proof;
+
 /* One execution on this engine. */
 struct slot {
     UT_hash_handle hh;
@@ -95,6 +107,7 @@ struct slot {
     uint8_t state;    /* enum slot_state */
     bool end_taken;   /* RUN_END came; it is in `end` */
     epoch epoch;
+    uint32_t attached; /* the highest number of ATTACH that came */
     uint64_t key;
     message_start *start;
     known_definition *known;
@@ -116,6 +129,7 @@ struct slot {
     uint32_t inbox_limit;          /* … and how many it may hold */
     int64_t detached_ms, quiet_ms; /* since when; 0 = not */
     uint64_t items_total, items_ended;
+    proof proof;
 };
 
 /* On whose behalf something is evaluated. */
@@ -175,6 +189,16 @@ static inline bool protocol_has_credit(const slot *s)
     return s->pending.count < s->engine->options.credit;
 }
 void unacknowledged_free(unacknowledged *u);
+
+/* ---- proof.c --------------------------------------------------------------------------------------------- */
+
+/* A channel came, and what was proven before holds no more. The number of the question that ACCEPTED asks; 0 = none. */
+uint64_t proof_begin(slot *s);
+bool proof_holds(const slot *s); /* steps may start now */
+void proof_ask(slot *s);         /* something could start; s may be dropped afterwards */
+void proof_came(slot *s, uint64_t number);
+void proof_told(slot *s, uint64_t seq); /* checkpoints up to seq go for the first time */
+void proof_stored(slot *s, uint64_t seq);
 
 /* ---- inbox.c --------------------------------------------------------------------------------------------- */
 

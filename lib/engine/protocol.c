@@ -35,6 +35,7 @@ static bool send_accepted(slot *s)
     m->accepted.instance = s->engine->options.instance;
     m->accepted.last_seq = s->run ? run_last_seq(s->run) : 0;
     m->accepted.inbox_seen = s->inbox_seen;
+    m->accepted.number = proof_begin(s);
     channel_send(s->channel, m);
     return true;
 }
@@ -233,6 +234,17 @@ static void on_start(engine *e, channel *c, message *m)
         need_definition(s);
 }
 
+/* Why an attachment is not taken; false: it is. What an older channel held back comes when the newer one is there. */
+static bool refuse_attach(const engine *e, const slot *s, const message *m, orch_error **err)
+{
+    if (!s || (epoch_compare(s->epoch, m->epoch) != 0 && !MUTATED(EPOCH_NOT_CHECKED)) ||
+        s->state == SLOT_NEEDS_DEFINITION)
+        return error_set(err, ORCH_E_NOT_FOUND, e->name, "engine %s does not have that hand-over",
+                         e->name) != 0;
+    return m->attach.number < s->attached &&
+           error_set(err, ORCH_E_ABORTED, e->name, "a newer attachment is here already") != 0;
+}
+
 static void on_attach(engine *e, channel *c, const message *m)
 {
     uint64_t key = m->attach.key;
@@ -240,15 +252,13 @@ static void on_attach(engine *e, channel *c, const message *m)
     slot *s;
 
     HASH_FIND(hh, e->slots, &key, sizeof key, s);
-    if (!s || (epoch_compare(s->epoch, m->epoch) != 0 && !MUTATED(EPOCH_NOT_CHECKED)) ||
-        s->state == SLOT_NEEDS_DEFINITION) {
-        error_set(&error, ORCH_E_NOT_FOUND, e->name, "engine %s does not have that hand-over",
-                  e->name);
+    if (refuse_attach(e, s, m, &error)) {
         send_refusal(e, c, m->epoch, error);
         orch_error_free(error);
         channel_close(c);
         return;
     }
+    s->attached = m->attach.number;
     channel_close(s->channel); /* of a break that only the orchestrator has noticed */
     s->channel = c;
     s->detached_ms = 0;
@@ -320,6 +330,7 @@ static void on_ack(slot *s, uint64_t seq)
     if (!s->run || seq >= s->pending.first_seq + s->pending.count)
         return; /* nothing was reported under that number */
     pending_acknowledge(&s->pending, seq);
+    proof_stored(s, seq);
     run_stored(s->run, seq);
     engine_touch(s);
 }
@@ -360,6 +371,7 @@ static void slot_message(void *ctx, channel *c, message *m)
     case MESSAGE_INBOX: inbox_message(s, &m->inbox); break;
     case MESSAGE_PAUSE: on_pause(s, m->pause.paused); break;
     case MESSAGE_CHILD_REFUSED: on_child_refused(s, m->child); break;
+    case MESSAGE_CONFIRMATION: proof_came(s, m->confirmation.number); break;
     case MESSAGE_STOP: slot_drop(s); break;
     default: /* what an orchestrator of a later version may say and need not be understood */ break;
     }

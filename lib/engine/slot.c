@@ -26,6 +26,7 @@ slot *slot_new(engine *e, channel *c, message *m, orch_error **err)
     m->start = NULL;
     list_push(&e->all, &s->all);
     list_init(&s->ready);
+    list_init(&s->proof.held);
     e->active++;
     events_tell(e->ports.events, e->now_ms, ORCH_LOG_INFO, "execution_taken", s->start->execution,
                 NULL, "run %u", s->start->run);
@@ -228,6 +229,13 @@ static void perform(slot *s, run_action *a)
     }
 }
 
+static void send_report(slot *s, enum report_end end)
+{
+    if (s->proof.needed && s->report)
+        proof_told(s, s->pending.first_seq + s->pending.count - 1);
+    protocol_send_report(s, end);
+}
+
 uint32_t slot_work(slot *s, uint32_t most)
 {
     engine *e = s->engine;
@@ -239,6 +247,8 @@ uint32_t slot_work(slot *s, uint32_t most)
     s->quiet_ms = 0;
     s->under_way++; /* perform() may drop it */
     e->under_way++;
+    if (s->proof.needed)
+        run_hold(s->run, !proof_holds(s));
     while (s->state == SLOT_RUNNING && !s->end_taken && protocol_has_credit(s)) {
         if (taken == most) {
             engine_touch(s);
@@ -252,11 +262,13 @@ uint32_t slot_work(slot *s, uint32_t most)
     if (s->state == SLOT_RUNNING) {
         if (s->end_taken) {
             s->state = SLOT_COMPLETED;
-            protocol_send_report(s, REPORT_COMPLETED);
+            send_report(s, REPORT_COMPLETED);
         } else if (s->report) {
-            protocol_send_report(s, REPORT_GOES_ON);
+            send_report(s, REPORT_GOES_ON);
         }
     }
+    if (s->proof.needed && s->state == SLOT_RUNNING && run_is_held_up(s->run))
+        proof_ask(s);
     if (s->state != SLOT_DROPPED)
         slot_set_timer(s);
     if (e->draining)

@@ -114,6 +114,8 @@ void dispatch_loaded(live *l, checkpoint_page *history, inbox_page *inbox, uint6
     l->reading_inbox = false;
     l->children_asked = l->refusals = 0;
     l->phase = PHASE_HANDED;
+    l->instance = 0;
+    l->attaches = 0;
     l->fresh = false;
     l->received_seq = l->stored_seq = last_seq;
     o->stats.dispatched++;
@@ -171,6 +173,8 @@ bool dispatch_pending(orchestrator *o, uint32_t budget)
             return true;
         if (ended_waiting(l))
             continue;
+        if (l->doubt_ms && doubt_holds(l))
+            continue;
         if (!limit_allows(l)) {
             limit_block(l);
             continue;
@@ -218,6 +222,8 @@ void dispatch_refused(live *l, const message *m)
 
     if (l->phase != PHASE_HANDED && l->phase != PHASE_DETACHED)
         return; /* it is ending: too late */
+    if (m->refused.instance == l->instance)
+        l->instance = 0; /* else another process is in the place of the one that had it */
     if (m->refused.code !=
         ORCH_E_NOT_FOUND) /* which answers an attachment, and says nothing of the next start */
         engines_rest(o, l->engine);
@@ -241,6 +247,7 @@ void dispatch_cancelled(live *l)
 
 void dispatch_again(live *l)
 {
+    doubt_left(l);
     release_engine(l);
     message_free(l->suspension);
     l->suspension = NULL;
@@ -261,7 +268,7 @@ void dispatch_later(live *l)
 
 void dispatch_settled(live *l)
 {
-    if (l->phase == PHASE_SETTLING)
+    if (l->phase == PHASE_SETTLING && !doubt_holds(l))
         queue_add(l, true);
 }
 
@@ -276,6 +283,7 @@ static void attach(live *l)
         /* And not what only came: a cause must be stored. */
         m->attach.stored_seq = MUTATED(ATTACH_TELLS_RECEIVED) ? l->received_seq : l->stored_seq;
         m->attach.instance = l->o->engines[l->engine].instance;
+        m->attach.number = ++l->attaches;
         channel_send(l->channel, m);
         retry_ms = l->attach_until_ms;
     } else {
@@ -304,6 +312,7 @@ void dispatch_on_lost(live *l, int32_t code)
         return;
     }
     if (code == 0) { /* the engine let go of it: it stops, or has no memory */
+        l->instance = 0;
         dispatch_later(l);
         return;
     }
@@ -312,6 +321,7 @@ void dispatch_on_lost(live *l, int32_t code)
                   live_id(l, made), l->o->engines[l->engine].name);
         live_tell(l, ORCH_LOG_WARNING, "execution_detached", NULL, l->o->engines[l->engine].name);
         l->phase = PHASE_DETACHED;
+        doubt_lost(l);
         l->attach_until_ms = l->o->now_ms + l->o->options.attach_grace_ms;
         attach(l);
     } else if (!heap_set(&l->o->timers, &l->timer, l->o->now_ms + ATTACH_RETRY_MS)) {

@@ -21,6 +21,16 @@ static bool make_room(orchestrator *o)
     return true;
 }
 
+static void rest(orchestrator *o, int32_t place, int64_t for_ms)
+{
+    engine_entry *e = &o->engines[place];
+
+    e->retry_ms = o->now_ms + for_ms;
+    if (e->retry_ms < o->rested_ms)
+        o->rested_ms = e->retry_ms;
+    o->views[place].available = false;
+}
+
 int32_t orchestrator_add_engine(orchestrator *o, const char *name, transport t,
                                 const char *endpoint, uint32_t capacity, orch_error **err)
 {
@@ -39,7 +49,21 @@ int32_t orchestrator_add_engine(orchestrator *o, const char *name, transport t,
     }
     o->engines[o->engine_count] = e;
     o->views[o->engine_count++] = (balancer_engine){e.name, capacity, 0, true};
+    if (engines_are_remote(o, (int32_t)o->engine_count - 1) && !o->remotes_noted)
+        rest(o, (int32_t)o->engine_count - 1, 0);
     return 0;
+}
+
+bool engines_are_remote(const orchestrator *o, int32_t place)
+{
+    return !o->engines[place].transport.ops->in_process;
+}
+
+void engines_noted(orchestrator *o)
+{
+    for (size_t i = 0; i < o->engine_count; i++)
+        if (engines_are_remote(o, (int32_t)i))
+            o->engines[i].retry_ms = o->rested_ms = o->now_ms;
 }
 
 bool orchestrator_get_engine(const orchestrator *o, size_t i, engine_info *out)
@@ -61,16 +85,6 @@ int32_t engines_pick(orchestrator *o, const live *l)
         return -1;
     return o->balancer.ops->pick(o->balancer.self, o->views, o->engine_count,
                                  text_hash(key, strlen(key)));
-}
-
-static void rest(orchestrator *o, int32_t place, int64_t for_ms)
-{
-    engine_entry *e = &o->engines[place];
-
-    e->retry_ms = o->now_ms + for_ms;
-    if (e->retry_ms < o->rested_ms)
-        o->rested_ms = e->retry_ms;
-    o->views[place].available = false;
 }
 
 void engines_rest(orchestrator *o, int32_t place)
@@ -108,7 +122,11 @@ void engines_wake(orchestrator *o)
     for (size_t i = 0; i < o->engine_count; i++) {
         engine_entry *e = &o->engines[i];
 
-        if (e->retry_ms && e->retry_ms <= o->now_ms) {
+        if (e->retry_ms && e->retry_ms <= o->now_ms && !o->remotes_noted &&
+            engines_are_remote(o, (int32_t)i)) {
+            doubt_note_remotes(o);
+            rest(o, (int32_t)i, ENGINE_RETRY_MS);
+        } else if (e->retry_ms && e->retry_ms <= o->now_ms) {
             e->retry_ms = 0;
             o->views[i].available = true;
         } else if (e->retry_ms && e->retry_ms < o->rested_ms) {

@@ -67,6 +67,7 @@ live *live_from_row(orchestrator *o, execution_row *row)
         return NULL;
     }
     l->from_store = true;
+    doubt_of_row(l);
     if (row->parent) {
         l->parent = parent_link_new("");
         if (!l->parent) {

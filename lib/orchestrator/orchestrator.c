@@ -35,6 +35,9 @@ static int32_t read_marks(orchestrator *o, orch_error **err)
         rc = settings_load(o, err);
     if (!rc)
         rc = children_load(o, err);
+    if (!rc)
+        rc = doubt_load(o, err);
+    o->opened_key_ms = rc ? 0 : execution_key_ms(last_key);
     o->last_ms = rc ? 0 : execution_key_ms(last_key) + 1; /* keys rise, whatever the clock does */
     return rc;
 }
@@ -58,11 +61,12 @@ int32_t orchestrator_new(const orchestrator_options *options, const orchestrator
     list_init(&o->unread);
     list_init(&o->children_starting);
     list_init(&o->endings);
+    list_init(&o->doubtful);
     list_init(&o->answered_starts);
     list_init(&o->answered_controls);
     list_init(&o->answered_registers);
     o->timer_ms = INT64_MAX;
-    o->rested_ms = INT64_MAX;
+    o->rested_ms = o->doubts_ms = INT64_MAX;
     o->now_ms = p->now_ms(p->ctx);
     /* Look at once who is due. */
     o->wake_ms = MUTATED(TIMER_LOST_AT_RESTART) ? INT64_MAX : o->now_ms;
@@ -135,6 +139,8 @@ static void set_timer(orchestrator *o)
 
     if (engines_deadline(o) < at)
         at = engines_deadline(o);
+    if (doubt_deadline(o) < at)
+        at = doubt_deadline(o);
     if (units_deadline(o) < at)
         at = units_deadline(o);
     if (reads_definitions_deadline(o) < at)
@@ -145,7 +151,7 @@ static void set_timer(orchestrator *o)
         at = limits_deadline(o);
     if (!o->stopping && retention_deadline(o) < at)
         at = retention_deadline(o);
-    if (!o->reading_due && o->wake_ms < at)
+    if (!o->reading_due && !doubt_at_opening(o) && o->wake_ms < at)
         at = o->wake_ms;
     if (o->page_retry_ms > o->now_ms && o->page_retry_ms < at)
         at = o->page_retry_ms; /* once it has passed, room is what is waited for */
@@ -169,6 +175,7 @@ bool orchestrator_pump(orchestrator *o, uint32_t budget)
     units_again(o);
     run_timers(o);
     limits_on_timer(o);
+    doubt_look(o);
     engines_wake(o);
     reads_definitions_again(o);
     queue_read(o);

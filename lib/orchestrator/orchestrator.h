@@ -22,7 +22,8 @@ typedef struct orchestrator orchestrator;
 
 typedef struct orchestrator_ports {
     void *ctx;
-    int64_t (*now_ms)(void *ctx);                /* UTC */
+    int64_t (*now_ms)(void *ctx);    /* UTC */
+    int64_t (*steady_ms)(void *ctx); /* as in engine_ports: where there are such engines */
     void (*set_timer)(void *ctx, int64_t at_ms); /* as in engine_ports */
     work_pool io;                                /* for reads of the store, and parsing */
     store store;                                 /* leased already */

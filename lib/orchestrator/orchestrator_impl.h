@@ -69,6 +69,8 @@ void engines_lost(orchestrator *o,
 void engines_well(orchestrator *o, int32_t place); /* it takes executions */
 int64_t engines_deadline(const orchestrator *o);
 void engines_wake(orchestrator *o);
+void engines_noted(orchestrator *o); /* those of other processes can be used now */
+bool engines_are_remote(const orchestrator *o, int32_t place);
 void engines_free(orchestrator *o);
 
 /* ---- child.c: parents and children ----------------------------------------------------------------------- */
@@ -134,13 +136,14 @@ enum live_phase {
     PHASE_LOADING,   /* its history is being read; an engine's slot is kept for it */
     PHASE_HANDED,    /* an engine has it */
     PHASE_DETACHED,  /* the channel broke; an attachment is being tried */
-    PHASE_SETTLING,  /* its engine is gone; what that reported is still on its way into the store */
-    PHASE_ENDING,    /* its end or its suspension is on its way into the store */
+    PHASE_SETTLING, /* its engine is gone; what that reported is still on its way into the store, or the engine
+                      * may not know yet (doubt.c) */
+    PHASE_ENDING, /* its end or its suspension is on its way into the store */
 };
 
 struct live {
     UT_hash_handle hh;
-    list link;       /* in o->pending, or in version_entry.needing */
+    list link;       /* in o->pending, in o->doubtful, or in version_entry.needing */
     heap_node timer; /* of the deadline while pending, of the grace while detached */
     orchestrator *o;
     uint64_t key;
@@ -156,6 +159,11 @@ struct live {
     channel *channel;
     epoch epoch;
     int64_t attach_until_ms;
+    uint32_t attaches; /* so often an attachment was tried */
+    uint64_t
+        instance; /* of the engine in another process that took it, and may start steps; 0 = none */
+    int64_t lost_ms;       /* DETACHED: since when, by the steady clock */
+    int64_t doubt_ms;      /* nobody gets it before then, by that; 0 = at once */
     uint64_t received_seq; /* came from the engine */
     uint64_t stored_seq;   /* of those, stored */
     uint64_t inbox_seq;    /* of the newest item that is stored */
@@ -376,6 +384,22 @@ void report_suspension_again(live *l); /* a child is decided upon */
 extern const channel_handler report_handler;
 void report_free_spares(orchestrator *o);
 
+/* ---- doubt.c: executions that an engine may not know to have lost ------------------------------------------ */
+
+int32_t doubt_load(orchestrator *o, orch_error **err);
+/* Before the first hand-over to an engine of another process it is noted in the store that there are such; engines_noted() follows, or it
+ * is to be tried again. */
+void doubt_note_remotes(orchestrator *o);
+bool doubt_at_opening(const orchestrator *o); /* what was there before is not brought in yet */
+void doubt_of_row(live *l);                   /* it is made of one */
+void doubt_lost(live *l);                     /* its channel broke */
+void doubt_left(
+    live *l); /* it is taken from its engine, which may not know, unless l->instance is 0 */
+/* Whether it has to wait before it is handed over. If so it does, and comes into the queue by itself. */
+bool doubt_holds(live *l);
+void doubt_look(orchestrator *o);
+int64_t doubt_deadline(const orchestrator *o);
+
 /* ---- reads.c: reads of the store, on the io pool --------------------------------------------------------- */
 
 void reads_history(live *l);
@@ -418,6 +442,11 @@ struct orchestrator {
     store_unit *kept, **kept_end; /* refused for now: in the order in which they go again ... */
     int64_t kept_until_ms;        /* ... then, if there are any */
     int64_t page_retry_ms;        /* a page could not be read: not before this; 0 = at once */
+    int64_t doubt_ms; /* since the opening is in doubt until then, by the steady clock; 0 = not */
+    int64_t opened_key_ms; /* of the newest key at the opening */
+    list doubtful;         /* lives, by .link */
+    int64_t doubts_ms;     /* when to look at these */
+    bool remotes_noted, noting_remotes;
     bool reading_due;
     uint32_t waking;  /* updates of woken executions in the store */
     bool wake_failed; /* for one that is due it could not be made, or was refused */

@@ -57,8 +57,10 @@ bool queue_has_room(const orchestrator *o)
 
 bool queue_takes_new(const orchestrator *o, const live *l)
 {
-    return !o->stopping && queue_has_room(o) && !(o->levels_more & 1u << l->priority) &&
-           !limit_waits_in_store(l->limit) && !settings_paused(o, l->version->workflow);
+    bool is_next = !(o->levels_more & 1u << l->priority) || doubt_at_opening(o);
+
+    return !o->stopping && queue_has_room(o) && is_next && !limit_waits_in_store(l->limit) &&
+           !settings_paused(o, l->version->workflow);
 }
 
 /* ---- in the store ---------------------------------------------------------------------------------------- */
@@ -225,8 +227,9 @@ void queue_read(orchestrator *o)
     uint32_t half = o->options.window / 2 ? o->options.window / 2 : 1;
     page_read *r;
 
-    if (!o->levels_more || o->reading_page || o->stopping || o->pending_count >= half ||
-        o->input_bytes > o->options.window_bytes || o->page_retry_ms > o->now_ms)
+    if (!o->levels_more || o->reading_page || o->stopping || doubt_at_opening(o) ||
+        o->pending_count >= half || o->input_bytes > o->options.window_bytes ||
+        o->page_retry_ms > o->now_ms)
         return;
     o->page_retry_ms = 0;
     r = mem_zalloc(sizeof *r);

@@ -348,13 +348,31 @@ void report_suspension_again(live *l)
     on_report(l, m);
 }
 
+/* Who hears from this channel is the newest hand-over's engine. */
+static void confirm(live *l, uint64_t number)
+{
+    message *m = message_new(MESSAGE_CONFIRMATION, l->epoch);
+
+    if (!m) {
+        if (l->phase == PHASE_HANDED)
+            dispatch_later(l);
+        return;
+    }
+    m->confirmation.number = number;
+    channel_send(l->channel, m);
+}
+
 static void on_accepted(live *l, const message *m)
 {
     l->told_seq = m->accepted.inbox_seen;
     l->refusals = 0;
     engines_well(l->o, l->engine);
     l->o->engines[l->engine].instance = m->accepted.instance;
+    if (engines_are_remote(l->o, l->engine))
+        l->instance = m->accepted.instance;
     dispatch_attached(l);
+    if (m->accepted.number && l->channel)
+        confirm(l, m->accepted.number);
 }
 
 static void tell_started(const live *l, const message *m)
@@ -388,6 +406,7 @@ static void on_message(void *ctx, channel *c, message *m)
     case MESSAGE_ACCEPTED: on_accepted(l, m); break;
     case MESSAGE_REFUSED: dispatch_refused(l, m); break;
     case MESSAGE_NEED_DEFINITION: dispatch_definition(l); break;
+    case MESSAGE_NEED_CONFIRMATION: confirm(l, m->confirmation.number); break;
     case MESSAGE_STEP_STARTED: tell_started(l, m); break;
     default: break;
     }

@@ -147,7 +147,7 @@ void wake_look(orchestrator *o)
 {
     due_read *r;
 
-    if (o->reading_due || o->stopping || o->wake_ms > o->now_ms)
+    if (o->reading_due || o->stopping || o->wake_ms > o->now_ms || doubt_at_opening(o))
         return;
     o->wake_ms = INT64_MAX;
     r = due_new(read_due, due_back);

@@ -12,6 +12,17 @@ static int64_t port_now(void *ctx)
     return ((runtime *)ctx)->now_ms;
 }
 
+/* The virtual clock of a test does not jump. */
+int64_t runtime_steady_ms(const runtime *rt)
+{
+    return rt->is_virtual ? rt->now_ms : clock_steady_ms();
+}
+
+static int64_t port_steady(void *ctx)
+{
+    return runtime_steady_ms(ctx);
+}
+
 static void port_timer(void *ctx, int64_t at_ms)
 {
     ((runtime *)ctx)->orchestrator_ms = at_ms;
@@ -55,6 +66,7 @@ static int32_t make_orchestrator(runtime *rt, const runtime_options *o, uint64_t
     orchestrator_ports ports = {
         .ctx = rt,
         .now_ms = port_now,
+        .steady_ms = port_steady,
         .set_timer = port_timer,
         .io = {&rt->io, port_submit},
         .store = rt->store,

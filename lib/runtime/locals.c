@@ -16,6 +16,11 @@ static int64_t port_now(void *ctx)
     return ((local_engine *)ctx)->rt->now_ms;
 }
 
+static int64_t port_steady(void *ctx)
+{
+    return runtime_steady_ms(((local_engine *)ctx)->rt);
+}
+
 static void port_timer(void *ctx, int64_t at_ms)
 {
     ((local_engine *)ctx)->timer_ms = at_ms;
@@ -115,6 +120,7 @@ static int32_t make_core(local_engine *e, const local_engine_options *o, orch_er
     engine_ports ports = {
         .ctx = e,
         .now_ms = port_now,
+        .steady_ms = port_steady,
         .set_timer = port_timer,
         .random = port_random,
         .wake = port_wake,

@@ -102,6 +102,7 @@ struct runtime {
 
 /* cores.c: store, transport, orchestrator, the first engine. On failure cores_free ends what was made. */
 int32_t cores_new(runtime *rt, const runtime_options *o, orch_error **err);
+int64_t runtime_steady_ms(const runtime *rt);
 void cores_stop(runtime *rt); /* loop thread */
 /* Loop thread: engines, orchestrator and transport; not the store, which is still read. */
 void cores_free(runtime *rt);

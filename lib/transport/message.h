@@ -43,7 +43,8 @@ enum message_kind {
     MESSAGE_STOP,       /* your epoch is old: drop it, tell nobody */
     MESSAGE_CHILD_REFUSED, /* the answer to START_CHILD, if it could not be started. It voids a suspension that crosses it,
                             * which therefore waits until the children of the same channel are accepted */
-    MESSAGE_PAUSE, /* start nothing more, or go on; beside an inbox item WAKE */
+    MESSAGE_PAUSE,        /* start nothing more, or go on; beside an inbox item WAKE */
+    MESSAGE_CONFIRMATION, /* the answer to NEED_CONFIRMATION and ACCEPTED, where that has a number */
     /* Engine to orchestrator. */
     MESSAGE_ACCEPTED, /* answer to START and ATTACH: instance, last_seq it has made, inbox_seen */
     MESSAGE_REFUSED,  /* answer to START and ATTACH: code and message */
@@ -51,8 +52,15 @@ enum message_kind {
     MESSAGE_STEP_STARTED,    /* an attempt that did not end at once runs; not stored */
     MESSAGE_REPORT, /* checkpoints, in order of seq; with `end` or `suspend`, the last ones */
     MESSAGE_START_CHILD, /* start the child of a step, whose CHECKPOINT_CHILD is stored; again does nothing */
-    MESSAGE_CANCEL_CHILD, /* put a cancel into its inbox */
+    MESSAGE_CANCEL_CHILD,      /* put a cancel into its inbox */
+    MESSAGE_NEED_CONFIRMATION, /* that it may go on starting steps */
 };
+
+/* How long a hand-over's engine may start steps after it asked for the confirmation that came, or sent the report that is
+ * acknowledged: by a steady clock of its own. Who may have said so to one engine, or comes after somebody who may, gives the
+ * execution to no other before that is over, and some more for clocks that do not run alike. */
+#define CONFIRMED_MS        2000
+#define CONFIRMED_MARGIN_MS 500
 
 enum report_end { REPORT_GOES_ON, REPORT_COMPLETED, REPORT_SUSPENDED };
 
@@ -124,6 +132,7 @@ typedef struct message {
             uint64_t key; /* of the execution */
             uint64_t stored_seq;
             uint64_t instance; /* the engine process that the orchestrator means */
+            uint32_t number;   /* of the hand-over's: one that another has overtaken is not taken */
         } attach;
         struct {
             digest digest;
@@ -138,6 +147,7 @@ typedef struct message {
             uint64_t instance;
             uint64_t last_seq;
             uint64_t inbox_seen; /* what is newer in the inbox is to be sent (again) */
+            uint64_t number;     /* it waits for the confirmation of it; 0 = it does not wait */
         } accepted;
         struct {
             int32_t code;
@@ -153,6 +163,9 @@ typedef struct message {
         struct {
             bool paused;
         } pause;
+        struct {
+            uint64_t number; /* of the one that asks, which rises */
+        } confirmation;      /* CONFIRMATION, NEED_CONFIRMATION */
         struct message_report {
             uint8_t end;         /* enum report_end */
             uint8_t state;       /* COMPLETED: enum run_state */

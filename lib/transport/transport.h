@@ -26,6 +26,7 @@ typedef struct channel_ops {
     void (*send)(channel *c, message *m);
     /* End this side: no handler call follows, `c` is gone. The other end gets closed() after what was sent before. */
     void (*close)(channel *c);
+    bool in_process; /* both ends live and die together: nothing that was sent arrives after that */
 } channel_ops;
 
 struct channel { /* an adapter embeds it first */
@@ -61,6 +62,7 @@ typedef struct transport_ops {
      * or, with a budget of 0, if there is. */
     bool (*pump)(void *self, uint32_t budget);
     void (*free)(void *self); /* all channels are closed before */
+    bool in_process;          /* as its channels */
 } transport_ops;
 
 typedef struct transport {

@@ -190,7 +190,7 @@ static int32_t down_kind(const PB(ToEngine) * in)
 {
     static const uint8_t kinds[] = {MESSAGE_START,         MESSAGE_ATTACH, MESSAGE_DEFINITION,
                                     MESSAGE_ACK,           MESSAGE_INBOX,  MESSAGE_STOP,
-                                    MESSAGE_CHILD_REFUSED, MESSAGE_PAUSE};
+                                    MESSAGE_CHILD_REFUSED, MESSAGE_PAUSE,  MESSAGE_CONFIRMATION};
     unsigned i = (unsigned)in->kind_case - ORCH__V1__TO_ENGINE__KIND_START;
 
     return i < sizeof kinds ? kinds[i] : -1;
@@ -207,9 +207,11 @@ static int32_t fill_down(const PB(ToEngine) * in, message *m, orch_error **err)
         m->attach.key = in->attach->execution_key;
         m->attach.stored_seq = in->attach->stored_seq;
         m->attach.instance = in->attach->engine_instance;
+        m->attach.number = in->attach->number;
         break;
     case MESSAGE_ACK: m->ack.seq = in->ack->seq; break;
     case MESSAGE_PAUSE: m->pause.paused = in->pause->paused; break;
+    case MESSAGE_CONFIRMATION: m->confirmation.number = in->confirmation->number; break;
     default: break; /* STOP says no more */
     }
     return 0;
@@ -316,9 +318,9 @@ static int32_t take_step_started(const PB(StepStarted) * in, message *m, orch_er
 
 static int32_t up_kind(const PB(ToOrchestrator) * in)
 {
-    static const uint8_t kinds[] = {MESSAGE_ACCEPTED,     MESSAGE_REFUSED, MESSAGE_NEED_DEFINITION,
-                                    MESSAGE_STEP_STARTED, MESSAGE_REPORT,  MESSAGE_START_CHILD,
-                                    MESSAGE_CANCEL_CHILD};
+    static const uint8_t kinds[] = {
+        MESSAGE_ACCEPTED, MESSAGE_REFUSED,     MESSAGE_NEED_DEFINITION, MESSAGE_STEP_STARTED,
+        MESSAGE_REPORT,   MESSAGE_START_CHILD, MESSAGE_CANCEL_CHILD,    MESSAGE_NEED_CONFIRMATION};
     unsigned i = (unsigned)in->kind_case - ORCH__V1__TO_ORCHESTRATOR__KIND_ACCEPTED;
 
     return i < sizeof kinds ? kinds[i] : -1;
@@ -334,10 +336,14 @@ static int32_t fill_up(const PB(ToOrchestrator) * in, message *m, orch_error **e
     case MESSAGE_STEP_STARTED: return take_step_started(in->step_started, m, err);
     case MESSAGE_NEED_DEFINITION:
         return take_digest(&in->need_definition->digest, &m->definition.digest, err);
+    case MESSAGE_NEED_CONFIRMATION:
+        m->confirmation.number = in->need_confirmation->number;
+        return 0;
     default: /* ACCEPTED */
         m->accepted.instance = in->accepted->instance;
         m->accepted.last_seq = in->accepted->last_seq;
         m->accepted.inbox_seen = in->accepted->inbox_seen;
+        m->accepted.number = in->accepted->confirmation;
         return 0;
     }
 }

@@ -20,9 +20,11 @@ typedef struct encoding {
         PB(Stop) stop;
         PB(ChildRefused) child_refused;
         PB(Pause) pause;
+        PB(Confirmation) confirmation;
         PB(Accepted) accepted;
         PB(Refused) refused;
         PB(NeedDefinition) need_definition;
+        PB(NeedConfirmation) need_confirmation;
         PB(StepStarted) step_started;
         PB(Report) report;
         PB(StartChild) start_child;
@@ -186,6 +188,7 @@ static bool fill_down(encoding *e, const message *m)
         e->attach.execution_key = m->attach.key;
         e->attach.stored_seq = m->attach.stored_seq;
         e->attach.engine_instance = m->attach.instance;
+        e->attach.number = m->attach.number;
         DOWN(ATTACH, attach);
         break;
     case MESSAGE_DEFINITION:
@@ -210,6 +213,11 @@ static bool fill_down(encoding *e, const message *m)
     case MESSAGE_CHILD_REFUSED:
         fill_child_refused(&e->child_refused, m->child);
         DOWN(CHILD_REFUSED, child_refused);
+        break;
+    case MESSAGE_CONFIRMATION:
+        orch__v1__confirmation__init(&e->confirmation);
+        e->confirmation.number = m->confirmation.number;
+        DOWN(CONFIRMATION, confirmation);
         break;
     default: /* PAUSE */
         orch__v1__pause__init(&e->pause);
@@ -297,6 +305,7 @@ static bool fill_up(encoding *e, const message *m)
         e->accepted.instance = m->accepted.instance;
         e->accepted.last_seq = m->accepted.last_seq;
         e->accepted.inbox_seen = m->accepted.inbox_seen;
+        e->accepted.confirmation = m->accepted.number;
         UP(ACCEPTED, accepted);
         break;
     case MESSAGE_REFUSED:
@@ -310,6 +319,11 @@ static bool fill_up(encoding *e, const message *m)
         orch__v1__need_definition__init(&e->need_definition);
         e->need_definition.digest = binary_digest(&m->definition.digest);
         UP(NEED_DEFINITION, need_definition);
+        break;
+    case MESSAGE_NEED_CONFIRMATION:
+        orch__v1__need_confirmation__init(&e->need_confirmation);
+        e->need_confirmation.number = m->confirmation.number;
+        UP(NEED_CONFIRMATION, need_confirmation);
         break;
     case MESSAGE_STEP_STARTED:
         fill_step_started(&e->step_started, m);

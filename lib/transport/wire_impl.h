@@ -11,7 +11,7 @@
 
 static inline bool wire_is_to_engine(uint8_t kind)
 {
-    return kind <= MESSAGE_PAUSE;
+    return kind <= MESSAGE_CONFIRMATION;
 }
 
 /* wire_decode.c. Unknown kinds: *out is NULL. */

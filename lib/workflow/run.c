@@ -121,6 +121,25 @@ void run_pause(run *r, bool paused, int64_t now_ms)
     r->options.paused = paused;
 }
 
+void run_hold(run *r, bool held)
+{
+    r->held = held;
+}
+
+/* That a step failed decides what others do, so it must be stored first. */
+static inline bool may_start(const run *r)
+{
+    return r->phase == RUN_GOING && (!r->options.paused || MUTATED(PAUSE_IGNORED)) &&
+           !run_all_done(r) && (r->failed_seq <= r->stored_seq || MUTATED(FAILURE_NOT_AWAITED));
+}
+
+bool run_is_held_up(const run *r)
+{
+    if (r->phase == RUN_AFTERMATH)
+        return r->held && run_aftermath_could_start(r);
+    return r->held && may_start(r) && (r->asks.len || r->starts.len);
+}
+
 /* ---- Time ------------------------------------------------------------------------------------ */
 
 int64_t run_deadline(const run *r)
@@ -180,9 +199,7 @@ static bool next_going(run *r, run_action *out)
         if (r->made.len)
             return false;
     }
-    /* That a step failed decides what others do, so it must be stored first. */
-    while (r->phase == RUN_GOING && (!r->options.paused || MUTATED(PAUSE_IGNORED)) &&
-           !run_all_done(r) && (r->failed_seq <= r->stored_seq || MUTATED(FAILURE_NOT_AWAITED))) {
+    while (!r->held && may_start(r)) {
         /* One that is passed over may let go on what had begun behind it. */
         ring *q = r->begun.len ? &r->begun : r->asks.len ? &r->asks : &r->starts;
 

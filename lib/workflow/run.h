@@ -150,6 +150,9 @@ void run_child_refused(run *r, uint32_t number, uint32_t index, uint32_t attempt
                        run_result *result, int64_t now_ms);
 /* While paused nothing starts; what runs, finishes; waits and children go on; a cancel and the deadline still end it. */
 void run_pause(run *r, bool paused, int64_t now_ms);
+/* While held nothing starts either, for a moment: it counts as ready all the same. */
+void run_hold(run *r, bool held);
+bool run_is_held_up(const run *r); /* something would start now if it were not held */
 
 /* All checkpoints up to and including seq are stored. */
 void run_stored(run *r, uint64_t seq);

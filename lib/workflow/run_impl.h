@@ -194,6 +194,7 @@ struct run {
     uint8_t state;  /* enum run_state */
     bool failed;    /* some step failed (not continue_on_failure): only handlers start */
     bool output_asked;
+    bool held;
     bool was_stopped;  /* the history shows that it was being cancelled, or had timed out */
     int32_t stop_code; /* CLOSING: why */
     uint32_t failed_step;
@@ -387,6 +388,7 @@ void run_leave(run *r);               /* likewise: to what follows, or to the en
 bool run_next_aftermath(run *r, run_action *out);
 void run_aftermath_timer(run *r);
 void run_aftermath_stored(run *r);
+bool run_aftermath_could_start(const run *r); /* if it is not held */
 bool run_aftermath_waits(const run *r);
 void run_aftermath_ended(run *r, enum run_role role, place at, uint32_t attempt,
                          run_result *result);

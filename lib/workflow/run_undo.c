@@ -264,7 +264,7 @@ static bool start(run *r, run_action *out)
     aftermath *a = r->aftermath;
     int64_t timeout_ms = run_undo_handler(r)->timeout_ms;
 
-    if (r->options.paused)
+    if (r->options.paused || r->held)
         return false;
     a->stage = STAGE_RUNNING;
     a->timer_ms = timeout_ms ? r->now_ms + timeout_ms : INT64_MAX;
@@ -309,6 +309,11 @@ void run_aftermath_stored(run *r)
     a->stage = a->due_ms ? STAGE_BACKOFF : STAGE_READY;
     a->timer_ms = a->due_ms ? a->due_ms : INT64_MAX;
     a->due_ms = 0;
+}
+
+bool run_aftermath_could_start(const run *r)
+{
+    return r->aftermath->stage == STAGE_READY && !r->options.paused;
 }
 
 bool run_aftermath_waits(const run *r)

@@ -104,6 +104,7 @@ static void start_engine(void *ctx, uint64_t incarnation)
     engine_ports ports = {
         .ctx = n,
         .now_ms = node_clock,
+        .steady_ms = node_steady_clock,
         .set_timer = node_set_timer,
         .random = engine_random,
         .wake = engine_woken,
@@ -166,7 +167,10 @@ static void let_go(node *n)
 static void start_orchestrator(void *ctx, uint64_t incarnation)
 {
     node *n = ctx;
-    orchestrator_ports ports = {.ctx = n, .now_ms = node_clock, .set_timer = node_set_timer};
+    orchestrator_ports ports = {.ctx = n,
+                                .now_ms = node_clock,
+                                .steady_ms = node_steady_clock,
+                                .set_timer = node_set_timer};
     orch_error *error = NULL;
     int32_t rc;
 

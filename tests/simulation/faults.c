@@ -90,6 +90,24 @@ static void end_orchestrator(enum fault f)
     }
 }
 
+/* Of any of its executions. */
+static void speak_last(void)
+{
+    static const uint8_t kinds[] = {MESSAGE_START, MESSAGE_START, MESSAGE_CONFIRMATION,
+                                    MESSAGE_ACK};
+
+    net_hold_back(kinds[roll(FOR_FAULTS, sizeof kinds)],
+                  roll_span(FOR_FAULTS, SECONDS, 8 * SECONDS));
+}
+
+void faults_spoke_last(node *n)
+{
+    if (!n->up || n != cores_primary())
+        return;
+    sim_fault_done(FAULT_LATE);
+    cores_kill_orchestrator(n, roll_span(FOR_FAULTS, 10 * MS, 500 * MS));
+}
+
 static void kill_now(void *ctx, uint64_t incarnation)
 {
     node *n = ctx;
@@ -132,6 +150,7 @@ static void do_it(enum fault f)
             sim_fault_done(f);
         break;
     case FAULT_REPEAT: net_repeat_one(); break;
+    case FAULT_LATE: speak_last(); break;
     case FAULT_CUT: cut(); break;
     case FAULT_KILL:
     case FAULT_KILL_EARLY:

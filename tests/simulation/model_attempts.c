@@ -191,8 +191,6 @@ static void check_step(execution *e, const node *n, const attempt *a, uint32_t n
     hold *h = &e->holds[n->place];
     stand *st = &e->now->stands[number][stand_place(a->index)];
 
-    if (st->end || e->now->stands[number][0].end)
-        broken("A checkpointed step never runs again", "%s does", a->idempotency_key);
     if (e->now->closing)
         broken("After the end of a run is decided no step starts", "%s does", a->idempotency_key);
     check_causes(e, number);
@@ -245,6 +243,18 @@ static attempt_record *new_attempt(void)
     return memset(&model.attempts[model.attempt_count++], 0, sizeof *model.attempts);
 }
 
+/* Whoever starts it, and whatever becomes of what it does. */
+static void check_not_done(const execution *e, const attempt *a, uint32_t number)
+{
+    const stand *st;
+
+    if (a->run != e->run || number == STEP_NONE)
+        return;
+    st = &e->now->stands[number][stand_place(a->index)];
+    if (a->role == ROLE_STEP ? st->end || e->now->stands[number][0].end : st->undo)
+        broken("A checkpointed step never runs again", "%s does", a->idempotency_key);
+}
+
 uint64_t model_attempt_starts(node *n, const attempt *a)
 {
     execution *e = model_find_id(a->execution);
@@ -267,6 +277,7 @@ uint64_t model_attempt_starts(node *n, const attempt *a)
                           true};
     trace("%s: %s #%" PRIu64 " starts, attempt %u", n->name, a->idempotency_key, serial, a->number);
     check_key(e, a, number);
+    check_not_done(e, a, number);
     /* An engine that stood still, or was cut off, may go on for a while: what it does is not stored any more. */
     if (a->run != e->run || epoch_compare(r->epoch, e->epoch) != 0 ||
         EXECUTION_STATE_IS_END(e->state))

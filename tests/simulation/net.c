@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/list.h"
 #include "simulation/cores.h"
+#include "simulation/faults.h"
 #include "simulation/model.h"
 #include "simulation/net_message.h"
 #include "simulation/trace.h"
@@ -42,6 +43,7 @@ struct pair {
     uint64_t key;  /* of the execution that it is about, once that is known */
     unsigned refs; /* sides that are not closed, and events */
     bool lost;
+    bool late;     /* what is on its way to the engine arrives */
     side sides[2]; /* of the orchestrator, of the engine */
 };
 
@@ -56,7 +58,9 @@ static struct {
         void (*accepted)(void *ctx, channel *c);
         void *ctx;
     } listeners[ENGINES_MAX];
-    bool repeat; /* what is sent next comes twice, and is the last on its connection */
+    uint8_t late_kind; /* of net_hold_back ... */
+    int64_t late_us;   /* ... 0 = of nothing */
+    bool repeat;       /* what is sent next comes twice, and is the last on its connection */
 } net;
 
 static void arrive(void *ctx, uint64_t which);
@@ -150,6 +154,28 @@ static void note_first(side *from, const side *to, const message *m)
     }
 }
 
+static void die(void *ctx, uint64_t incarnation)
+{
+    node *n = ctx;
+
+    if (n->incarnation == incarnation && !sim.calm)
+        faults_spoke_last(n);
+}
+
+static int64_t held_back(side *from, const message *m)
+{
+    int64_t by_us = net.late_us;
+
+    if (!by_us || m->kind != net.late_kind || from != &from->pair->sides[0])
+        return 0;
+    trace("connection %" PRIu64 " (%s): that comes late", from->pair->number,
+          from->pair->sides[1].node->name);
+    net.late_us = 0;
+    from->pair->late = true;
+    sim_after(0, die, from->node, from->node->incarnation);
+    return by_us;
+}
+
 static void net_send(channel *c, message *m)
 {
     side *from = (side *)c, *to = other(from);
@@ -160,7 +186,7 @@ static void net_send(channel *c, message *m)
     }
     sim.counts.messages++;
     note_first(from, to, m);
-    put_on_way(to, ITEM_MESSAGE, m, 0, latency());
+    put_on_way(to, ITEM_MESSAGE, m, 0, latency() + held_back(from, m));
     if (!net.repeat || !net_message_can_repeat(m))
         return;
     net.repeat = false;
@@ -184,7 +210,7 @@ static void net_close(channel *c)
     close_side(s);
 }
 
-static const channel_ops side_ops = {sizeof(channel_ops), net_send, net_close};
+static const channel_ops side_ops = {sizeof(channel_ops), net_send, net_close, false};
 
 static node *find_engine(const char *endpoint)
 {
@@ -301,6 +327,8 @@ static uint32_t count_items(const side *s)
 /* A part of what was under way still comes, or all of it, and then, perhaps much later, this side finds out. */
 static void lose_side(side *s, bool keep)
 {
+    int64_t after_us = 0;
+
     if (s->closed)
         return;
     drop_items(s, keep ? UINT32_MAX : roll(FOR_NET, count_items(s) + 1));
@@ -309,9 +337,11 @@ static void lose_side(side *s, bool keep)
     s->last_due_us = sim.now_us;
     for (const item *i = s->first; i; i = i->next)
         s->last_due_us = i->due_us;
+    if (s->pair->late)
+        after_us = s->last_due_us - sim.now_us;
     put_on_way(s, ITEM_CLOSED, NULL, ORCH_E_UNAVAILABLE,
-               one_in(FOR_NET, 3) ? roll_span(FOR_NET, 0, 20 * SECONDS)
-                                  : roll_span(FOR_NET, 0, 20 * MS));
+               after_us + (one_in(FOR_NET, 3) ? roll_span(FOR_NET, 0, 20 * SECONDS)
+                                              : roll_span(FOR_NET, 0, 20 * MS)));
 }
 
 static void lose(pair *p, bool keep)
@@ -367,6 +397,12 @@ void net_repeat_one(void)
     net.repeat = true;
 }
 
+void net_hold_back(uint8_t kind, int64_t by_us)
+{
+    net.late_kind = kind;
+    net.late_us = by_us;
+}
+
 /* A connection that is silent for so long is given up by its ends. */
 static void give_up(void *ctx, uint64_t engine)
 {
@@ -409,7 +445,7 @@ void net_killed(node *n)
         }
         if (!p->lost) {
             p->lost = true;
-            lose_side(other(own), false);
+            lose_side(other(own), p->late && n->is_orchestrator);
         }
         if (p->refs == 1) /* only ours is left */
             next = it->next;
@@ -493,5 +529,6 @@ void net_end(void)
 
 void net_heal(void)
 {
+    net.late_us = 0;
     memset(net.cuts, 0, sizeof net.cuts);
 }

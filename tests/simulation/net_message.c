@@ -33,7 +33,8 @@ bool net_message_can_repeat(const message *m)
 {
     return m->kind == MESSAGE_REPORT || m->kind == MESSAGE_INBOX || m->kind == MESSAGE_ACK ||
            m->kind == MESSAGE_PAUSE || m->kind == MESSAGE_ACCEPTED ||
-           m->kind == MESSAGE_STEP_STARTED;
+           m->kind == MESSAGE_STEP_STARTED || m->kind == MESSAGE_CONFIRMATION ||
+           m->kind == MESSAGE_NEED_CONFIRMATION;
 }
 
 message *net_message_copy(const message *m)
@@ -46,6 +47,8 @@ message *net_message_copy(const message *m)
     case MESSAGE_ACK: copy->ack = m->ack; break;
     case MESSAGE_PAUSE: copy->pause = m->pause; break;
     case MESSAGE_ACCEPTED: copy->accepted = m->accepted; break;
+    case MESSAGE_CONFIRMATION:
+    case MESSAGE_NEED_CONFIRMATION: copy->confirmation = m->confirmation; break;
     default: copy->step_started = m->step_started; break;
     }
     return copy;
@@ -60,6 +63,7 @@ static const char *const kinds[] = {
     [MESSAGE_STOP] = "STOP",
     [MESSAGE_CHILD_REFUSED] = "CHILD_REFUSED",
     [MESSAGE_PAUSE] = "PAUSE",
+    [MESSAGE_CONFIRMATION] = "CONFIRMATION",
     [MESSAGE_ACCEPTED] = "ACCEPTED",
     [MESSAGE_REFUSED] = "REFUSED",
     [MESSAGE_NEED_DEFINITION] = "NEED_DEFINITION",
@@ -67,6 +71,7 @@ static const char *const kinds[] = {
     [MESSAGE_REPORT] = "REPORT",
     [MESSAGE_START_CHILD] = "START_CHILD",
     [MESSAGE_CANCEL_CHILD] = "CANCEL_CHILD",
+    [MESSAGE_NEED_CONFIRMATION] = "NEED_CONFIRMATION",
 };
 
 static void trace_report(const char *from, const char *to, const message *m)
@@ -104,6 +109,8 @@ void net_message_trace(const char *from, const char *to, const message *m)
         break;
     case MESSAGE_PAUSE: number = m->pause.paused; break;
     case MESSAGE_ACCEPTED: number = m->accepted.last_seq; break;
+    case MESSAGE_CONFIRMATION:
+    case MESSAGE_NEED_CONFIRMATION: number = m->confirmation.number; break;
     case MESSAGE_START_CHILD:
     case MESSAGE_CANCEL_CHILD:
     case MESSAGE_CHILD_REFUSED: what = m->child->id; break;

@@ -24,6 +24,12 @@ int64_t node_clock(void *ctx)
     return node_now_ms(ctx);
 }
 
+int64_t node_steady_clock(void *ctx)
+{
+    (void)ctx;
+    return sim.now_us / MS;
+}
+
 void node_init(node *n, const char *name, bool is_orchestrator, uint32_t place)
 {
     free(n->jobs);

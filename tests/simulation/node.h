@@ -57,6 +57,7 @@ void node_dead(node *n);
 void node_wake(node *n); /* turn its loop soon */
 void node_set_timer(void *ctx, int64_t at_ms);
 int64_t node_clock(void *ctx);
+int64_t node_steady_clock(void *ctx); /* which nothing sets */
 work_pool node_pool(node *n);
 void node_jump_clock(node *n, int64_t by_ms);
 void node_stall(node *n, int64_t until_us);

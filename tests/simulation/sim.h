@@ -31,7 +31,8 @@
     X(SLOW,         "slow",         "commits take long", 2) \
     X(POOL,         "pool",         "the pool takes no work for a while", 1) \
     X(CLOCK,        "clock",        "a clock jumps, forward or back", 2) \
-    X(USURP,        "usurp",        "another orchestrator takes the store, and the first does not know", 1)
+    X(USURP,        "usurp",        "another orchestrator takes the store, and the first does not know", 1) \
+    X(LATE,         "late",         "what an orchestrator said last arrives when it is long dead", 3)
 /* clang-format on */
 
 enum fault {

@@ -12,10 +12,11 @@ void crash_run_to_end(const char *role, const char *dir); /* dies if it fails */
 
 /* Mark what is stored by now. The file is opened beside the orchestrator's back, and left as it was found. */
 void crash_mark_stored(const char *dir, const char *file);
+/* From here on an orchestrator dies whose engines live: attempts that it had out start again, and are counted only. */
+void crash_mark_dying(void);
 enum crash_verdict {
-    CRASH_COUNTED, /* steps that were started after the mark that says their checkpoint is stored are counted, */
-    CRASH_NONE_AGAIN, /* or there must be none, */
-    CRASH_NONE_TWICE, /* and no attempt started twice in one process */
+    CRASH_NONE_AGAIN, /* no step was started after the mark that says its checkpoint is stored, */
+    CRASH_NONE_TWICE, /* and no attempt was started twice in one process */
 };
 void crash_judge_log(enum crash_verdict verdict);
 

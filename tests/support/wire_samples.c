@@ -84,8 +84,8 @@ void wire_tell(buf *b, const message *m)
     switch (m->kind) {
     case MESSAGE_START: tell_start(b, m->start); break;
     case MESSAGE_ATTACH:
-        buf_printf(b, "%" PRIu64 " %" PRIu64 " %" PRIu64, m->attach.key, m->attach.stored_seq,
-                   m->attach.instance);
+        buf_printf(b, "%" PRIu64 " %" PRIu64 " %" PRIu64 " %u", m->attach.key, m->attach.stored_seq,
+                   m->attach.instance, m->attach.number);
         break;
     case MESSAGE_DEFINITION: tell_bytes(b, m->definition.text); /* fall through */
     case MESSAGE_NEED_DEFINITION:
@@ -95,9 +95,11 @@ void wire_tell(buf *b, const message *m)
     case MESSAGE_INBOX: tell_note(b, &m->inbox); break;
     case MESSAGE_PAUSE: buf_printf(b, "%d", m->pause.paused); break;
     case MESSAGE_ACCEPTED:
-        buf_printf(b, "%" PRIu64 " %" PRIu64 " %" PRIu64, m->accepted.instance,
-                   m->accepted.last_seq, m->accepted.inbox_seen);
+        buf_printf(b, "%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64, m->accepted.instance,
+                   m->accepted.last_seq, m->accepted.inbox_seen, m->accepted.number);
         break;
+    case MESSAGE_CONFIRMATION:
+    case MESSAGE_NEED_CONFIRMATION: buf_printf(b, "%" PRIu64, m->confirmation.number); break;
     case MESSAGE_REFUSED:
         buf_printf(b, "%d %" PRIu64 ";", m->refused.code, m->refused.instance);
         tell_bytes(b, m->refused.message);
@@ -264,6 +266,7 @@ static void fill_flat(message *m, int level)
         m->attach.key = NUMBER[level];
         m->attach.stored_seq = NUMBER[WIRE_MOST - level];
         m->attach.instance = NUMBER[level];
+        m->attach.number = SMALL[level];
         break;
     case MESSAGE_DEFINITION:
         m->definition.text = payload(level ? level : WIRE_USUAL); /* fall through */
@@ -274,7 +277,10 @@ static void fill_flat(message *m, int level)
         m->accepted.instance = NUMBER[level];
         m->accepted.last_seq = NUMBER[WIRE_MOST - level];
         m->accepted.inbox_seen = NUMBER[level];
+        m->accepted.number = NUMBER[WIRE_MOST - level];
         break;
+    case MESSAGE_CONFIRMATION:
+    case MESSAGE_NEED_CONFIRMATION: m->confirmation.number = NUMBER[level]; break;
     case MESSAGE_REFUSED:
         m->refused.code = level == WIRE_MOST ? -16 : -1;
         m->refused.instance = NUMBER[level];

@@ -89,6 +89,25 @@ static bool pool_turn(world *w, bool refuse)
     return pool_bring_back(&w->ran, false) || any;
 }
 
+static void accept_as_remote(void *ctx, channel *c)
+{
+    world_engine *we = ctx;
+
+    we->world->remote_channel_ops = *c->ops;
+    we->world->remote_channel_ops.in_process = false;
+    c->ops = &we->world->remote_channel_ops;
+    engine_accept(we->engine, c);
+}
+
+static void listen_for(world_engine *we, bool remote)
+{
+    const transport *t = &we->world->transport;
+
+    assert_int_equal(t->ops->listen(t->self, we->name, remote ? accept_as_remote : engine_accept,
+                                    remote ? (void *)we : (void *)we->engine, NULL),
+                     0);
+}
+
 static void start_engine(world *w, uint32_t i, const world_options *o)
 {
     world_engine *we = &w->engines[i];
@@ -102,6 +121,7 @@ static void start_engine(world *w, uint32_t i, const world_options *o)
     engine_ports ports = {
         .ctx = we,
         .now_ms = engine_now_ms,
+        .steady_ms = engine_now_ms,
         .set_timer = engine_timer,
         .random = engine_random,
         .wake = engine_wake,
@@ -120,8 +140,7 @@ static void start_engine(world *w, uint32_t i, const world_options *o)
 
         assert_int_equal(engine_add_executor(we->engine, "test", test, NULL), 0);
     }
-    assert_int_equal(
-        w->transport.ops->listen(w->transport.self, we->name, engine_accept, we->engine, NULL), 0);
+    listen_for(we, o->remote);
 }
 
 static void start_cores(world *w, const world_options *o)
@@ -133,6 +152,7 @@ static void start_cores(world *w, const world_options *o)
     orchestrator_ports ports = {
         .ctx = w,
         .now_ms = now_ms,
+        .steady_ms = now_ms,
         .set_timer = orchestrator_timer,
         .io = {w, pool_submit},
         .store = w->store,
@@ -142,6 +162,9 @@ static void start_cores(world *w, const world_options *o)
     assert_int_equal(w->store.ops->lease(w->store.self, "test", w->now_ms, &ports.term, NULL), 0);
     w->timer_ms = INT64_MAX;
     assert_int_equal(transport_inproc_new(&w->transport, NULL), 0);
+    w->remote_ops = *w->transport.ops;
+    w->remote_ops.in_process = !o->remote;
+    w->transport.ops = &w->remote_ops;
     assert_int_equal(balancer_round_robin_new(&b, NULL), 0);
     assert_int_equal(orchestrator_new(&options, &ports, b, &w->orchestrator, NULL), 0);
     w->engine_count = o->raw_accept ? 0 : o->engines ? o->engines : 1;

@@ -21,6 +21,8 @@ typedef struct world {
     store store;
     uint64_t term;
     transport transport;
+    transport_ops remote_ops; /* of world_options.remote: the same, and */
+    channel_ops remote_channel_ops;
     orchestrator *orchestrator;
     int64_t timer_ms;
     world_engine engines[WORLD_ENGINES];
@@ -39,6 +41,7 @@ typedef struct world_options {
     const executor_ops *test_executor; /* registered as "test" on each engine, with `test_self` */
     void *test_self;
     codec codec; /* of the engines */
+    bool remote; /* the engines are as of other processes: their transport says so */
     /* Instead of engines: the test itself answers at "engine-0". */
     void (*raw_accept)(void *ctx, channel *c);
     void *raw_ctx;

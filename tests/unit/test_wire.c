@@ -67,7 +67,7 @@ static int32_t read_from(const line *l, bool to_engine, message **out)
 
 static bool goes_down(uint8_t kind)
 {
-    return kind <= MESSAGE_PAUSE;
+    return kind <= MESSAGE_CONFIRMATION;
 }
 
 static void same_behind(const message *m, const line *l)
@@ -89,7 +89,7 @@ static void same_behind(const message *m, const line *l)
 static void each_kind_is_the_same(void **state)
 {
     (void)state;
-    for (int kind = MESSAGE_START; kind <= MESSAGE_CANCEL_CHILD; kind++)
+    for (int kind = MESSAGE_START; kind <= MESSAGE_NEED_CONFIRMATION; kind++)
         for (int level = WIRE_LEAST; level < WIRE_LEVELS; level++) {
             message *m = wire_sample((uint8_t)kind, level);
             line l = {.bytes = BUF_INIT};
@@ -323,7 +323,7 @@ static void truncated_bytes_are_refused(void **state)
     unsigned refused = 0, cuts = 0;
 
     (void)state;
-    for (int kind = MESSAGE_START; kind <= MESSAGE_CANCEL_CHILD; kind++) {
+    for (int kind = MESSAGE_START; kind <= MESSAGE_NEED_CONFIRMATION; kind++) {
         message *m = wire_sample((uint8_t)kind, WIRE_MOST), *got;
         line l = {.bytes = BUF_INIT};
 
@@ -468,9 +468,9 @@ static void survive_reading(const message *m, const line *l)
 static void each_failed_allocation_is_survived(void **state)
 {
     (void)state;
-    for (int kind = MESSAGE_START; kind <= MESSAGE_CANCEL_CHILD + 1; kind++) {
-        message *m = kind > MESSAGE_CANCEL_CHILD ? definition_of(3 * WIRE_PART_BYTES)
-                                                 : wire_sample((uint8_t)kind, WIRE_MOST);
+    for (int kind = MESSAGE_START; kind <= MESSAGE_NEED_CONFIRMATION + 1; kind++) {
+        message *m = kind > MESSAGE_NEED_CONFIRMATION ? definition_of(3 * WIRE_PART_BYTES)
+                                                      : wire_sample((uint8_t)kind, WIRE_MOST);
         line l = {.bytes = BUF_INIT};
 
         survive_sending(m, &l);

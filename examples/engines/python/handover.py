@@ -5,8 +5,12 @@ import queue
 import threading
 import time
 
+import grpc
+
+from definition import Refusal
 from executors import EXECUTORS, StepError, Task
 from orch.v1 import engine_pb2 as pb
+from proof import Proof
 from templates import evaluate
 
 DETACH_GRACE_MS = 10_000
@@ -36,6 +40,7 @@ class HandOver(threading.Thread):
         self.engine, self.epoch, self.given = engine, epoch, start
         self.events = queue.Queue()
         self.call, self.detached_ms = call, 0  # no call: it is detached, since then
+        self.proof, self.attached = Proof(), 0  # the highest number of attach
         self.over = False  # it is to be forgotten
         self.definition = self.input = None
         self.seq = self.stored_seq = start.checkpoints[-1].seq if start.checkpoints else 0
@@ -93,8 +98,7 @@ class HandOver(threading.Thread):
         if self.given.deadline_ms and now >= self.given.deadline_ms:
             self.close(pb.Report.TIMED_OUT, "DEADLINE_EXCEEDED", "the execution passed its deadline")
         if self.call is not None and not (self.closing or self.paused or self.draining):
-            for place in self.ready(now):
-                self.begin_attempt(place)
+            self.start_ready(list(self.ready(now)))
         if not self.running and not self.unacknowledged:
             self.finish()
 
@@ -113,6 +117,15 @@ class HandOver(threading.Thread):
                     yield place
             elif not failed and all(d in self.ends and self.is_stored(self.ends[d]) for d in step.depends_on):
                 yield place
+
+    def start_ready(self, places):
+        if not places:
+            return
+        if self.proof.holds():
+            for place in places:
+                self.begin_attempt(place)
+        elif not self.proof.is_asked_for():
+            self.say(need_confirmation=pb.NeedConfirmation(number=self.proof.ask()))
 
     def first_failure(self):
         failed = [row for row in self.ends.values() if row.kind == pb.Checkpoint.FAILED]
@@ -196,6 +209,8 @@ class HandOver(threading.Thread):
         row.seq = self.seq
         self.note(row)
         self.unacknowledged.append(row)
+        if self.call is not None:
+            self.proof.on_told(row.seq)
         self.say(report=pb.Report(checkpoints=[row], inbox_seen=self.inbox_seen))
 
     def note(self, row):
@@ -221,7 +236,11 @@ class HandOver(threading.Thread):
             # It was stopped, and not by a cancel, which would be in the inbox: by the clock of another machine.
             self.close(pb.Report.TIMED_OUT, "DEADLINE_EXCEEDED", "the execution passed its deadline")
 
+    def on_confirmation(self, confirmation):
+        self.proof.on_confirmation(confirmation.number)
+
     def on_ack(self, ack):
+        self.proof.on_stored(ack.seq)
         self.stored_seq = max(self.stored_seq, ack.seq)
         self.unacknowledged = [row for row in self.unacknowledged if not self.is_stored(row)]
 
@@ -252,11 +271,16 @@ class HandOver(threading.Thread):
             self.engine.refuse_attach(call, self.epoch)
             self.over = True
             return
+        if attach.number < self.attached:
+            call.refuse(self.epoch, self.engine.instance, Refusal(grpc.StatusCode.ABORTED, "a newer attachment is here already"))
+            return
+        self.attached = attach.number
         if self.call is not None:
             self.call.end()  # of a break that only the orchestrator has noticed
         self.call = call
         self.on_ack(pb.Ack(seq=attach.stored_seq))
-        self.say(accepted=pb.Accepted(instance=self.engine.instance, last_seq=self.seq, inbox_seen=self.inbox_seen))
+        self.say(accepted=pb.Accepted(instance=self.engine.instance, last_seq=self.seq, inbox_seen=self.inbox_seen,
+                                      confirmation=self.proof.begin()))
         if self.unacknowledged:
             self.say(report=pb.Report(checkpoints=self.unacknowledged, inbox_seen=self.inbox_seen))
         if self.end is not None:

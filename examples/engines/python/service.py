@@ -65,7 +65,7 @@ class Engine(pb_grpc.EngineServiceServicer):
             self.define(handover, message.definition, call)
         elif kind == "stop":
             handover.events.put(("drop",))
-        elif kind in ("ack", "inbox", "pause"):  # others are of later versions, or for what this engine does not do
+        elif kind in ("ack", "inbox", "pause", "confirmation"):  # others are of later versions, or for what this engine does not do
             handover.events.put((kind, getattr(message, kind)))
 
     def take(self, start, epoch, call):
@@ -76,7 +76,8 @@ class Engine(pb_grpc.EngineServiceServicer):
             return None
         if old is not None:
             old.events.put(("drop",))
-        call.say(epoch, accepted=pb.Accepted(instance=self.instance, last_seq=handover.seq, inbox_seen=start.inbox_seq))
+        call.say(epoch, accepted=pb.Accepted(instance=self.instance, last_seq=handover.seq, inbox_seen=start.inbox_seq,
+                                             confirmation=handover.proof.begin()))
         known = self.definitions.get(start.definition_digest)
         if known is not None:
             handover.events.put(("definition", known))

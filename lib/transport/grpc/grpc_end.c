@@ -205,7 +205,7 @@ static bool accept_end(delivery_end *d)
     return false;
 }
 
-static const channel_ops ends_ops = {sizeof(channel_ops), end_send, end_close};
+static const channel_ops ends_ops = {sizeof(channel_ops), end_send, end_close, false};
 static const delivery_hooks ends_hooks = {accept_end, taken};
 
 grpc_end *grpc_end_new(grpc_transport *t, bool is_server)

@@ -60,7 +60,7 @@ static void inproc_close(channel *c)
         mem_free(p);
 }
 
-static const channel_ops ends_ops = {sizeof(channel_ops), inproc_send, inproc_close};
+static const channel_ops ends_ops = {sizeof(channel_ops), inproc_send, inproc_close, true};
 
 static listener *find_listener(inproc *t, const char *endpoint)
 {
@@ -206,6 +206,7 @@ static const transport_ops inproc_ops = {
     .unlisten = inproc_unlisten,
     .pump = inproc_pump,
     .free = inproc_free,
+    .in_process = true,
 };
 
 int32_t transport_inproc_new(transport *out, orch_error **err)

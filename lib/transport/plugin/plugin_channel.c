@@ -207,5 +207,7 @@ static bool accept_channel(delivery_end *e)
     return false;
 }
 
-const channel_ops plugin_channel_ops = {sizeof(channel_ops), channel_send_one, channel_leave};
+/* What is behind it may be another process. */
+const channel_ops plugin_channel_ops = {sizeof(channel_ops), channel_send_one, channel_leave,
+                                        false};
 const delivery_hooks plugin_channel_hooks = {accept_channel, NULL};

@@ -26,8 +26,8 @@ def now_ms():
 class HandOver:
     """One Execute call of an orchestrator's."""
 
-    def __init__(self, stub, epoch=EPOCH):
-        self.epoch, self.requests = epoch, queue.Queue()
+    def __init__(self, stub, epoch=EPOCH, confirms=True):
+        self.epoch, self.confirms, self.requests = epoch, confirms, queue.Queue()
         self.call = stub.Execute(iter(self.requests.get, None), timeout=PATIENCE_S)
 
     def say(self, **kind):
@@ -44,10 +44,16 @@ class HandOver:
         while (message := next(self.call, None)) is not None:
             expect("epoch", message.epoch, self.epoch)
             got = message.WhichOneof("kind")
+            self.confirm(message)
             if got == kind:
                 return getattr(message, kind)
-            assert got == "step_started", f"{got} instead of {kind}: {message}"
+            assert got in ("step_started", "need_confirmation"), f"{got} instead of {kind}: {message}"
         raise AssertionError(f"the call ended with {self.call.code()} instead of {kind}")
+
+    def confirm(self, message):
+        number = message.accepted.confirmation or message.need_confirmation.number
+        if number and self.confirms:
+            self.say(confirmation=pb.Confirmation(number=number))
 
     def over(self):
         """The engine ends the call."""
