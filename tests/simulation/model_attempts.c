@@ -165,6 +165,15 @@ static void check_key(const execution *e, const attempt *a, uint32_t number)
                a->idempotency_key);
 }
 
+/* An attempt that waits, for proof that its hand-over stands or for the end of a pause, was due by the engine's clock when it began
+ * to wait; that may have been set back since. */
+static int64_t latest_clock(const node *n)
+{
+    int64_t now_ms = node_now_ms(n);
+
+    return now_ms > n->latest_ms ? now_ms : n->latest_ms;
+}
+
 static void check_number(const execution *e, const attempt *a, uint32_t number, stand *st,
                          int64_t now_ms)
 {
@@ -243,12 +252,14 @@ static attempt_record *new_attempt(void)
     return memset(&model.attempts[model.attempt_count++], 0, sizeof *model.attempts);
 }
 
-/* Whoever starts it, and whatever becomes of what it does. */
-static void check_not_done(const execution *e, const attempt *a, uint32_t number)
+/* Whoever starts it, and whatever becomes of what it does. In one process nobody lives on who has lost it: there it holds of
+ * the newest hand-over. */
+static void check_not_done(const execution *e, const attempt *a, uint32_t number, epoch of)
 {
     const stand *st;
 
-    if (a->run != e->run || number == STEP_NONE)
+    if (a->run != e->run || number == STEP_NONE ||
+        (sim.in_process && epoch_compare(of, e->epoch) != 0))
         return;
     st = &e->now->stands[number][stand_place(a->index)];
     if (a->role == ROLE_STEP ? st->end || e->now->stands[number][0].end : st->undo)
@@ -277,13 +288,13 @@ uint64_t model_attempt_starts(node *n, const attempt *a)
                           true};
     trace("%s: %s #%" PRIu64 " starts, attempt %u", n->name, a->idempotency_key, serial, a->number);
     check_key(e, a, number);
-    check_not_done(e, a, number);
+    check_not_done(e, a, number, r->epoch);
     /* An engine that stood still, or was cut off, may go on for a while: what it does is not stored any more. */
     if (a->run != e->run || epoch_compare(r->epoch, e->epoch) != 0 ||
         EXECUTION_STATE_IS_END(e->state))
         return serial;
     if (number != STEP_NONE)
-        check_number(e, a, number, &e->now->stands[number][stand_place(a->index)], node_now_ms(n));
+        check_number(e, a, number, &e->now->stands[number][stand_place(a->index)], latest_clock(n));
     if (a->role == ROLE_STEP)
         check_step(e, n, a, number);
     else if (a->role == ROLE_COMPENSATE)

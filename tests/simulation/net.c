@@ -210,7 +210,8 @@ static void net_close(channel *c)
     close_side(s);
 }
 
-static const channel_ops side_ops = {sizeof(channel_ops), net_send, net_close, false};
+static const channel_ops side_ops[2] = {{sizeof(channel_ops), net_send, net_close, false},
+                                        {sizeof(channel_ops), net_send, net_close, true}};
 
 static node *find_engine(const char *endpoint)
 {
@@ -222,7 +223,7 @@ static node *find_engine(const char *endpoint)
 
 static void side_init(side *s, pair *p, node *n)
 {
-    s->base.ops = &side_ops;
+    s->base.ops = &side_ops[sim.in_process];
     s->pair = p;
     s->node = n;
     s->incarnation = n->incarnation;
@@ -294,17 +295,16 @@ static void net_free(void *self)
 
 transport net_transport(node *from)
 {
-    static const transport_ops ops = {
-        .size = sizeof ops,
-        .name = "sim",
-        .open = net_open,
-        .listen = net_listen_op,
-        .unlisten = net_unlisten,
-        .pump = net_pump,
-        .free = net_free,
-    };
+#define OPS(is_in_process)                                                                       \
+    {                                                                                            \
+        .size = sizeof(transport_ops), .name = "sim", .open = net_open, .listen = net_listen_op, \
+        .unlisten = net_unlisten, .pump = net_pump, .free = net_free,                            \
+        .in_process = (is_in_process)                                                            \
+    }
+    static const transport_ops ops[2] = {OPS(false), OPS(true)};
+#undef OPS
 
-    return (transport){&ops, from};
+    return (transport){&ops[sim.in_process], from};
 }
 
 void net_listen(node *engine, void (*accepted)(void *ctx, channel *c), void *ctx)
@@ -445,6 +445,8 @@ void net_killed(node *n)
         }
         if (!p->lost) {
             p->lost = true;
+            if (sim.in_process) /* which ends with it */
+                drop_items(other(own), 0);
             lose_side(other(own), p->late && n->is_orchestrator);
         }
         if (p->refs == 1) /* only ours is left */

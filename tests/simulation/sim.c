@@ -167,6 +167,9 @@ static void choose_faults(void)
         sim.faults |= (sim.options.faults & UINT32_C(1) << FAULT_BREAK);
     if (!(sim.faults >> FAULT_BREAK & 1))
         sim.faults &= ~(UINT32_C(1) << FAULT_REPEAT);
+    sim.in_process = one_in(FOR_FAULTS, 2);
+    if (sim.in_process) /* nothing of the dead arrives there */
+        sim.faults &= ~(UINT32_C(1) << FAULT_LATE);
 }
 
 void sim_begin(const sim_options *o)

@@ -97,9 +97,11 @@ typedef void (*event_fn)(void *ctx, uint64_t arg);
 
 struct sim {
     sim_options options;
-    int64_t now_us;         /* virtual, since the begin */
-    bool calm;              /* the faults are over */
-    uint32_t faults;        /* that this seed has: bits */
+    int64_t now_us;  /* virtual, since the begin */
+    bool calm;       /* the faults are over */
+    uint32_t faults; /* that this seed has: bits */
+    bool
+        in_process; /* the engines say that they are of the orchestrator's process: they start steps without proof */
     int64_t clock_ahead_ms; /* how much a clock was at most ahead of the true time … */
     sim_counts counts;
 };
