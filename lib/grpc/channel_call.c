@@ -101,14 +101,26 @@ static void field(h2_stream *stream, const uint8_t *name, size_t name_len, const
     }
 }
 
+static int32_t code_of_end(const grpc_call *c)
+{
+    if (c->has_status)
+        return c->status;
+    return c->http_status == 200 ? ORCH_E_UNKNOWN : grpc_status_of_http(c->http_status);
+}
+
+/* An answer that is not gRPC's, unless it says a status all the same. */
 static void end_with_http(grpc_call *c)
 {
+    const char *why = "the answer is not gRPC's, by its content type";
     char words[64];
 
-    snprintf(words, sizeof words, "the server answers with HTTP status %d", c->http_status);
-    call_break(c, NGHTTP2_CANCEL,
-               c->http_status == 200 ? ORCH_E_UNKNOWN : grpc_status_of_http(c->http_status),
-               c->http_status == 200 ? "the answer is not gRPC's, by its content type" : words);
+    if (c->has_status) {
+        why = c->said.len ? c->said.data : "";
+    } else if (c->http_status != 200) {
+        snprintf(words, sizeof words, "the server answers with HTTP status %d", c->http_status);
+        why = words;
+    }
+    call_break(c, NGHTTP2_CANCEL, code_of_end(c), why);
 }
 
 static void take_initial(grpc_call *c, bool end)
@@ -148,13 +160,6 @@ static void fields_done(h2_stream *stream, bool end, bool too_long)
         take_initial(c, end);
     if (end && !c->over)
         call_remote_ended(c);
-}
-
-static int32_t code_of_end(const grpc_call *c)
-{
-    if (c->has_status)
-        return c->status;
-    return c->http_status == 200 ? ORCH_E_UNKNOWN : grpc_status_of_http(c->http_status);
 }
 
 void client_ended(grpc_call *c)
