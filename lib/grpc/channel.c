@@ -105,6 +105,7 @@ static void conn_end(channel_conn *conn, int32_t code, const char *reason)
         ch->current = NULL;
     list_remove(&conn->node);
     keepalive_stop(&conn->keepalive);
+    net_timer_stop(ch->loop, &conn->silence);
     h2_link_close(&conn->link);
     mem_free(conn);
 }
@@ -152,12 +153,20 @@ static void on_dead(keepalive *k)
     on_ended(k->link, ORCH_E_UNAVAILABLE, "the server did not answer a PING in time");
 }
 
+static void on_silence(net_timer *t)
+{
+    on_ended(&LIST_ENTRY(t, channel_conn, silence)->link, ORCH_E_UNAVAILABLE,
+             "the server sent no SETTINGS in time: it may not speak HTTP/2");
+}
+
 static void on_opened(h2_link *l)
 {
     channel_conn *conn = (channel_conn *)(void *)l;
     const grpc_channel_options *o = &conn->channel->options;
 
     conn->opened = true;
+    if (!conn->settled)
+        net_timer_set(l->loop, &conn->silence, l->loop->now_ns + o->connect_ns);
     conn->keepalive = (keepalive){.time_ns = o->keepalive_ns,
                                   .timeout_ns = o->keepalive_timeout_ns,
                                   .without_calls = o->keepalive_without_calls};
@@ -171,6 +180,7 @@ void channel_conn_settled(void *ctx)
 
     conn->settled = true;
     conn->channel->backoff_ns = 0;
+    net_timer_stop(conn->channel->loop, &conn->silence);
 }
 
 /* What it has goes on; what is new goes to another. */
@@ -211,6 +221,7 @@ static void connect_now(grpc_channel *ch)
         return;
     }
     conn->channel = ch;
+    net_timer_init(&conn->silence, on_silence);
     h2_link_init(&conn->link, ch->loop, c, session, &handler);
     list_push(&ch->conns, &conn->node);
     ch->current = conn;

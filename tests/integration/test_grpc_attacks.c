@@ -12,6 +12,7 @@
 
 #include "grpc/grpc.h"
 #include "support/net_rig.h"
+#include "support/raw_frames.h"
 
 static net_rig rig;
 static grpc_server *server;
@@ -161,24 +162,13 @@ static buf frames;
 
 static void put_frame(uint8_t type, uint8_t flags, uint32_t stream, const void *payload, size_t len)
 {
-    const uint8_t head[9] = {(uint8_t)(len >> 16),
-                             (uint8_t)(len >> 8),
-                             (uint8_t)len,
-                             type,
-                             flags,
-                             (uint8_t)(stream >> 24),
-                             (uint8_t)(stream >> 16),
-                             (uint8_t)(stream >> 8),
-                             (uint8_t)stream};
-
-    buf_add(&frames, head, sizeof head);
-    buf_add(&frames, payload, len);
+    raw_put_frame(&frames, type, flags, stream, payload, len);
 }
 
 static void put_preface(void)
 {
     buf_clear(&frames);
-    buf_puts(&frames, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    buf_puts(&frames, RAW_PREFACE);
     put_frame(4, 0, 0, "", 0);
 }
 

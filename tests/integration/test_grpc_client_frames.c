@@ -21,24 +21,13 @@ static net_end *peer; /* the server's end of the newest connection */
 
 /* ---- the server ------------------------------------------------------------------------------------------ */
 
-enum { DATA = 0, HEADERS = 1, RST_STREAM = 3, GOAWAY = 7 };
-enum { END_STREAM = 1, END_HEADERS = 4 };
-
 static void send_frame(uint8_t type, uint8_t flags, uint32_t stream, const void *body, size_t len)
 {
-    uint8_t head[9] = {(uint8_t)(len >> 16),
-                       (uint8_t)(len >> 8),
-                       (uint8_t)len,
-                       type,
-                       flags,
-                       (uint8_t)(stream >> 24),
-                       (uint8_t)(stream >> 16),
-                       (uint8_t)(stream >> 8),
-                       (uint8_t)stream};
+    buf frame = BUF_INIT;
 
-    net_end_send(peer, head, sizeof head);
-    if (len)
-        net_end_send(peer, body, len);
+    raw_put_frame(&frame, type, flags, stream, body, len);
+    net_end_send(peer, frame.data, frame.len);
+    buf_free(&frame);
 }
 
 static void send_number(uint8_t type, uint32_t stream, uint32_t a, uint32_t b)
@@ -46,28 +35,16 @@ static void send_number(uint8_t type, uint32_t stream, uint32_t a, uint32_t b)
     uint8_t body[8] = {(uint8_t)(a >> 24), (uint8_t)(a >> 16), (uint8_t)(a >> 8), (uint8_t)a,
                        (uint8_t)(b >> 24), (uint8_t)(b >> 16), (uint8_t)(b >> 8), (uint8_t)b};
 
-    send_frame(type, 0, stream, body, type == GOAWAY ? 8 : 4);
+    send_frame(type, 0, stream, body, type == RAW_GOAWAY ? 8 : 4);
 }
 
-/* "name: value" in each line, as literals that no table keeps. */
 static void send_fields(uint32_t stream, uint8_t flags, const char *lines)
 {
-    buf block = BUF_INIT;
+    buf frame = BUF_INIT;
 
-    for (const char *at = lines; *at;) {
-        const char *colon = strstr(at, ": "), *end = strchr(at, '\n');
-        size_t name = (size_t)(colon - at), value = (size_t)(end - colon) - 2;
-
-        assert_true(name < 127 && value < 127); /* one byte of length each */
-        buf_putc(&block, 0);
-        buf_putc(&block, (char)name);
-        buf_add(&block, at, name);
-        buf_putc(&block, (char)value);
-        buf_add(&block, colon + 2, value);
-        at = end + 1;
-    }
-    send_frame(HEADERS, END_HEADERS | flags, stream, block.data, block.len);
-    buf_free(&block);
+    raw_put_fields(&frame, flags, stream, lines);
+    net_end_send(peer, frame.data, frame.len);
+    buf_free(&frame);
 }
 
 #define ANSWER ":status: 200\ncontent-type: application/grpc\n"
@@ -78,7 +55,7 @@ static void send_message(uint32_t stream, uint8_t flags, uint8_t flag, const cha
     char body[64] = {(char)flag, 0, 0, 0, (char)strlen(text)};
 
     memcpy(body + 5, text, strlen(text));
-    send_frame(DATA, flags, stream, body, 5 + strlen(text));
+    send_frame(RAW_DATA, flags, stream, body, 5 + strlen(text));
 }
 
 /* ---- the client ------------------------------------------------------------------------------------------ */
@@ -119,7 +96,7 @@ static void on_closed(void *ctx, grpc_call *c, int32_t code, const char *message
 /* A HEADERS frame of the client's, by its number on the newest connection. */
 static const uint8_t *request(int n)
 {
-    return raw_frame(&peer->got, HEADERS, n);
+    return raw_frame(&peer->got, RAW_HEADERS, n);
 }
 
 static int count(uint8_t type)
@@ -149,16 +126,21 @@ static void arrives(told *t, int n)
 
 static void call(told *t, const grpc_call_options *o)
 {
-    int n = count(HEADERS);
+    int n = count(RAW_HEADERS);
 
     begin_call(t, o);
     arrives(t, n);
 }
 
+static void is_connected(int n)
+{
+    NET_UNTIL(&rig, rig.count == n && rig.accepted[n - 1].opened && grpc_channel_is_ready(channel));
+    peer = &rig.accepted[n - 1];
+}
+
 static void connects(int n)
 {
-    NET_UNTIL(&rig, rig.count == n && rig.accepted[n - 1].opened);
-    peer = &rig.accepted[n - 1];
+    is_connected(n);
     net_end_send(peer, RAW_SETTINGS, 9);
 }
 
@@ -175,11 +157,11 @@ static void is_reset(const told *t, uint32_t error)
     const uint8_t *reset = NULL;
     int n = 0;
 
-    NET_UNTIL(&rig, count(RST_STREAM) &&
-                        raw_number(raw_frame(&peer->got, RST_STREAM, count(RST_STREAM) - 1) + 5) ==
-                            t->stream);
-    while (raw_frame(&peer->got, RST_STREAM, n))
-        reset = raw_frame(&peer->got, RST_STREAM, n++);
+    NET_UNTIL(&rig, count(RAW_RST_STREAM) && raw_number(raw_frame(&peer->got, RAW_RST_STREAM,
+                                                                  count(RAW_RST_STREAM) - 1) +
+                                                        5) == t->stream);
+    while (raw_frame(&peer->got, RAW_RST_STREAM, n))
+        reset = raw_frame(&peer->got, RAW_RST_STREAM, n++);
     assert_int_equal(raw_number(reset + 9), error);
 }
 
@@ -195,7 +177,7 @@ static int begin_with(const grpc_channel_options *o)
     begin_call(&first, NULL);
     connects(1);
     arrives(&first, 0);
-    send_fields(first.stream, END_STREAM, ANSWER OK);
+    send_fields(first.stream, RAW_END_STREAM, ANSWER OK);
     ends_as(&first, 0);
     return 0;
 }
@@ -212,7 +194,7 @@ static int end(void **state)
 
     (void)state;
     call(&last, NULL); /* the connection is as good as before */
-    send_fields(last.stream, END_STREAM, ANSWER OK);
+    send_fields(last.stream, RAW_END_STREAM, ANSWER OK);
     ends_as(&last, 0);
     grpc_channel_free(channel);
     net_rig_end(&rig);
@@ -250,11 +232,11 @@ static void test_http_statuses(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         call(&t, NULL);
-        send_fields(t.stream, END_STREAM, cases[i].fields);
+        send_fields(t.stream, RAW_END_STREAM, cases[i].fields);
         ends_as(&t, cases[i].code);
         call(&t, NULL);
         send_fields(t.stream, 0, cases[i].fields); /* a page comes after it */
-        send_frame(DATA, END_STREAM, t.stream, "", 0);
+        send_frame(RAW_DATA, RAW_END_STREAM, t.stream, "", 0);
         ends_as(&t, cases[i].code);
     }
 }
@@ -272,7 +254,7 @@ static void test_what_is_said_on_the_way_is_passed_over(void **state)
     NET_UNTIL(&rig, t.headers);
     assert_null(grpc_metadata_get(grpc_call_metadata(t.call), "x-hint", &len));
     assert_non_null(grpc_metadata_get(grpc_call_metadata(t.call), "x-real", &len));
-    send_fields(t.stream, END_STREAM, OK);
+    send_fields(t.stream, RAW_END_STREAM, OK);
     ends_as(&t, 0);
     assert_int_equal(t.headers, 1);
 }
@@ -287,7 +269,7 @@ static void test_statuses_that_are_none(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         call(&t, NULL);
         send_fields(t.stream, 0, ANSWER);
-        send_fields(t.stream, END_STREAM, bad[i]);
+        send_fields(t.stream, RAW_END_STREAM, bad[i]);
         ends_as(&t, ORCH_E_UNKNOWN);
     }
 }
@@ -299,7 +281,7 @@ static void test_messages_with_bad_escapes(void **state)
     (void)state;
     call(&t, NULL);
     send_fields(t.stream, 0, ANSWER);
-    send_fields(t.stream, END_STREAM, "grpc-status: 9\ngrpc-message: a%20b%zz%4%\n");
+    send_fields(t.stream, RAW_END_STREAM, "grpc-status: 9\ngrpc-message: a%20b%zz%4%\n");
     ends_as(&t, ORCH_E_FAILED_PRECONDITION);
     assert_string_equal(t.message, "a b%zz%4%");
 }
@@ -329,30 +311,30 @@ static void test_resets(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         call(&t, NULL);
         send_fields(t.stream, 0, ANSWER);
-        send_number(RST_STREAM, t.stream, cases[i].error, 0);
+        send_number(RAW_RST_STREAM, t.stream, cases[i].error, 0);
         ends_as(&t, cases[i].code);
     }
     call(&t, NULL); /* one that the server has begun is not made again */
     send_fields(t.stream, 0, ANSWER);
-    send_number(RST_STREAM, t.stream, NGHTTP2_REFUSED_STREAM, 0);
+    send_number(RAW_RST_STREAM, t.stream, NGHTTP2_REFUSED_STREAM, 0);
     ends_as(&t, ORCH_E_UNAVAILABLE);
 }
 
 /* What a server says that it has not begun is made again, once. */
 static void test_a_refused_stream_is_made_again_once(void **state)
 {
-    int n = count(HEADERS);
+    int n = count(RAW_HEADERS);
     told t;
 
     (void)state;
     begin_call(&t, NULL);
     arrives(&t, n);
-    send_number(RST_STREAM, t.stream, NGHTTP2_REFUSED_STREAM, 0);
+    send_number(RAW_RST_STREAM, t.stream, NGHTTP2_REFUSED_STREAM, 0);
     arrives(&t, n + 1);
     assert_int_equal(t.closed, 0);
-    send_number(RST_STREAM, t.stream, NGHTTP2_REFUSED_STREAM, 0);
+    send_number(RAW_RST_STREAM, t.stream, NGHTTP2_REFUSED_STREAM, 0);
     ends_as(&t, ORCH_E_UNAVAILABLE);
-    assert_int_equal(count(HEADERS), n + 2);
+    assert_int_equal(count(RAW_HEADERS), n + 2);
 }
 
 /* Those above the last id go to a new connection, the others end where they are. */
@@ -363,14 +345,14 @@ static void test_goaway(void **state)
     (void)state;
     call(&old, NULL);
     call(&new, NULL);
-    send_number(GOAWAY, 0, old.stream, NGHTTP2_NO_ERROR);
+    send_number(RAW_GOAWAY, 0, old.stream, NGHTTP2_NO_ERROR);
     NET_UNTIL(&rig, rig.count == 2);
     send_fields(old.stream, 0, ANSWER);
-    send_fields(old.stream, END_STREAM, OK);
+    send_fields(old.stream, RAW_END_STREAM, OK);
     ends_as(&old, 0);
     connects(2);
     arrives(&new, 0);
-    send_fields(new.stream, END_STREAM, ANSWER OK);
+    send_fields(new.stream, RAW_END_STREAM, ANSWER OK);
     ends_as(&new, 0);
 }
 
@@ -381,7 +363,7 @@ static void test_an_end_without_a_status(void **state)
     (void)state;
     call(&t, NULL);
     send_fields(t.stream, 0, ANSWER);
-    send_message(t.stream, END_STREAM, 0, "hello");
+    send_message(t.stream, RAW_END_STREAM, 0, "hello");
     ends_as(&t, ORCH_E_UNKNOWN);
     assert_string_equal(t.got, "hello");
 }
@@ -393,7 +375,7 @@ static void test_a_status_before_the_request_has_ended(void **state)
     (void)state;
     call(&t, NULL);
     send_fields(t.stream, 0, ANSWER);
-    send_fields(t.stream, END_STREAM, OK);
+    send_fields(t.stream, RAW_END_STREAM, OK);
     ends_as(&t, 0);
     is_reset(&t, NGHTTP2_NO_ERROR);
 }
@@ -407,7 +389,7 @@ static void test_a_cancel(void **state)
     grpc_cancel(t.call);
     ends_as(&t, ORCH_E_CANCELLED);
     is_reset(&t, NGHTTP2_CANCEL);
-    send_fields(t.stream, END_STREAM, ANSWER OK); /* was on its way */
+    send_fields(t.stream, RAW_END_STREAM, ANSWER OK); /* was on its way */
 }
 
 static void test_a_deadline(void **state)
@@ -431,8 +413,91 @@ static void test_a_cancel_when_the_time_is_over(void **state)
     (void)state;
     call(&t, &minute);
     net_loop_tick(net_uv_loop(rig.net), clock_monotonic_ns() + 61 * SECOND);
-    send_number(RST_STREAM, t.stream, NGHTTP2_CANCEL, 0);
+    send_number(RAW_RST_STREAM, t.stream, NGHTTP2_CANCEL, 0);
     ends_as(&t, ORCH_E_DEADLINE_EXCEEDED);
+}
+
+/* ---- connections ----------------------------------------------------------------------------------------- */
+
+static int64_t now_ns(void)
+{
+    return net_uv_loop(rig.net)->now_ns;
+}
+
+static void is_let_go(void)
+{
+    net_end_close(peer);
+    NET_UNTIL(&rig, !grpc_channel_is_ready(channel));
+}
+
+static const grpc_call_options patient = {.wait_for_ready = true};
+
+/* The connection is lost, with the call on it. The next one comes after that, give or take a fifth. */
+static void is_tried_again_after(told *t, int64_t ns)
+{
+    int64_t from_ns;
+    int count = rig.count;
+
+    is_let_go();
+    from_ns = now_ns();
+    ends_as(t, ORCH_E_UNAVAILABLE);
+    begin_call(t, &patient);
+    net_loop_turn(net_uv_loop(rig.net), from_ns + ns / 100 * 75);
+    for (int i = 0; i < 20; i++)
+        uv_run(&rig.uv, UV_RUN_NOWAIT);
+    assert_int_equal(rig.count, count);
+    net_loop_turn(net_uv_loop(rig.net), from_ns + ns / 100 * 121);
+    is_connected(count + 1);
+}
+
+static void test_the_pause_before_each_connection_grows(void **state)
+{
+    int64_t pause_ns = SECOND;
+    told t;
+
+    (void)state;
+    is_let_go();
+    begin_call(&t, &patient);
+    is_connected(2); /* at once: the one before was a good one */
+    for (int i = 0; i < 12; i++) {
+        is_tried_again_after(&t, pause_ns);
+        pause_ns = pause_ns / 10 * 16 < 120 * SECOND ? pause_ns / 10 * 16 : 120 * SECOND;
+    }
+    assert_int_equal(pause_ns, 120 * SECOND);
+    net_end_send(peer, RAW_SETTINGS, 9);
+    arrives(&t, 0);
+    NET_UNTIL(&rig, count(RAW_SETTINGS_FRAME) == 2);
+    is_let_go();
+    ends_as(&t, ORCH_E_UNAVAILABLE);
+    begin_call(&t, &patient);
+    is_connected(15);
+    is_tried_again_after(&t, SECOND);
+    net_end_send(peer, RAW_SETTINGS, 9);
+    arrives(&t, 0);
+    send_fields(t.stream, RAW_END_STREAM, ANSWER OK);
+    ends_as(&t, 0);
+}
+
+static void test_a_server_that_says_nothing(void **state)
+{
+    told t;
+
+    (void)state;
+    is_let_go();
+    begin_call(&t, NULL);
+    is_connected(2);
+    arrives(&t, 0);
+    net_loop_turn(net_uv_loop(rig.net), clock_monotonic_ns() + 19 * SECOND);
+    assert_int_equal(t.closed, 0);
+    net_loop_turn(net_uv_loop(rig.net), clock_monotonic_ns() + 21 * SECOND);
+    ends_as(&t, ORCH_E_UNAVAILABLE);
+    assert_non_null(strstr(t.message, "SETTINGS"));
+    begin_call(&t, &patient);
+    net_loop_turn(net_uv_loop(rig.net), now_ns() + 2 * SECOND);
+    connects(3);
+    arrives(&t, 0);
+    send_fields(t.stream, RAW_END_STREAM, ANSWER OK);
+    ends_as(&t, 0);
 }
 
 /* ---- messages -------------------------------------------------------------------------------------------- */
@@ -461,13 +526,13 @@ static void test_bad_messages(void **state)
     ends_as(&t, ORCH_E_INTERNAL);
     call(&t, NULL); /* of 1 GiB and a byte: it is not waited for */
     send_fields(t.stream, 0, ANSWER);
-    send_frame(DATA, 0, t.stream, large, sizeof large);
+    send_frame(RAW_DATA, 0, t.stream, large, sizeof large);
     ends_as(&t, ORCH_E_RESOURCE_EXHAUSTED);
     is_reset(&t, NGHTTP2_CANCEL);
     call(&t, NULL); /* it ends within one */
     send_fields(t.stream, 0, ANSWER);
-    send_frame(DATA, 0, t.stream, large, 3);
-    send_fields(t.stream, END_STREAM, OK);
+    send_frame(RAW_DATA, 0, t.stream, large, 3);
+    send_fields(t.stream, RAW_END_STREAM, OK);
     ends_as(&t, ORCH_E_INTERNAL);
     assert_string_equal(t.got, "");
 }
@@ -535,7 +600,7 @@ static void test_the_order_of_a_requests_fields(void **state)
     const grpc_call_options minute = {.timeout_ns = 60 * SECOND};
     const char *at;
     buf fields = BUF_INIT;
-    int n = count(HEADERS);
+    int n = count(RAW_HEADERS);
     told t;
 
     (void)state;
@@ -554,7 +619,7 @@ static void test_the_order_of_a_requests_fields(void **state)
         at = found + 1;
     }
     buf_free(&fields);
-    send_fields(t.stream, END_STREAM, ANSWER OK);
+    send_fields(t.stream, RAW_END_STREAM, ANSWER OK);
     ends_as(&t, 0);
 }
 
@@ -567,19 +632,19 @@ static void test_the_end_of_a_request(void **state)
 
     (void)state;
     call(&t, NULL);
-    resets = count(RST_STREAM);
+    resets = count(RAW_RST_STREAM);
     grpc_send(t.call, "x", 1);
-    NET_UNTIL(&rig, count(DATA) == 1);
-    assert_int_equal(raw_frame(&peer->got, DATA, 0)[4], 0);
+    NET_UNTIL(&rig, count(RAW_DATA) == 1);
+    assert_int_equal(raw_frame(&peer->got, RAW_DATA, 0)[4], 0);
     grpc_half_close(t.call);
-    NET_UNTIL(&rig, (n = count(DATA)) == 2);
-    last = raw_frame(&peer->got, DATA, n - 1);
+    NET_UNTIL(&rig, (n = count(RAW_DATA)) == 2);
+    last = raw_frame(&peer->got, RAW_DATA, n - 1);
     assert_memory_equal(last, "\0\0\0", 3);
-    assert_int_equal(last[4], END_STREAM);
+    assert_int_equal(last[4], RAW_END_STREAM);
     assert_int_equal(raw_number(last + 5), t.stream);
-    send_fields(t.stream, END_STREAM, ANSWER OK);
+    send_fields(t.stream, RAW_END_STREAM, ANSWER OK);
     ends_as(&t, 0);
-    assert_int_equal(count(RST_STREAM), resets);
+    assert_int_equal(count(RAW_RST_STREAM), resets);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -599,6 +664,8 @@ int main(void)
         TEST(test_a_cancel),
         TEST(test_a_deadline),
         TEST(test_a_cancel_when_the_time_is_over),
+        TEST(test_the_pause_before_each_connection_grows),
+        TEST(test_a_server_that_says_nothing),
         TEST(test_bad_messages),
         TEST(test_a_header_list_that_is_too_long),
         TEST(test_the_order_of_a_requests_fields),

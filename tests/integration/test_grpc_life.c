@@ -432,6 +432,31 @@ static void test_a_client_that_pings_too_often(void **state)
     net_end_close(&e);
 }
 
+/* Of which the client says nothing any more: the server keeps the time by itself, and tells a client that still listens. */
+static void test_a_call_whose_time_is_over(void **state)
+{
+    const grpc_server_options o = {0};
+    buf frames = BUF_INIT;
+    net_end e;
+
+    (void)state;
+    serve(&o);
+    dial_raw(&e);
+    raw_put_fields(&frames, 0, 1,
+                   ":method: POST\n:scheme: http\n:path: /t.T/Open\n:authority: t\nte: trailers\n"
+                   "content-type: application/grpc\ngrpc-timeout: 60S\n");
+    net_end_send(&e, frames.data, frames.len);
+    NET_UNTIL(&rig, frame(&e, RAW_HEADERS, 0) && seen.begun);
+    pass(59 * SECOND);
+    assert_int_equal(seen.closed, 0);
+    pass(61 * SECOND);
+    NET_UNTIL(&rig, seen.closed && frame(&e, RAW_HEADERS, 1));
+    assert_int_equal(seen.code, ORCH_E_DEADLINE_EXCEEDED);
+    assert_int_equal(frame(&e, RAW_HEADERS, 1)[4], RAW_END_STREAM | RAW_END_HEADERS);
+    net_end_close(&e);
+    buf_free(&frames);
+}
+
 static void test_pings_that_are_permitted(void **state)
 {
     grpc_server_options o = {.min_ping_ns = 1, .pings_without_calls = true};
@@ -543,6 +568,7 @@ int main(void)
         TEST(test_a_client_that_is_gone),
         TEST(test_a_client_that_is_there),
         TEST(test_a_client_that_pings_too_often),
+        TEST(test_a_call_whose_time_is_over),
         TEST(test_pings_that_are_permitted),
         TEST(test_who_is_idle_has_to_go),
         TEST(test_who_has_calls_is_not_idle),

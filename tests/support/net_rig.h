@@ -18,7 +18,7 @@ typedef struct net_end {
     int64_t behind_ns; /* how far the loop's time was, at worst, when something was told */
 } net_end;
 
-#define NET_ENDS 16
+#define NET_ENDS 20
 
 typedef struct net_rig {
     uv_loop_t uv;
