@@ -259,6 +259,24 @@ static void test_what_is_said_on_the_way_is_passed_over(void **state)
     assert_int_equal(t.headers, 1);
 }
 
+/* Legal in HTTP, if not in gRPC. */
+static void test_odd_values_of_metadata(void **state)
+{
+    const char *value;
+    size_t len;
+    told t;
+
+    (void)state;
+    call(&t, NULL);
+    send_fields(t.stream, 0, ANSWER "x-odd:  \x80\xff\t \n");
+    NET_UNTIL(&rig, t.headers);
+    value = grpc_metadata_get(grpc_call_metadata(t.call), "x-odd", &len);
+    assert_non_null(value);
+    assert_non_null(strstr(value, "\x80\xff"));
+    send_fields(t.stream, RAW_END_STREAM, OK);
+    ends_as(&t, 0);
+}
+
 static void test_statuses_that_are_none(void **state)
 {
     static const char *const bad[] = {"grpc-status: \n", "grpc-status: x\n", "grpc-status: 17\n",
@@ -654,6 +672,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_http_statuses),
         TEST(test_what_is_said_on_the_way_is_passed_over),
+        TEST(test_odd_values_of_metadata),
         TEST(test_statuses_that_are_none),
         TEST(test_messages_with_bad_escapes),
         TEST(test_resets),

@@ -128,6 +128,11 @@ expect 'no message' "$tmp/got" ':status: 200' 'grpc-status: 13'
 message '\0\0\0\0\0\0\0\0\0\0'
 call $service/EmptyCall
 expect 'two messages, of which the first is answered' "$tmp/got" ':status: 200' 'grpc-status: 0'
+message '\0\0\0\0\4\062\002\010\001' # response_compressed
+call $service/UnaryCall
+expect 'an answer is not compressed for who did not say that it can be' "$tmp/got" 'grpc-status: 0' '!grpc-encoding: gzip'
+call $service/UnaryCall -H'grpc-accept-encoding: gzip'
+expect 'and is for who did' "$tmp/got" 'grpc-status: 0' 'grpc-encoding: gzip'
 message '\0\0\0\0\2\377\377'
 call $service/UnaryCall
 expect 'bytes that are no message of protobuf' "$tmp/got" ':status: 200' 'grpc-status: (3|13)'

@@ -31,6 +31,11 @@ static const char *const documents[] = {
     "docs/migrating-from-v1.md",
     "docs/subworkflows.md",
     "docs/testing-workflows.md",
+    "docs/testing.md",
+    "docs/distributed.md",
+    "docs/transports.md",
+    "docs/performance.md",
+    "docs/grpc.md",
 };
 
 /* The next block of a language at *at or after it, its end made a NUL; NULL if there is none. */
@@ -123,6 +128,68 @@ static void links_lead_somewhere(void **state)
     }
 }
 
+/* The text of folder/name and ending holds what is wanted; false where there is no such file. */
+static bool file_has(const char *folder, const char *name, const char *ending, const char *wanted)
+{
+    char path[300];
+    char *text;
+    bool has;
+
+    snprintf(path, sizeof path, "%s/%s%s", folder, name, ending);
+    if (access(path, R_OK))
+        return false;
+    text = file_text(path, NULL);
+    has = strstr(text, wanted) != NULL;
+    free(text);
+    return has;
+}
+
+static bool has_test(const char *program, const char *name)
+{
+    char function[300], word[300], macro[300];
+
+    snprintf(function, sizeof function, "static void %s(void **state)", name);
+    snprintf(word, sizeof word, "expect '%s", name);
+    snprintf(macro, sizeof macro, "CASE(%s)", name);
+    if (!strcmp(program, "interop"))
+        return file_has("tests/interop/own", "client", ".c", macro);
+    return file_has("tests/unit", program, ".c", function) ||
+           file_has("tests/integration", program, ".c", function) ||
+           file_has("tests/interop", program, ".sh", word);
+}
+
+static void each_rule_of_grpc_has_its_tests(void **state)
+{
+    char *page = file_text("docs/grpc.md", NULL), *line, *rest = page;
+    int rules = 0, tests = 0;
+
+    (void)state;
+    while ((line = strsep(&rest, "\n")) != NULL) {
+        char *at = line, *word, *end;
+        int rule = 0, before = tests;
+
+        if (sscanf(line, "| %d |", &rule) == 1)
+            assert_int_equal(rule, ++rules);
+        while ((word = strchr(at, '`')) != NULL && (end = strchr(word + 1, '`')) != NULL) {
+            char program[100], name[200];
+
+            *end = '\0';
+            if (sscanf(word + 1, "%99[a-z0-9_]: %199[^\n]", program, name) == 2 &&
+                strcmp(program, "program") != 0 && strcmp(program, "te") != 0) {
+                if (!has_test(program, name))
+                    fail_msg("docs/grpc.md names %s: %s, which is not there", program, name);
+                tests++;
+            }
+            at = end + 1;
+        }
+        if (rule && tests == before)
+            fail_msg("docs/grpc.md names no test of rule %d", rule);
+    }
+    assert_int_equal(rules, 43);
+    assert_true(tests > rules);
+    free(page);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -130,6 +197,7 @@ int main(void)
         cmocka_unit_test(the_programs_of_both_ways_are_examples),
         cmocka_unit_test(definitions_are_good),
         cmocka_unit_test(links_lead_somewhere),
+        cmocka_unit_test(each_rule_of_grpc_has_its_tests),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
