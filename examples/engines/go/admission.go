@@ -59,12 +59,19 @@ func (e *engine) enter(h *handOver) (old *handOver, code codes.Code, why string)
 }
 
 func (e *engine) attach(epoch *pb.Epoch, attach *pb.Attach, c *call) *handOver {
-	h := e.find(attach.ExecutionKey)
-	if h == nil || compare(h.epoch, epoch) != 0 || !h.attached(c, attach.StoredSeq) {
-		e.refuse(c, epoch, codes.NotFound, fmt.Sprintf("engine %s does not have that hand-over", e.name))
-		return nil
+	h, code := e.find(attach.ExecutionKey), codes.NotFound
+	if h != nil && compare(h.epoch, epoch) == 0 {
+		code = h.attached(c, attach)
 	}
-	return h
+	switch code {
+	case codes.OK:
+		return h
+	case codes.Aborted:
+		e.refuse(c, epoch, code, "a newer attachment is here already")
+	default:
+		e.refuse(c, epoch, code, fmt.Sprintf("engine %s does not have that hand-over", e.name))
+	}
+	return nil
 }
 
 func (e *engine) refuse(c *call, epoch *pb.Epoch, code codes.Code, why string) {

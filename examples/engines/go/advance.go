@@ -28,6 +28,20 @@ func (h *handOver) advance() {
 }
 
 func (h *handOver) startReady() {
+	ready := h.ready()
+	switch {
+	case len(ready) == 0:
+	case h.proof.holds():
+		for _, place := range ready {
+			h.startAttempt(place)
+		}
+	case !h.proof.isAskedFor():
+		h.sayNeedConfirmation()
+	}
+}
+
+func (h *handOver) ready() []int {
+	var ready []int
 	failed := h.count().failure != nil
 	for place := range h.steps {
 		s := &h.steps[place]
@@ -35,12 +49,13 @@ func (h *handOver) startReady() {
 		case s.end != nil || s.stop != nil:
 		case s.begun: // it goes on, also if another step has failed
 			if s.retrying == nil || s.due && s.retrying.Seq <= h.storedSeq {
-				h.startAttempt(place)
+				ready = append(ready, place)
 			}
 		case !failed && h.causesAreStored(place):
-			h.startAttempt(place)
+			ready = append(ready, place)
 		}
 	}
+	return ready
 }
 
 // A cause has to be stored before its effect begins.

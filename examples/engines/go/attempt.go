@@ -52,6 +52,9 @@ func (h *handOver) attemptEnded(row *pb.Checkpoint, output []byte, err error) {
 		return
 	}
 	h.pending = append(h.pending, row)
+	if h.call != nil {
+		h.proof.onTold(row.Seq)
+	}
 	h.report(row)
 	h.advance()
 }

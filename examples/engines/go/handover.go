@@ -28,8 +28,10 @@ type handOver struct {
 	seq        uint64
 	storedSeq  uint64
 	pending    []*pb.Checkpoint // not acknowledged, by seq
-	closing    *pb.Report       // cancelled, or out of time: how it ends once nothing runs
-	end        *pb.Report       // the report that it is over
+	proof      proof
+	attaches   uint32     // the highest number of an Attach
+	closing    *pb.Report // cancelled, or out of time: how it ends once nothing runs
+	end        *pb.Report // the report that it is over
 	deadline   *time.Timer
 	grace      *time.Timer // while it is detached
 	gone       bool

@@ -3,6 +3,8 @@ package main
 import (
 	"time"
 
+	"google.golang.org/grpc/codes"
+
 	pb "orch-engine/orchpb"
 )
 
@@ -22,7 +24,15 @@ func (h *handOver) accept(more ...*pb.ToOrchestrator) {
 func (h *handOver) onAck(seq uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.proof.onStored(seq)
 	h.acknowledged(seq)
+	h.advance()
+}
+
+func (h *handOver) onConfirmation(number uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.proof.onConfirmation(number)
 	h.advance()
 }
 
@@ -113,13 +123,17 @@ func (h *handOver) notMissed() {
 	}
 }
 
-// Say again whatever was not acknowledged. False: there is nothing to attach to.
-func (h *handOver) attached(c *call, storedSeq uint64) bool {
+// Say again whatever was not acknowledged. NotFound: there is nothing to attach to; Aborted: an older Attach came late.
+func (h *handOver) attached(c *call, attach *pb.Attach) codes.Code {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.gone || h.definition == nil {
-		return false
+		return codes.NotFound
 	}
+	if attach.Number < h.attaches {
+		return codes.Aborted
+	}
+	h.attaches = attach.Number
 	if h.call != nil {
 		h.call.end() // of a break that only the orchestrator has noticed
 	}
@@ -127,7 +141,7 @@ func (h *handOver) attached(c *call, storedSeq uint64) bool {
 		h.grace.Stop()
 	}
 	h.call = c
-	h.acknowledged(storedSeq)
+	h.acknowledged(attach.StoredSeq)
 	h.sayAccepted()
 	if len(h.pending) > 0 {
 		h.report(h.pending...)
@@ -136,5 +150,5 @@ func (h *handOver) attached(c *call, storedSeq uint64) bool {
 		h.sayReport(h.end)
 	}
 	h.advance()
-	return true
+	return codes.OK
 }

@@ -15,7 +15,11 @@ func (h *handOver) say(m *pb.ToOrchestrator) {
 
 func (h *handOver) sayAccepted() {
 	h.say(&pb.ToOrchestrator{Kind: &pb.ToOrchestrator_Accepted{Accepted: &pb.Accepted{
-		Instance: h.engine.instance, LastSeq: h.seq, InboxSeen: h.inboxSeen}}})
+		Instance: h.engine.instance, LastSeq: h.seq, InboxSeen: h.inboxSeen, Confirmation: h.proof.begin()}}})
+}
+
+func (h *handOver) sayNeedConfirmation() {
+	h.say(&pb.ToOrchestrator{Kind: &pb.ToOrchestrator_NeedConfirmation{NeedConfirmation: &pb.NeedConfirmation{Number: h.proof.ask()}}})
 }
 
 func (h *handOver) report(rows ...*pb.Checkpoint) {

@@ -8,6 +8,8 @@ import (
 	"net"
 	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -105,6 +107,14 @@ type conversation struct {
 	definition string
 	stream     pb.EngineService_ExecuteClient
 	breakOff   context.CancelFunc
+	sending    sync.Mutex
+	came       chan came
+	silent     atomic.Bool // it confirms nothing
+}
+
+type came struct {
+	m   *pb.ToOrchestrator
+	err error
 }
 
 func (r *rig) open(counter uint64, definition string) *conversation {
@@ -115,15 +125,63 @@ func (r *rig) open(counter uint64, definition string) *conversation {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(breakOff)
-	return &conversation{r, &pb.Epoch{Term: 1, Counter: counter}, definition, stream, breakOff}
+	c := &conversation{r: r, epoch: &pb.Epoch{Term: 1, Counter: counter}, definition: definition, stream: stream, breakOff: breakOff,
+		came: make(chan came, 100)}
+	go c.receive()
+	return c
+}
+
+// Questions for proof are answered at once, whatever the test waits for.
+func (c *conversation) receive() {
+	for {
+		m, err := c.stream.Recv()
+		c.came <- came{m, err}
+		if err != nil {
+			return
+		}
+		if number := m.GetAccepted().GetConfirmation() + m.GetNeedConfirmation().GetNumber(); number != 0 && !c.silent.Load() {
+			c.confirm(number)
+		}
+	}
+}
+
+func (c *conversation) recv() (*pb.ToOrchestrator, error) {
+	next := <-c.came
+	return next.m, next.err
+}
+
+func (c *conversation) send(m *pb.ToEngine) error {
+	c.sending.Lock()
+	defer c.sending.Unlock()
+	m.Epoch = c.epoch
+	return c.stream.Send(m)
+}
+
+// The call may be over meanwhile.
+func (c *conversation) confirm(number uint64) {
+	_ = c.send(&pb.ToEngine{Kind: &pb.ToEngine_Confirmation{Confirmation: &pb.Confirmation{Number: number}}})
 }
 
 func (c *conversation) say(m *pb.ToEngine) {
 	c.r.t.Helper()
-	m.Epoch = c.epoch
-	if err := c.stream.Send(m); err != nil {
+	if err := c.send(m); err != nil {
 		c.r.t.Fatal(err)
 	}
+}
+
+// All that was said before has been heard.
+func (c *conversation) roundTrip() {
+	c.r.t.Helper()
+	h := c.r.engine.find(42)
+	item := &pb.InboxItem{Seq: h.seen() + 1}
+	c.say(&pb.ToEngine{Kind: &pb.ToEngine_Inbox{Inbox: item}})
+	c.r.eventually("it is heard", func() bool { return h.seen() == item.Seq })
+}
+
+func (h *handOver) seen() uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.inboxSeen
 }
 
 func (c *conversation) ack(seq uint64) {
@@ -141,12 +199,22 @@ func (c *conversation) cancel(reason string) {
 	c.say(&pb.ToEngine{Kind: &pb.ToEngine_Inbox{Inbox: &pb.InboxItem{Seq: 7, Kind: pb.InboxItem_CANCEL, Payload: []byte(reason)}}})
 }
 
-// What it says, but for steps that start.
+// It asks whether it may go on, and says nothing else before.
+func (c *conversation) asked() uint64 {
+	c.r.t.Helper()
+	m, err := c.recv()
+	if err != nil || m.GetNeedConfirmation() == nil {
+		c.r.t.Fatalf("%v, %v instead of a question", m, err)
+	}
+	return m.GetNeedConfirmation().Number
+}
+
+// What it says, but for steps that start, and questions for proof.
 func (c *conversation) hear() *pb.ToOrchestrator {
 	c.r.t.Helper()
 	var gathered []byte
 	for {
-		m, err := c.stream.Recv()
+		m, err := c.recv()
 		if err != nil {
 			c.r.t.Fatal(err)
 		}
@@ -165,7 +233,7 @@ func (c *conversation) hear() *pb.ToOrchestrator {
 		if compare(m.Epoch, c.epoch) != 0 {
 			c.r.t.Fatalf("not of its epoch: %v", m)
 		}
-		if m.GetStepStarted() == nil {
+		if m.GetStepStarted() == nil && m.GetNeedConfirmation() == nil {
 			return m
 		}
 	}
@@ -204,7 +272,12 @@ func (c *conversation) sayInParts(m *pb.ToEngine) {
 
 func (c *conversation) attach(storedSeq uint64) {
 	c.r.t.Helper()
-	c.say(&pb.ToEngine{Kind: &pb.ToEngine_Attach{Attach: &pb.Attach{ExecutionKey: 42, StoredSeq: storedSeq}}})
+	c.attachNumbered(storedSeq, 0)
+}
+
+func (c *conversation) attachNumbered(storedSeq uint64, number uint32) {
+	c.r.t.Helper()
+	c.say(&pb.ToEngine{Kind: &pb.ToEngine_Attach{Attach: &pb.Attach{ExecutionKey: 42, StoredSeq: storedSeq, Number: number}}})
 }
 
 // The next report has that one checkpoint.
@@ -238,9 +311,9 @@ func (c *conversation) refused(code int32, what string) {
 // The engine ends the call, with OK, and has said nothing more than that steps start.
 func (c *conversation) over() {
 	c.r.t.Helper()
-	m, err := c.stream.Recv()
-	for err == nil && m.GetStepStarted() != nil {
-		m, err = c.stream.Recv()
+	m, err := c.recv()
+	for err == nil && (m.GetStepStarted() != nil || m.GetNeedConfirmation() != nil) {
+		m, err = c.recv()
 	}
 	if err != io.EOF {
 		c.r.t.Fatalf("%v, %v instead of the end", m, err)

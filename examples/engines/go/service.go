@@ -108,6 +108,8 @@ func (e *engine) hear(m *pb.ToEngine, h *handOver, c *call) *handOver {
 		h.onInbox(kind.Inbox)
 	case *pb.ToEngine_Pause:
 		h.onPause(kind.Pause.Paused)
+	case *pb.ToEngine_Confirmation:
+		h.onConfirmation(kind.Confirmation.Number)
 	case *pb.ToEngine_Stop:
 		h.drop()
 	}

@@ -183,6 +183,42 @@ def nothing_starts_while_it_is_detached(stack, command):
     assert row.started_ms >= begun_ms, f"it started {begun_ms - row.started_ms} ms before the call was back"
 
 
+def no_step_starts_without_proof(stack, command):
+    _, _, stub = connect(stack, command)
+    one = HandOver(stub, confirms=False)
+    one.start(1)
+    first = one.next("accepted").confirmation
+    assert first, "it does not ask"
+    one.next("need_definition")
+    one.define()
+    asked_ms = now_ms()
+    one.say(confirmation=pb.Confirmation(number=first + 1))
+    wait_until("an answer would be too late", lambda: now_ms() > asked_ms + 2100)
+    one.say(confirmation=pb.Confirmation(number=first))
+    second = one.next("need_confirmation").number
+    assert second > first, f"question {second} after {first}"
+    wait_until("some time has passed", lambda: now_ms() > asked_ms + 2500)
+    confirmed_ms = now_ms()
+    one.say(confirmation=pb.Confirmation(number=second))
+    row = one.next("report").checkpoints[0]
+    assert row.started_ms >= confirmed_ms, f"it started {confirmed_ms - row.started_ms} ms before that was confirmed"
+
+
+def an_older_attachment_is_refused(stack, command):
+    _, _, stub = connect(stack, command)
+    one = HandOver(stub)
+    one.start(1)
+    one.next("accepted")
+    one.next("need_definition")
+    one.define()
+    expect("starts", one.next("step_started").attempt, 1)
+    newer, older = HandOver(stub), HandOver(stub)
+    newer.say(attach=pb.Attach(execution_key=1, number=2))
+    newer.next("accepted")
+    older.say(attach=pb.Attach(execution_key=1, number=1))
+    older.refused(grpc.StatusCode.ABORTED)
+
+
 def checkpoints_are_not_done_again(stack, command):
     _, _, stub = connect(stack, command)
     one = HandOver(stub)
@@ -224,6 +260,8 @@ SCENES = [
     epochs_have_an_order,
     what_was_not_acknowledged_is_said_again,
     nothing_starts_while_it_is_detached,
+    no_step_starts_without_proof,
+    an_older_attachment_is_refused,
     checkpoints_are_not_done_again,
     it_hands_back_when_it_drains,
 ]
