@@ -8,23 +8,13 @@
 #include <cmocka.h>
 
 #include "grpc/grpc.h"
+#include "support/grpc_told.h"
 #include "support/net_rig.h"
 
 static net_rig rig;
 static grpc_server *server;
 static grpc_channel *channel;
 static uint16_t port;
-
-/* What a client was told of a call. */
-typedef struct told {
-    grpc_call *call;
-    int headers, messages, drained, closed;
-    buf last; /* message */
-    size_t bytes;
-    int32_t code;
-    char message[400];
-    char trailer[40];
-} told;
 
 /* What the server's methods do; its ends are counted. */
 static struct {
@@ -158,51 +148,13 @@ static void begin_many(void *ctx, grpc_call *c)
 
 /* ---- a client --------------------------------------------------------------------------------------------------------------- */
 
-static void on_headers(void *ctx, grpc_call *c)
-{
-    (void)c;
-    ((told *)ctx)->headers++;
-}
-
-static void on_message(void *ctx, grpc_call *c, const uint8_t *data, size_t len)
-{
-    told *t = ctx;
-
-    (void)c;
-    t->messages++;
-    t->bytes += len;
-    buf_clear(&t->last);
-    buf_add(&t->last, data, len);
-}
-
-static void on_drained(void *ctx, grpc_call *c)
-{
-    (void)c;
-    ((told *)ctx)->drained++;
-}
-
-static void on_closed(void *ctx, grpc_call *c, int32_t code, const char *message)
-{
-    told *t = ctx;
-    const char *trailer = grpc_metadata_get(grpc_call_trailers(c), "x-end", NULL);
-
-    t->closed++;
-    t->code = code;
-    t->call = NULL;
-    snprintf(t->message, sizeof t->message, "%s", message);
-    snprintf(t->trailer, sizeof t->trailer, "%s", trailer ? trailer : "");
-}
-
-static const grpc_call_handler client_handler = {on_headers, on_message, NULL, on_drained,
-                                                 on_closed};
-
 static told *call_with(const char *path, const grpc_call_options *o)
 {
     told *t = calloc(1, sizeof *t);
 
     assert_non_null(t);
-    t->call = grpc_channel_call(channel, path, o, &client_handler, t);
-    assert_non_null(t->call);
+    told_call(t, channel, path, o);
+    t->keeps = true;
     return t;
 }
 
@@ -213,7 +165,7 @@ static told *call(const char *path)
 
 static void forget(told *t)
 {
-    buf_free(&t->last);
+    told_forget(t);
     free(t);
 }
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "grpc/grpc.h"
+#include "support/grpc_told.h"
 #include "support/net_rig.h"
 #include "support/raw_frames.h"
 
@@ -109,37 +110,9 @@ static void end(void)
 
 /* ---- an honest client ------------------------------------------------------------------------------------------------------ */
 
-typedef struct told {
-    grpc_call *call;
-    int messages, closed;
-    int32_t code;
-} told;
-
-static void on_message(void *ctx, grpc_call *c, const uint8_t *data, size_t len)
-{
-    (void)c;
-    (void)data;
-    (void)len;
-    ((told *)ctx)->messages++;
-}
-
-static void on_closed(void *ctx, grpc_call *c, int32_t code, const char *message)
-{
-    told *t = ctx;
-
-    (void)c;
-    (void)message;
-    t->closed++;
-    t->code = code;
-}
-
-static const grpc_call_handler client_handler = {.message = on_message, .closed = on_closed};
-
 static void begin_call(told *t, grpc_channel *on)
 {
-    memset(t, 0, sizeof *t);
-    t->call = grpc_channel_call(on, "/t.T/Echo", NULL, &client_handler, t);
-    assert_non_null(t->call);
+    told_call(t, on, "/t.T/Echo", NULL);
 }
 
 static void calls_work(int count)

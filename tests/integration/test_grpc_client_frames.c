@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "grpc/grpc.h"
+#include "support/grpc_told.h"
 #include "support/net_rig.h"
 #include "support/raw_frames.h"
 
@@ -60,39 +61,6 @@ static void send_message(uint32_t stream, uint8_t flags, uint8_t flag, const cha
 
 /* ---- the client ------------------------------------------------------------------------------------------ */
 
-typedef struct told {
-    grpc_call *call;
-    uint32_t stream;
-    int headers, closed;
-    int32_t code;
-    char message[200];
-    char got[64];
-} told;
-
-static void on_headers(void *ctx, grpc_call *c)
-{
-    (void)c;
-    ((told *)ctx)->headers++;
-}
-
-static void on_message(void *ctx, grpc_call *c, const uint8_t *data, size_t len)
-{
-    told *t = ctx;
-
-    (void)c;
-    strncat(t->got, (const char *)data, len);
-}
-
-static void on_closed(void *ctx, grpc_call *c, int32_t code, const char *message)
-{
-    told *t = ctx;
-
-    (void)c;
-    t->closed++;
-    t->code = code;
-    snprintf(t->message, sizeof t->message, "%s", message);
-}
-
 /* A HEADERS frame of the client's, by its number on the newest connection. */
 static const uint8_t *request(int n)
 {
@@ -110,12 +78,7 @@ static int count(uint8_t type)
 
 static void begin_call(told *t, const grpc_call_options *o)
 {
-    static const grpc_call_handler handler = {
-        .headers = on_headers, .message = on_message, .closed = on_closed};
-
-    memset(t, 0, sizeof *t);
-    t->call = grpc_channel_call(channel, "/t.T/Ask", o, &handler, t);
-    assert_non_null(t->call);
+    told_call(t, channel, "/t.T/Ask", o);
 }
 
 static void arrives(told *t, int n)
@@ -380,10 +343,12 @@ static void test_an_end_without_a_status(void **state)
 
     (void)state;
     call(&t, NULL);
+    t.keeps = true;
     send_fields(t.stream, 0, ANSWER);
     send_message(t.stream, RAW_END_STREAM, 0, "hello");
     ends_as(&t, ORCH_E_UNKNOWN);
-    assert_string_equal(t.got, "hello");
+    assert_string_equal(t.last.data, "hello");
+    told_forget(&t);
 }
 
 static void test_a_status_before_the_request_has_ended(void **state)
@@ -552,7 +517,7 @@ static void test_bad_messages(void **state)
     send_frame(RAW_DATA, 0, t.stream, large, 3);
     send_fields(t.stream, RAW_END_STREAM, OK);
     ends_as(&t, ORCH_E_INTERNAL);
-    assert_string_equal(t.got, "");
+    assert_int_equal(t.messages, 0);
 }
 
 static void test_a_header_list_that_is_too_long(void **state)

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "grpc/health.h"
+#include "support/grpc_told.h"
 #include "support/net_rig.h"
 
 static net_rig rig;
@@ -14,42 +15,11 @@ static grpc_server *server;
 static grpc_health *health;
 static grpc_channel *channel;
 
-typedef struct told {
-    grpc_call *call;
-    int messages, closed;
-    char last[64];
-    size_t len;
-    int32_t code;
-} told;
-
-static void on_message(void *ctx, grpc_call *c, const uint8_t *data, size_t len)
-{
-    told *t = ctx;
-
-    (void)c;
-    t->messages++;
-    t->len = len;
-    assert_true(len < sizeof t->last);
-    memcpy(t->last, data, len);
-}
-
-static void on_closed(void *ctx, grpc_call *c, int32_t code, const char *message)
-{
-    told *t = ctx;
-
-    (void)c;
-    (void)message;
-    t->closed++;
-    t->code = code;
-}
-
-static const grpc_call_handler handler = {.message = on_message, .closed = on_closed};
-
 static void ask(told *t, const char *path, const char *request, size_t len)
 {
-    memset(t, 0, sizeof *t);
-    t->call = grpc_channel_call(channel, path, NULL, &handler, t);
-    assert_non_null(t->call);
+    told_forget(t);
+    told_call(t, channel, path, NULL);
+    t->keeps = true;
     grpc_send(t->call, request, len);
     grpc_half_close(t->call);
 }
@@ -89,7 +59,7 @@ static void close_rig(void)
 
 static void check_tells_the_state(void **state)
 {
-    told t;
+    told t = {0};
 
     (void)state;
     open_rig();
@@ -97,51 +67,55 @@ static void check_tells_the_state(void **state)
     ask(&t, CHECK, "", 0);
     NET_UNTIL(&rig, t.closed);
     assert_int_equal(t.code, 0);
-    assert_memory_equal(t.last, "\x08\x01", 2);
+    assert_memory_equal(t.last.data, "\x08\x01", 2);
     ask(&t, CHECK, "\x0a\x09orch.v1.X", 11);
     NET_UNTIL(&rig, t.closed);
     assert_int_equal(t.code, 0);
-    assert_memory_equal(t.last, "\x08\x02", 2);
+    assert_memory_equal(t.last.data, "\x08\x02", 2);
     ask(&t, CHECK, "\x0a\x04none", 6);
     NET_UNTIL(&rig, t.closed);
     assert_int_equal(t.code, ORCH_E_NOT_FOUND);
     ask(&t, CHECK, "\x0a\x09short", 7);
     NET_UNTIL(&rig, t.closed);
     assert_int_equal(t.code, ORCH_E_INTERNAL);
+    told_forget(&t);
     close_rig();
 }
 
 static void watches_tell_of_changes(void **state)
 {
-    told all, later;
+    told all = {0}, later = {0};
 
     (void)state;
     open_rig();
     ask(&all, WATCH, "", 0);
     ask(&later, WATCH, "\x0a\x05later", 7);
     NET_UNTIL(&rig, all.messages == 1 && later.messages == 1);
-    assert_memory_equal(all.last, "\x08\x01", 2);
-    assert_memory_equal(later.last, "\x08\x03", 2); /* SERVICE_UNKNOWN, and the watch goes on */
+    assert_memory_equal(all.last.data, "\x08\x01", 2);
+    assert_memory_equal(later.last.data, "\x08\x03",
+                        2); /* SERVICE_UNKNOWN, and the watch goes on */
     grpc_health_set(health, "later", GRPC_SERVING);
     grpc_health_set(health, "", GRPC_SERVING); /* no change */
     NET_UNTIL(&rig, later.messages == 2);
-    assert_memory_equal(later.last, "\x08\x01", 2);
+    assert_memory_equal(later.last.data, "\x08\x01", 2);
     grpc_health_set(health, "", GRPC_NOT_SERVING);
     NET_UNTIL(&rig, all.messages == 2);
-    assert_memory_equal(all.last, "\x08\x02", 2);
+    assert_memory_equal(all.last.data, "\x08\x02", 2);
     grpc_cancel(later.call);
     NET_UNTIL(&rig, later.closed);
     grpc_health_free(health);
     health = NULL;
     NET_UNTIL(&rig, all.closed);
     assert_int_equal(all.code, ORCH_E_UNAVAILABLE);
+    told_forget(&all);
+    told_forget(&later);
     close_rig();
 }
 
 static void list_has_them_all(void **state)
 {
     char name[16];
-    told t;
+    told t = {0};
 
     (void)state;
     open_rig();
@@ -149,8 +123,8 @@ static void list_has_them_all(void **state)
     ask(&t, LIST, "", 0);
     NET_UNTIL(&rig, t.closed);
     assert_int_equal(t.code, 0);
-    assert_int_equal(t.len, 17);
-    assert_memory_equal(t.last,
+    assert_int_equal(t.last.len, 17);
+    assert_memory_equal(t.last.data,
                         "\x0a\x06\x0a\x00\x12\x02\x08\x01\x0a\x07\x0a\x01"
                         "a\x12\x02\x08\x02",
                         17);
@@ -159,6 +133,7 @@ static void list_has_them_all(void **state)
         assert_true(grpc_health_set(health, name, GRPC_SERVING));
     }
     assert_false(grpc_health_set(health, "one more", GRPC_SERVING));
+    told_forget(&t);
     close_rig();
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "grpc/grpc.h"
+#include "support/grpc_told.h"
 #include "support/net_rig.h"
 #include "support/raw_frames.h"
 
@@ -104,36 +105,9 @@ static int end(void **state)
 
 /* ---- a client's calls -------------------------------------------------------------------------------------------- */
 
-typedef struct told {
-    grpc_call *call;
-    int headers, closed;
-    int32_t code;
-    char message[200];
-} told;
-
-static void on_headers(void *ctx, grpc_call *c)
-{
-    (void)c;
-    ((told *)ctx)->headers++;
-}
-
-static void on_closed(void *ctx, grpc_call *c, int32_t code, const char *message)
-{
-    told *t = ctx;
-
-    (void)c;
-    t->closed++;
-    t->code = code;
-    snprintf(t->message, sizeof t->message, "%s", message);
-}
-
 static void call(told *t)
 {
-    static const grpc_call_handler handler = {.headers = on_headers, .closed = on_closed};
-
-    memset(t, 0, sizeof *t);
-    t->call = grpc_channel_call(channel, "/t.T/Open", NULL, &handler, t);
-    assert_non_null(t->call);
+    told_call(t, channel, "/t.T/Open", NULL);
 }
 
 static void call_that_is_open(told *t)

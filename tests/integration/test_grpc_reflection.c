@@ -10,6 +10,7 @@
 #include "grpc/pb.h"
 #include "grpc/reflection.h"
 #include "support/descriptors.h"
+#include "support/grpc_told.h"
 #include "support/net_rig.h"
 
 #define V1      "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
@@ -25,40 +26,10 @@ static grpc_channel *channel;
 
 /* ---- a client ------------------------------------------------------------------------------------------------ */
 
-typedef struct told {
-    grpc_call *call;
-    int messages, closed;
-    buf last;
-    int32_t code;
-} told;
-
-static void on_message(void *ctx, grpc_call *c, const uint8_t *data, size_t len)
-{
-    told *t = ctx;
-
-    (void)c;
-    t->messages++;
-    buf_clear(&t->last);
-    buf_add(&t->last, data, len);
-}
-
-static void on_closed(void *ctx, grpc_call *c, int32_t code, const char *message)
-{
-    told *t = ctx;
-
-    (void)c;
-    (void)message;
-    t->closed++;
-    t->code = code;
-}
-
 static void open_call(told *t, const char *path)
 {
-    static const grpc_call_handler handler = {.message = on_message, .closed = on_closed};
-
-    memset(t, 0, sizeof *t);
-    t->call = grpc_channel_call(channel, path, NULL, &handler, t);
-    assert_non_null(t->call);
+    told_call(t, channel, path, NULL);
+    t->keeps = true;
 }
 
 /* Asks, and waits for the answer: its field `number`. */
@@ -109,7 +80,7 @@ static void finish(told *t)
     grpc_half_close(t->call);
     NET_UNTIL(&rig, t->closed);
     assert_int_equal(t->code, 0);
-    buf_free(&t->last);
+    told_forget(t);
 }
 
 /* ---- a server ------------------------------------------------------------------------------------------------- */
@@ -227,7 +198,7 @@ static void test_failures_are_inside_the_stream(void **state)
     grpc_send(t.call, "\x0a\x05x", 3);
     NET_UNTIL(&rig, t.closed);
     assert_int_equal(t.code, ORCH_E_INTERNAL);
-    buf_free(&t.last);
+    told_forget(&t);
 }
 
 static void test_what_may_not_be_added(void **state)
@@ -280,7 +251,7 @@ static void test_open_calls_end_with_it(void **state)
     reflection = NULL;
     NET_UNTIL(&rig, t.closed);
     assert_int_equal(t.code, ORCH_E_UNAVAILABLE);
-    buf_free(&t.last);
+    told_forget(&t);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)

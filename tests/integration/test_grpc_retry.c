@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "grpc/grpc.h"
+#include "support/grpc_told.h"
 #include "support/net_rig.h"
 
 #define MS INT64_C(1000000)
@@ -73,44 +74,11 @@ static void begin_flaky(void *ctx, grpc_call *c)
 
 /* ---- a client ---------------------------------------------------------------------------------------------------- */
 
-typedef struct told {
-    grpc_call *call;
-    int headers, messages, closed;
-    int32_t code;
-} told;
-
-static void on_headers(void *ctx, grpc_call *c)
-{
-    (void)c;
-    ((told *)ctx)->headers++;
-}
-
-static void on_message(void *ctx, grpc_call *c, const uint8_t *data, size_t len)
-{
-    (void)c;
-    (void)data;
-    (void)len;
-    ((told *)ctx)->messages++;
-}
-
-static void on_closed(void *ctx, grpc_call *c, int32_t code, const char *message)
-{
-    told *t = ctx;
-
-    (void)c;
-    (void)message;
-    t->closed++;
-    t->code = code;
-}
-
 static void call_with(told *t, const grpc_call_options *o, size_t len)
 {
-    static const grpc_call_handler handler = {on_headers, on_message, NULL, NULL, on_closed};
     static const uint8_t zeros[1 << 20];
 
-    memset(t, 0, sizeof *t);
-    t->call = grpc_channel_call(channel, "/t.T/Flaky", o, &handler, t);
-    assert_non_null(t->call);
+    told_call(t, channel, "/t.T/Flaky", o);
     grpc_send(t->call, zeros, len);
     grpc_half_close(t->call);
 }
@@ -312,14 +280,13 @@ static void test_a_lost_connection(void **state)
     static const grpc_retry patient = {.max_attempts = 5, .codes = 1 << 14, .backoff_ns = 20 * MS};
     grpc_call_options o = {.retry = &patient, .timeout_ns = 10000 * MS, .wait_for_ready = true};
     grpc_channel_options quick = {.backoff_ns = 5 * MS};
-    static const grpc_call_handler handler = {on_headers, on_message, NULL, NULL, on_closed};
     bool is_gone = false;
     char where[40];
-    told t = {0};
+    told t;
 
     (void)state;
     dial(&quick);
-    t.call = grpc_channel_call(channel, "/t.T/Flaky", &o, &handler, &t);
+    told_call(&t, channel, "/t.T/Flaky", &o);
     grpc_send(t.call, "abc", 3);
     NET_UNTIL(&rig, flaky.bytes == 3);
     grpc_server_stop(server, 0, gone, &is_gone);
