@@ -1,6 +1,6 @@
 /**
  * @file settings.h
- * @brief What holds for many executions at a time: pauses of workflows, and limits of keys. Durable, and changed while executions run.
+ * @brief What holds for many executions at a time: pauses of workflows, deleted versions, and limits of keys. Durable, and changed while executions run.
  *
  * Each call is recorded with who and why (orch_v2_get_controls without an execution), holds once it returns ORCH_OK, and survives the
  * process. Those that change something block until it is stored, may be called from any thread but a log callback
@@ -49,6 +49,21 @@ ORCH_API int32_t orch_v2_resume_workflow(orch_v2 *orch, const char *workflow,
  */
 ORCH_API int32_t orch_v2_get_workflow_paused(orch_v2 *orch, const char *workflow,
                                              int32_t *out_paused, orch_error **err);
+
+/**
+ * @brief Delete a version of a workflow: from then on nothing starts it, no range finds it, no sub-workflow is it, and it is not listed. The
+ *        executions that have it go on, and can be looked at and tried again. Others may call it: who cares asks the management service,
+ *        whose DeleteWorkflow refuses that (service.h). To register the same definition again brings it back; another definition
+ *        under that version is refused as ever.
+ * @param orch the orchestrator; not NULL
+ * @param workflow the workflow's id; not NULL
+ * @param version the version, exactly; not NULL
+ * @param control who and why; NULL = not said
+ * @param err where to put an error; may be NULL
+ * @return ORCH_OK; ORCH_E_NOT_FOUND if it is not registered, or deleted already; errors as above
+ */
+ORCH_API int32_t orch_v2_delete_workflow(orch_v2 *orch, const char *workflow, const char *version,
+                                         const orch_control *control, orch_error **err);
 
 /** How many executions of a key may be with engines, and how many may be handed to them in a time. Not for use by several threads at a time. */
 typedef struct orch_limit orch_limit;

@@ -45,17 +45,20 @@ static int32_t ask(orch_v2 *o, setting_call *c, orch_error **err)
 }
 
 /* The texts live for as long as the call. */
-static int32_t set(orch_v2 *o, setting_request *r, const char *workflow, const char *limit_key,
-                   const orch_control *control, orch_error **err)
+static int32_t set(orch_v2 *o, const setting_request *r, const char *workflow, const char *version,
+                   const char *limit_key, const orch_control *control, orch_error **err)
 {
     setting_call c = {.request = *r};
     int32_t rc = replace_text(&c.request.workflow, workflow);
 
     if (!rc)
+        rc = replace_text(&c.request.version, version);
+    if (!rc)
         rc = replace_text(&c.request.limit_key, limit_key);
     control_borrow(control, &c.request.who, &c.request.why);
     rc = rc ? error_no_memory(err) : ask(o, &c, err);
     mem_free(c.request.workflow);
+    mem_free(c.request.version);
     mem_free(c.request.limit_key);
     return rc;
 }
@@ -102,7 +105,7 @@ static int32_t set_paused(orch_v2 *o, const char *workflow, bool paused,
 
     if (!rc && workflow)
         rc = check_name(workflow, "workflow", err);
-    return rc ? rc : set(o, &r, workflow, NULL, control, err);
+    return rc ? rc : set(o, &r, workflow, NULL, NULL, control, err);
 }
 
 int32_t orch_v2_pause_workflow(orch_v2 *orch, const char *workflow, const orch_control *control,
@@ -140,6 +143,24 @@ int32_t orch_v2_get_workflow_paused(orch_v2 *orch, const char *workflow, int32_t
     if (!rc)
         *out_paused = c.paused;
     return rc;
+}
+
+/* ---- deleted versions ------------------------------------------------------------------------------------ */
+
+int32_t orch_v2_delete_workflow(orch_v2 *orch, const char *workflow, const char *version,
+                                const orch_control *control, orch_error **err)
+{
+    const setting_request r = {0};
+    semver v;
+    int32_t rc = check_loop(orch, err);
+
+    if (!rc)
+        rc = check_name(workflow, "workflow", err);
+    if (!rc)
+        rc = check_not_null(version, "version", err);
+    if (!rc)
+        rc = semver_parse(version, &v, err);
+    return rc ? rc : set(orch, &r, workflow, version, NULL, control, err);
 }
 
 /* ---- limits ---------------------------------------------------------------------------------------------- */
@@ -202,7 +223,7 @@ int32_t orch_v2_set_limit(orch_v2 *orch, const char *key, const orch_limit *limi
         return rc;
     if (limit)
         r.limit = limit->limit;
-    return set(orch, &r, NULL, key, control, err);
+    return set(orch, &r, NULL, NULL, key, control, err);
 }
 
 static void look_at_limit(command *c, runtime *rt)

@@ -196,6 +196,7 @@ typedef struct limit {
 
 typedef struct setting_request {
     char *workflow;  /* pause or resume: its id, or NULL with no `limit_key` = everything */
+    char *version;   /* delete that version of the workflow; exact */
     char *limit_key; /* set a limit */
     bool paused;
     limit limit;
@@ -206,7 +207,10 @@ typedef struct setting_request {
     list link;
 } setting_request;
 void orchestrator_set(orchestrator *o, setting_request *r);
-limit orchestrator_get_limit(const orchestrator *o, const char *key); /* zeros: none */
+/* A version that was deleted keeps its definition, for the executions that it has; a setting "deleted/WORKFLOW VERSION" says so. */
+#define DELETED_PREFIX "deleted/"
+char *orchestrator_deleted_name(const char *workflow, const char *version); /* NULL: no memory */
+limit orchestrator_get_limit(const orchestrator *o, const char *key);       /* zeros: none */
 /* A workflow, by itself or with everything; NULL = everything. */
 bool orchestrator_is_paused(const orchestrator *o, const char *workflow);
 

@@ -25,6 +25,7 @@ typedef struct version_entry {
     semver semver;
     definition *definition; /* NULL until somebody needs it */
     bool stored;            /* false while its registration is on its way */
+    bool deleted;           /* only those see it that have it already */
     bool loading;
     list registering; /* register_requests that wait for it to be stored */
     list needing;     /* lives whose engine waits for it, by live.link */
@@ -43,6 +44,9 @@ typedef struct workflow_entry {
 
 int32_t registry_load(orchestrator *o, orch_error **err);
 void registry_free(orchestrator *o);
+/* One that is registered and not deleted. NOT_FOUND. */
+int32_t registry_find(orchestrator *o, const char *workflow, const char *version,
+                      version_entry **out, orch_error **err);
 version_entry *registry_by_key(orchestrator *o, uint64_t key); /* that is stored; NULL = none */
 /* The newest stored version in the range (NULL = any). NOT_FOUND. */
 int32_t registry_resolve(orchestrator *o, const char *workflow, const semver_range *range,

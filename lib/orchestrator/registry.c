@@ -1,4 +1,5 @@
 /* The workflow manager: which workflows and versions there are. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -116,6 +117,47 @@ static version_entry *version_new(orchestrator *o, uint64_t key, const char *wor
     return v;
 }
 
+char *orchestrator_deleted_name(const char *workflow, const char *version)
+{
+    size_t size = sizeof DELETED_PREFIX + strlen(workflow) + 1 + strlen(version);
+    char *name = mem_alloc(size);
+
+    if (name)
+        snprintf(name, size, DELETED_PREFIX "%s %s", workflow, version);
+    return name;
+}
+
+static version_entry *version_find(const orchestrator *o, const char *workflow, const char *version)
+{
+    workflow_entry *w = workflow_find(o, workflow);
+
+    for (size_t i = 0; w && i < w->count; i++)
+        if (!strcmp(w->versions[i]->version, version))
+            return w->versions[i];
+    return NULL;
+}
+
+static int32_t load_deleted(orchestrator *o, orch_error **err)
+{
+    setting_page page = {0};
+    int32_t rc = o->ports.store.ops->load_settings(o->ports.store.self, DELETED_PREFIX, &page, err);
+
+    for (size_t i = 0; !rc && i < page.count; i++) {
+        char *workflow = page.rows[i].name + strlen(DELETED_PREFIX);
+        char *space = strrchr(workflow, ' ');
+        version_entry *v;
+
+        if (!space)
+            continue;
+        *space = '\0';
+        v = version_find(o, workflow, space + 1);
+        if (v)
+            v->deleted = true;
+    }
+    setting_page_clear(&page);
+    return rc;
+}
+
 int32_t registry_load(orchestrator *o, orch_error **err)
 {
     definition_page page = {0};
@@ -140,7 +182,7 @@ int32_t registry_load(orchestrator *o, orch_error **err)
             v->stored = true;
     }
     definition_page_clear(&page);
-    return rc;
+    return rc ? rc : load_deleted(o, err);
 }
 
 void registry_free(orchestrator *o)
@@ -158,10 +200,27 @@ void registry_free(orchestrator *o)
     }
 }
 
+static bool is_listed(const version_entry *v)
+{
+    return v->stored && !v->deleted;
+}
+
+int32_t registry_find(orchestrator *o, const char *workflow, const char *version,
+                      version_entry **out, orch_error **err)
+{
+    version_entry *v = version_find(o, workflow, version);
+
+    if (!v || !is_listed(v))
+        return error_set(err, ORCH_E_NOT_FOUND, workflow, "no workflow '%s' %s is registered",
+                         workflow, version);
+    *out = v;
+    return 0;
+}
+
 static int32_t none_found(const workflow_entry *w, const char *workflow, orch_error **err)
 {
     for (size_t i = w ? w->count : 0; i-- > 0;)
-        if (w->versions[i]->stored)
+        if (is_listed(w->versions[i]))
             return error_set(err, ORCH_E_NOT_FOUND, workflow,
                              "workflow '%s' has no version in the wanted range; its newest is %s",
                              workflow, w->versions[i]->version);
@@ -178,7 +237,7 @@ int32_t registry_resolve(orchestrator *o, const char *workflow, const semver_ran
     for (size_t i = w ? w->count : 0; i-- > 0;) {
         version_entry *v = w->versions[i];
 
-        if (!v->stored || (range && !semver_range_has(range, &v->semver)))
+        if (!is_listed(v) || (range && !semver_range_has(range, &v->semver)))
             continue;
         if (!found)
             found = v;
@@ -277,18 +336,21 @@ static int32_t compare_with_stored(orchestrator *o, register_request *r, version
 {
     const definition *d = r->definition;
     workflow_entry *w = workflow_find(o, d->id);
-    version_entry *newest = w && w->count ? w->versions[w->count - 1] : NULL;
+    version_entry *newest = NULL;
 
     for (size_t i = 0; w && i < w->count; i++) {
         version_entry *v = w->versions[i];
 
+        if (!v->deleted)
+            newest = v;
         if (semver_compare(&v->semver, &d->semver) != 0)
             continue;
         if (memcmp(&v->digest, &d->digest, sizeof d->digest) != 0)
             return error_set(&r->error, ORCH_E_ALREADY_EXISTS, d->id,
-                             "workflow '%s' %s is registered already with another definition; a "
-                             "registered version never changes",
-                             d->id, v->version);
+                             "workflow '%s' %s %s with another definition; a registered version "
+                             "never changes",
+                             d->id, v->version,
+                             v->deleted ? "was registered, and deleted," : "is registered already");
         *out = v;
         return 1;
     }
@@ -297,6 +359,48 @@ static int32_t compare_with_stored(orchestrator *o, register_request *r, version
             &r->error, ORCH_E_FAILED_PRECONDITION, d->id,
             "workflow '%s': version %s is not newer than %s, the newest one registered", d->id,
             d->version, newest->version);
+    return 0;
+}
+
+typedef struct revive_job {
+    unit_job job; /* first */
+    setting_row row;
+    version_entry *version;
+} revive_job;
+
+static void revived(unit_job *j)
+{
+    revive_job *rj = (revive_job *)j;
+    version_entry *v = rj->version;
+    int32_t code = j->unit.result;
+    orchestrator *o = j->o;
+
+    setting_row_clear(&rj->row);
+    mem_free(rj);
+    if (!code)
+        v->deleted = false;
+    answer_registering(o, v, code);
+}
+
+/* What was deleted is registered again, as it was. */
+static int32_t revive(orchestrator *o, version_entry *v, register_request *r)
+{
+    bool on_its_way = !list_empty(&v->registering);
+    revive_job *rj = on_its_way ? NULL : mem_zalloc(sizeof *rj);
+
+    if (rj)
+        rj->row.name = orchestrator_deleted_name(v->workflow, v->version);
+    if (!on_its_way && (!rj || !rj->row.name)) {
+        mem_free(rj);
+        return error_no_memory(&r->error);
+    }
+    list_push(&v->registering, &r->link);
+    if (on_its_way)
+        return 0;
+    rj->version = v;
+    unit_init(&rj->job, o, 0, revived);
+    rj->job.unit.put_setting = &rj->row;
+    unit_submit(&rj->job);
     return 0;
 }
 
@@ -318,7 +422,9 @@ void orchestrator_register(orchestrator *o, register_request *r)
     if (rc == 1) {
         if (!v->definition)
             v->definition = definition_ref(r->definition);
-        rc = 0;
+        rc = v->deleted ? revive(o, v, r) : 0;
+        if (!rc && v->deleted)
+            return;
     } else if (rc == 0) {
         rc = register_new(o, r);
         if (!rc)

@@ -12,6 +12,7 @@
 typedef struct setting_job {
     unit_job job; /* first */
     setting_request *request;
+    version_entry *version; /* that is deleted */
     setting_row row;
     control_row control;
 } setting_job;
@@ -164,6 +165,8 @@ static void setting_done(unit_job *j)
                   orch_code_name(code));
     else if (r->limit_key)
         code = limit_set(o, r->limit_key, &r->limit, &r->error);
+    else if (r->version)
+        s->version->deleted = true;
     else
         code = set_paused(o, r->workflow ? r->workflow : "", r->paused, &r->error);
     setting_row_clear(&s->row);
@@ -177,8 +180,11 @@ static char *name_of(const setting_request *r)
     const char *prefix = r->limit_key ? LIMIT_PREFIX : PAUSE_PREFIX;
     const char *rest = r->limit_key ? r->limit_key : r->workflow ? r->workflow : "";
     size_t size = strlen(prefix) + strlen(rest) + 1;
-    char *name = mem_alloc(size);
+    char *name;
 
+    if (r->version)
+        return orchestrator_deleted_name(r->workflow, r->version);
+    name = mem_alloc(size);
     if (name)
         snprintf(name, size, "%s%s", prefix, rest);
     return name;
@@ -187,31 +193,47 @@ static char *name_of(const setting_request *r)
 /* NULL deletes the setting: nothing is limited or paused any more. */
 static bool make_value(const setting_request *r, bytes **out)
 {
+    bool holds = r->limit_key ? r->limit.concurrency || r->limit.rate : r->version || r->paused;
+
     *out = NULL;
-    if (r->limit_key ? !r->limit.concurrency && !r->limit.rate : !r->paused)
+    if (!holds)
         return true;
     *out = r->limit_key ? write_limit(&r->limit) : bytes_new("true", 4);
     return *out != NULL;
 }
 
+static const char *action_of(const setting_request *r)
+{
+    if (r->limit_key)
+        return "set_limit";
+    if (r->version)
+        return "delete_workflow";
+    return r->paused ? "pause" : "resume";
+}
+
 static int32_t submit(orchestrator *o, setting_request *r)
 {
-    setting_job *s = mem_zalloc(sizeof *s);
+    version_entry *v = NULL;
+    int32_t rc = r->version ? registry_find(o, r->workflow, r->version, &v, &r->error) : 0;
+    setting_job *s;
 
+    if (rc)
+        return rc;
+    s = mem_zalloc(sizeof *s);
     if (!s)
         return error_no_memory(&r->error);
     s->request = r;
+    s->version = v;
     s->row.name = name_of(r);
     if (!s->row.name || !make_value(r, &s->row.value)) {
         setting_row_clear(&s->row);
         mem_free(s);
         return error_no_memory(&r->error);
     }
-    s->control = control_record(o,
-                                r->limit_key ? "set_limit"
-                                : r->paused  ? "pause"
-                                             : "resume",
-                                r->who, r->why, r->limit_key ? r->limit_key : r->workflow);
+    s->control = control_record(o, action_of(r), r->who, r->why,
+                                r->limit_key ? r->limit_key
+                                : r->version ? s->row.name + strlen(DELETED_PREFIX)
+                                             : r->workflow);
     unit_init(&s->job, o, 0, setting_done);
     s->job.unit.put_setting = &s->row;
     s->job.unit.control = &s->control;

@@ -3,7 +3,7 @@
 
 #include "service/service_impl.h"
 
-static int32_t control_of(const char *who, const char *why, orch_control **out, orch_error **err)
+int32_t control_of(const char *who, const char *why, orch_control **out, orch_error **err)
 {
     orch_control *c = orch_control_new();
     int32_t rc = c ? 0 : error_no_memory(err);

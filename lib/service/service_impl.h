@@ -70,6 +70,8 @@ void reply_execution(PB(Execution) * out, const orch_response *r, bool input, bo
 /* One that has just ended. */
 void reply_outcome(PB(Execution) * out, const outcome *o);
 const char *text_or_null(const char *text); /* "" is NULL */
+/* control.c. Freed by the caller. INVALID_ARGUMENT; RESOURCE_EXHAUSTED. */
+int32_t control_of(const char *who, const char *why, orch_control **out, orch_error **err);
 
 extern const method_row service_workflow_rows[], service_execution_rows[], service_control_rows[],
     service_start_rows[], service_engine_rows[];

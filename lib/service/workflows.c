@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "service/dependents.h"
+#include "service/listed.h"
 #include "service/service_impl.h"
 #include "workflow/definition.h"
 #include "workflow/semver.h"
@@ -11,11 +12,13 @@
 #define PAGE     100
 #define PAGE_MAX 1000
 
+/* Key 0: all that are not deleted, without texts. */
 static int32_t load(orch_v2 *o, uint64_t key, definition_page *out, orch_error **err)
 {
     store *s = runtime_store(api_runtime(o));
 
-    return s->ops->load_definitions(s->self, key, key != 0, out, err);
+    return key ? s->ops->load_definitions(s->self, key, true, out, err)
+               : listed_load(s, false, out, err);
 }
 
 static int32_t not_there(const char *workflow, const char *version, orch_error **err)
@@ -77,11 +80,19 @@ static int32_t update_workflow(orch_v2 *o, const void *request, buf *reply, orch
 
 static int32_t delete_workflow(orch_v2 *o, const void *request, buf *reply, orch_error **err)
 {
-    (void)o;
-    (void)request;
-    (void)reply;
-    return error_set(err, ORCH_E_UNIMPLEMENTED, NULL,
-                     "this version keeps every registered version of a workflow");
+    const PB(DeleteWorkflowRequest) *in = request;
+    PB(DeleteWorkflowResponse) out;
+    orch_control *c = NULL;
+    int32_t rc = control_of(in->who, in->why, &c, err);
+
+    orch__v1__delete_workflow_response__init(&out);
+    if (!rc && !in->force)
+        rc = dependents_check_delete(runtime_store(api_runtime(o)), in->workflow_id, in->version,
+                                     err);
+    if (!rc)
+        rc = orch_v2_delete_workflow(o, in->workflow_id, in->version, c, err);
+    orch_control_free(c);
+    return rc ? rc : reply_pack(reply, &out.base, err);
 }
 
 /* ---- looking --------------------------------------------------------------------------------------------- */

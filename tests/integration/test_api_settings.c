@@ -109,8 +109,9 @@ static void what_was_set_is_recorded(void **state)
     HOST_OK(orch_v2_pause_workflow(o, "gated", ann, &err));
     HOST_OK(orch_v2_resume_workflow(o, NULL, NULL, &err));
     HOST_OK(orch_v2_set_limit(o, "tenant/a", NULL, ann, &err));
+    HOST_OK(orch_v2_delete_workflow(o, "other", "1.0.0", ann, &err));
     HOST_OK(orch_v2_get_controls(o, NULL, 0, 0, &c, &err));
-    assert_int_equal(orch_controls_count(c), 3);
+    assert_int_equal(orch_controls_count(c), 4);
     assert_string_equal(orch_controls_action(c, 0), "pause");
     assert_string_equal(orch_controls_detail(c, 0), "gated");
     assert_string_equal(orch_controls_who(c, 0), "ann");
@@ -119,8 +120,82 @@ static void what_was_set_is_recorded(void **state)
     assert_string_equal(orch_controls_detail(c, 1), "");
     assert_string_equal(orch_controls_action(c, 2), "set_limit");
     assert_string_equal(orch_controls_detail(c, 2), "tenant/a");
+    assert_string_equal(orch_controls_action(c, 3), "delete_workflow");
+    assert_string_equal(orch_controls_detail(c, 3), "other 1.0.0");
     orch_controls_free(c);
     orch_control_free(ann);
+    host_close(o);
+}
+
+/* ---- deleted versions ------------------------------------------------------------------------------------ */
+
+static void is_not_there(orch_v2 *o, const char *range, const char *piece)
+{
+    orch_start_options *options = orch_start_options_new();
+
+    assert_int_equal(orch_start_options_set_version(options, range), 0);
+    HOST_FAILS(orch_v2_start_workflow(o, "gated", NULL, 0, options, NULL, &err), ORCH_E_NOT_FOUND,
+               piece);
+    orch_start_options_free(options);
+}
+
+static void a_deleted_version_is_for_those_that_have_it(void **state)
+{
+    static const char changed[] =
+        "{\"id\":\"gated\",\"version\":\"1.0.0\",\"steps\":[{\"id\":\"b\","
+        "\"executor\":\"noop\"}]}";
+    static const char newer[] =
+        "{'id':'gated','version':'0.9.0','steps':[{'id':'b','executor':'noop'}]}";
+    char room[200];
+    const char *url = store_url(state, "deleted.db", room);
+    latch gate = LATCH_INIT;
+    orch_v2 *o = open_gated(url, &gate);
+
+    start(o, "gated", "has-it", NULL);
+    HOST_OK(orch_v2_delete_workflow(o, "gated", "1.0.0", NULL, &err));
+    HOST_FAILS(orch_v2_delete_workflow(o, "gated", "1.0.0", NULL, &err), ORCH_E_NOT_FOUND,
+               "'gated' 1.0.0");
+    HOST_FAILS(orch_v2_delete_workflow(o, "other", "1.0.1", NULL, &err), ORCH_E_NOT_FOUND,
+               "'other' 1.0.1");
+    is_not_there(o, "1.0.0", "no workflow 'gated'");
+    latch_open(&gate);
+    host_await_state(o, "has-it", ORCH_EXECUTION_SUCCEEDED);
+    HOST_OK(orch_v2_rerun(o, "has-it", "a", NULL, &err));
+    host_await_state(o, "has-it", ORCH_EXECUTION_SUCCEEDED);
+    HOST_FAILS(orch_v2_register_definition(o, changed, sizeof changed - 1, &err),
+               ORCH_E_ALREADY_EXISTS, "was registered, and deleted");
+    host_define(o, newer); /* than all that are there */
+    is_not_there(o, "^1.0.0", "its newest is 0.9.0");
+    host_define(o, GATED);
+    start(o, "gated", "anew", NULL);
+    host_await_state(o, "anew", ORCH_EXECUTION_SUCCEEDED);
+    host_close(o);
+}
+
+static void a_deletion_outlives_the_process(void **state)
+{
+    char room[200];
+    const char *url = host_sqlite(room, sizeof room, "deleted-2.db");
+    latch gate = LATCH_INIT;
+    orch_v2 *o = open_gated(url, &gate);
+
+    (void)state;
+    start(o, "gated", "has-it", NULL);
+    HOST_OK(orch_v2_delete_workflow(o, "gated", "1.0.0", NULL, &err));
+    HOST_OK(orch_v2_delete_workflow(o, "other", "1.0.0", NULL, &err));
+    host_define(o, OTHER);
+    host_close(o);
+    latch_open(&gate);
+    o = host_open(url, "TASK_THREADS", "8", NULL);
+    HOST_OK(orch_engine_register_executor(orch_v2_local_engine(o), "gate", host_gate, &gate, NULL,
+                                          &err));
+    host_await_state(o, "has-it", ORCH_EXECUTION_SUCCEEDED);
+    is_not_there(o, NULL, "no workflow 'gated'");
+    start(o, "other", "other", NULL);
+    host_await_state(o, "other", ORCH_EXECUTION_SUCCEEDED);
+    host_define(o, GATED);
+    start(o, "gated", "anew", NULL);
+    host_await_state(o, "anew", ORCH_EXECUTION_SUCCEEDED);
     host_close(o);
 }
 
@@ -266,6 +341,8 @@ int main(void)
         ON_BOTH(a_workflow_is_paused),
         cmocka_unit_test(a_pause_of_everything_outlives_the_process),
         ON_BOTH(what_was_set_is_recorded),
+        ON_BOTH(a_deleted_version_is_for_those_that_have_it),
+        cmocka_unit_test(a_deletion_outlives_the_process),
         ON_BOTH(a_limit_holds_back_its_own_only),
         ON_BOTH(a_rate_is_kept),
         cmocka_unit_test(limits_are_told_and_outlive_the_process),

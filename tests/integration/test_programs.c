@@ -120,6 +120,14 @@ static void workflows_run(void **state)
     assert_non_null(strstr(OUT, "hello"));
     assert_int_equal(ctl("engines", NULL, NULL, NULL), 0);
     assert_non_null(strstr(OUT, "e2"));
+    assert_int_equal(ctl("delete", "hello", "1.0.0", "--force"), 0);
+    assert_int_equal(ctl("delete", "hello", "1.0.0", NULL), 3);
+    assert_int_equal(ctl("run", "hello", NULL, NULL), 3);
+    assert_int_equal(ctl("workflows", NULL, NULL, NULL), 0);
+    assert_null(strstr(OUT, "hello"));
+    assert_int_equal(ctl("show", "h-1", NULL, NULL), 0);
+    assert_int_equal(ctl("apply", path, NULL, NULL), 0);
+    assert_int_equal(ctl("run", "hello", "--input", "{\"n\":3}"), 0);
 }
 
 static void executions_are_controlled(void **state)

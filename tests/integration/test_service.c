@@ -19,6 +19,10 @@ static const char GATED[] = "id: gated\nversion: 2.1.0\nsteps:\n- id: held\n  ex
                             "- id: told\n  executor: wait\n  depends_on: [held]\n"
                             "  with: {signal: go, timeout: 1h}\n";
 
+static const char CALLER[] = "{\"id\":\"caller\",\"version\":\"1.0.0\",\"steps\":[{\"id\":\"c\","
+                             "\"executor\":\"workflow\",\"with\":{\"workflow\":\"leaf\","
+                             "\"version\":\"^1.0.0\"}}]}";
+
 typedef struct rig {
     orch_v2 *orch;
     orch_client *client;
@@ -139,10 +143,6 @@ static void workflows_are_kept(void **state)
 
 static void updates_look_at_dependents(void **state)
 {
-    static const char CALLER[] =
-        "{\"id\":\"caller\",\"version\":\"1.0.0\",\"steps\":[{\"id\":\"c\","
-        "\"executor\":\"workflow\",\"with\":{\"workflow\":\"leaf\","
-        "\"version\":\"^1.0.0\"}}]}";
     static const char *const policies[] = {"STRICT", "COMPATIBLE", "FORCE"};
     char request[300];
     rig r;
@@ -176,6 +176,45 @@ static void updates_look_at_dependents(void **state)
                 ASK_FAILS(&r, "UpdateWorkflow", request, ORCH_E_FAILED_PRECONDITION, "caller");
             }
         }
+    rig_close(&r);
+}
+
+static void define_leaf(const rig *r, const char *version, const char *executor)
+{
+    char text[200];
+
+    snprintf(text, sizeof text,
+             "{\"id\":\"leaf\",\"version\":\"%s\",\"steps\":[{\"id\":\"a\",\"executor\":\"%s\"}]}",
+             version, executor);
+    define(r, text);
+}
+
+static void versions_are_deleted(void **state)
+{
+    rig r;
+
+    (void)state;
+    rig_open(&r);
+    define_leaf(&r, "1.0.0", "noop");
+    define_leaf(&r, "1.1.0", "noop");
+    define(&r, CALLER);
+    expect(&r, "DeleteWorkflow", "{'workflow_id':'leaf','version':'1.0.0','why':'old'}", "{}");
+    ASK_FAILS(&r, "DeleteWorkflow", "{\"workflow_id\":\"leaf\",\"version\":\"1.0.0\"}",
+              ORCH_E_NOT_FOUND, "leaf");
+    ASK_FAILS(&r, "DeleteWorkflow", "{\"workflow_id\":\"leaf\",\"version\":\"1.1.0\"}",
+              ORCH_E_FAILED_PRECONDITION, "'caller' 1.0.0 calls 'leaf'");
+    expect(&r, "ListWorkflows", "{'workflow_id':'leaf'}",
+           "{\"workflows\":[{\"id\":\"leaf\",\"version\":\"1.1.0\"}]}");
+    expect(&r, "DeleteWorkflow", "{'workflow_id':'leaf','version':'1.1.0','force':true}", "{}");
+    expect(&r, "ListWorkflows", "{}",
+           "{\"workflows\":[{\"id\":\"caller\",\"version\":\"1.0.0\"}]}");
+    ASK_FAILS(&r, "GetWorkflow", "{\"workflow_id\":\"leaf\"}", ORCH_E_NOT_FOUND, "leaf");
+    ASK_FAILS(&r, "StartExecution", "{\"workflow_id\":\"leaf\"}", ORCH_E_NOT_FOUND, "leaf");
+    define_leaf(&r, "1.0.0", "noop");
+    expect(&r, "ListWorkflows", "{'workflow_id':'leaf'}",
+           "{\"workflows\":[{\"id\":\"leaf\",\"version\":\"1.0.0\"}]}");
+    expect(&r, "DeleteWorkflow", "{'workflow_id':'caller','version':'1.0.0'}", "{}");
+    expect(&r, "DeleteWorkflow", "{'workflow_id':'leaf','version':'1.0.0'}", "{}"); /* nobody's */
     rig_close(&r);
 }
 
@@ -368,7 +407,7 @@ static void calls_that_are_wrong_are_told(void **state)
     ASK_FAILS(&r, "GetExecution", "{\"execution_id\":1}", ORCH_E_INVALID_ARGUMENT, "takes a text");
     ASK_FAILS(&r, "GetExecution", "[", ORCH_E_INVALID_ARGUMENT, "request_json");
     ASK_FAILS(&r, "GetHistory", "{\"run\":-1}", ORCH_E_INVALID_ARGUMENT, "32 bits");
-    ASK_FAILS(&r, "DeleteWorkflow", "{}", ORCH_E_UNIMPLEMENTED, "keeps every");
+    ASK_FAILS(&r, "DeleteWorkflow", "{}", ORCH_E_INVALID_ARGUMENT, "workflow");
     rig_close(&r);
 }
 
@@ -507,6 +546,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(workflows_are_kept),
         cmocka_unit_test(updates_look_at_dependents),
+        cmocka_unit_test(versions_are_deleted),
         cmocka_unit_test(executions_are_made),
         cmocka_unit_test(executions_are_controlled),
         cmocka_unit_test(large_starts_are_taken),

@@ -180,6 +180,21 @@ static void bad_paused(void)
     assert_int_equal(paused, 77);
 }
 
+static void bad_delete(void)
+{
+    BAD("orch must not be NULL", orch_v2_delete_workflow(NULL, "w", "1.0.0", NULL, &err));
+    BAD("workflow must not be NULL", orch_v2_delete_workflow(orch, NULL, "1.0.0", NULL, &err));
+    BAD("workflow is 'a b'", orch_v2_delete_workflow(orch, "a b", "1.0.0", NULL, &err));
+    BAD("version must not be NULL", orch_v2_delete_workflow(orch, "w", NULL, NULL, &err));
+    BAD("'^1.0.0'", orch_v2_delete_workflow(orch, "w", "^1.0.0", NULL, &err));
+    BAD("", orch_v2_delete_workflow(orch, "w", huge, NULL, &err));
+}
+
+static int32_t good_delete(void)
+{
+    return orch_v2_delete_workflow(orch, "never-was", "1.0.0", NULL, NULL);
+}
+
 static int32_t good_pause_workflow(void)
 {
     return orch_v2_pause_workflow(orch, "never-was", NULL, NULL);
@@ -263,6 +278,7 @@ const misuse_row misuse_control_rows[] = {
     {"orch_v2_control_matching", bad_matching, good_matching, FP, FP, FP, FP},
     {"orch_v2_pause_workflow", bad_paused, good_pause_workflow, FP, FP, 0, FP},
     {"orch_v2_resume_workflow", bad_paused, good_resume_workflow, FP, FP, 0, FP},
+    {"orch_v2_delete_workflow", bad_delete, good_delete, FP, FP, ORCH_E_NOT_FOUND, FP},
     {"orch_v2_get_workflow_paused", bad_paused, good_get_paused, FP, FP, 0, FP},
     {"orch_limit_new orch_limit_free orch_limit_set_concurrency orch_limit_set_rate orch_limit_get",
      bad_limit_values, NULL, 0, 0, 0, 0},

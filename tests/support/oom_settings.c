@@ -45,6 +45,27 @@ static void expect_resumed(void)
     expect_paused(0);
 }
 
+static const char LEAVES[] = "{\"id\":\"leaves\",\"version\":\"1.0.0\",\"steps\":[{\"id\":\"a\","
+                             "\"executor\":\"noop\"}]}";
+
+/* And back. */
+static int32_t call_delete(void)
+{
+    int32_t rc = orch_v2_delete_workflow(orch, "leaves", "1.0.0", NULL, NULL);
+
+    return rc ? rc : orch_v2_register_definition(orch, LEAVES, sizeof LEAVES - 1, NULL);
+}
+
+static void define_leaves(void)
+{
+    HOST_OK(orch_v2_register_definition(orch, LEAVES, sizeof LEAVES - 1, &err));
+}
+
+static void expect_leaves(void)
+{
+    HOST_OK(orch_v2_delete_workflow(orch, "leaves", "1.0.0", NULL, &err));
+}
+
 static int32_t call_limit(void)
 {
     orch_limit *l = orch_limit_new();
@@ -83,6 +104,7 @@ const oom_row oom_settings_rows[] = {
     {"orch_v2_pause_workflow", NULL, call_pause, resume, false},
     {"orch_v2_get_workflow_paused", pause, call_paused, resume, false},
     {"orch_v2_resume_workflow", pause, call_resume, expect_resumed, false},
+    {"orch_v2_delete_workflow", define_leaves, call_delete, expect_leaves, false},
     {"orch_limit_new orch_limit_free orch_limit_set_concurrency orch_limit_set_rate "
      "orch_v2_set_limit",
      NULL, call_limit, expect_limit, false},

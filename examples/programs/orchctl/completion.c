@@ -5,12 +5,12 @@
 
 #include "orchctl.h"
 
-#define COMMANDS                                                                                   \
-    "apply workflows run start list show steps history watch cancel terminate pause resume retry " \
+#define COMMANDS                                                                                          \
+    "apply workflows delete run start list show steps history watch cancel terminate pause resume retry " \
     "signal engines events graph completion"
 #define OPTIONS                                                                               \
     "--server --output --timeout --version --id --input --key --priority --state --workflow " \
-    "--limit --all --format --why --update --severity --help"
+    "--limit --all --force --format --why --update --severity --help"
 
 static const char bash[] =
     "_orchctl() {\n"
@@ -19,7 +19,7 @@ static const char bash[] =
     "\" -- \"$cur\")); return; fi\n"
     "  case $cur in -*) COMPREPLY=($(compgen -W \"" OPTIONS "\" -- \"$cur\")); return;; esac\n"
     "  case $cmd in\n"
-    "    run|start|graph) COMPREPLY=($(compgen -W \"$(orchctl workflows 2>/dev/null | cut -d' ' -f1)\" -- \"$cur\"));;\n"
+    "    run|start|graph|delete) COMPREPLY=($(compgen -W \"$(orchctl workflows 2>/dev/null | cut -d' ' -f1)\" -- \"$cur\"));;\n"
     "    show|steps|history|watch|cancel|terminate|pause|resume|retry|signal)\n"
     "      COMPREPLY=($(compgen -W \"$(orchctl list --limit 50 2>/dev/null | cut -d' ' -f1)\" -- \"$cur\"));;\n"
     "    apply) COMPREPLY=($(compgen -f -- \"$cur\"));;\n"
@@ -30,7 +30,7 @@ static const char bash[] =
 
 static const char fish[] =
     "complete -c orchctl -f -n __fish_use_subcommand -a '" COMMANDS "'\n"
-    "complete -c orchctl -f -n '__fish_seen_subcommand_from run start graph' -a '(orchctl workflows 2>/dev/null | cut -d\" \" -f1)'\n"
+    "complete -c orchctl -f -n '__fish_seen_subcommand_from run start graph delete' -a '(orchctl workflows 2>/dev/null | cut -d\" \" -f1)'\n"
     "complete -c orchctl -f -n '__fish_seen_subcommand_from show steps history watch cancel terminate pause resume retry signal' "
     "-a '(orchctl list --limit 50 2>/dev/null | cut -d\" \" -f1)'\n";
 

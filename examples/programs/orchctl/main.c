@@ -10,6 +10,7 @@ static const char usage[] =
     "usage: orchctl [--server ENDPOINT] [-o json|text] [--timeout SECONDS] COMMAND ...\n"
     "  apply FILE... [--update strict|compatible|force]   register definitions (JSON, YAML; - = standard input)\n"
     "  workflows [ID]                                     list workflows, or the versions of one\n"
+    "  delete WORKFLOW VERSION [--force] [--why TEXT]     take a version out of use; what has begun goes on\n"
     "  run WORKFLOW [--input JSON|@FILE] [--version RANGE] [--id ID] [--key START-KEY] [--priority N]\n"
     "                                                     start an execution, wait, print its output\n"
     "  start WORKFLOW ...                                 the same without waiting: prints its id\n"
@@ -135,6 +136,18 @@ static int retry(ctl *c)
     return control(c, "Retry");
 }
 
+static int delete_version(ctl *c)
+{
+    const char *who = getenv("USER");
+    json_t *r = json_pack("{s:s,s:s,s:b}", "workflow_id", c->args[0], "version", c->args[1],
+                          "force", c->force);
+
+    set(r, "who", who && *who ? who : NULL);
+    set(r, "why", c->why);
+    json_decref(ctl_call(c, "DeleteWorkflow", r));
+    return EXIT_SUCCESS;
+}
+
 static int send_signal(ctl *c)
 {
     json_t *r = json_pack("{s:s,s:s}", "execution_id", c->args[0], "name", c->args[1]);
@@ -155,25 +168,16 @@ typedef struct command_row {
 } command_row;
 
 static const command_row commands[] = {
-    {"apply", apply, 1, INT_MAX, 0},
-    {"workflows", list_workflows, 0, 1, 0},
-    {"run", run, 1, 1, 1},
-    {"start", start, 1, 1, 0},
-    {"list", list_executions, 0, 0, 0},
-    {"show", show_execution, 1, 1, 0},
-    {"steps", show_steps, 1, 1, 0},
-    {"history", show_history, 1, 1, 0},
-    {"watch", watch_execution, 1, 1, 0},
-    {"cancel", cancel, 1, INT_MAX, 0},
-    {"terminate", terminate, 1, INT_MAX, 0},
-    {"pause", pause_it, 1, INT_MAX, 0},
-    {"resume", resume, 1, INT_MAX, 0},
-    {"retry", retry, 1, INT_MAX, 0},
-    {"signal", send_signal, 2, 3, 0},
-    {"engines", list_engines, 0, 0, 0},
-    {"events", show_events, 0, 1, 1},
-    {"graph", show_graph, 1, 1, 0},
-    {"completion", show_completion, 1, 1, 0},
+    {"apply", apply, 1, INT_MAX, 0},     {"workflows", list_workflows, 0, 1, 0},
+    {"delete", delete_version, 2, 2, 0}, {"run", run, 1, 1, 1},
+    {"start", start, 1, 1, 0},           {"list", list_executions, 0, 0, 0},
+    {"show", show_execution, 1, 1, 0},   {"steps", show_steps, 1, 1, 0},
+    {"history", show_history, 1, 1, 0},  {"watch", watch_execution, 1, 1, 0},
+    {"cancel", cancel, 1, INT_MAX, 0},   {"terminate", terminate, 1, INT_MAX, 0},
+    {"pause", pause_it, 1, INT_MAX, 0},  {"resume", resume, 1, INT_MAX, 0},
+    {"retry", retry, 1, INT_MAX, 0},     {"signal", send_signal, 2, 3, 0},
+    {"engines", list_engines, 0, 0, 0},  {"events", show_events, 0, 1, 1},
+    {"graph", show_graph, 1, 1, 0},      {"completion", show_completion, 1, 1, 0},
 };
 
 static int32_t number(const ctl *c, const char *text, const char *name, long min, long max)
@@ -236,6 +240,8 @@ static int take_option(ctl *c, int argc, char **argv, int *i)
         c->limit = number(c, value, "limit", 1, 10000);
     } else if (!strcmp(argv[*i], "--all")) {
         c->all = 1;
+    } else if (!strcmp(argv[*i], "--force")) {
+        c->force = 1;
     } else {
         return program_common_flag(&c->program, argc, argv, i);
     }

@@ -21,7 +21,7 @@ typedef struct ctl {
     /* Of commands. */
     const char *version, *id, *input, *key, *state, *workflow, *format, *why, *policy, *level;
     int32_t priority, limit;
-    int all;
+    int all, force;
     /* What is left of the command line. */
     char **args;
     int count;
