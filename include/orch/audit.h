@@ -53,7 +53,7 @@ ORCH_API int64_t orch_controls_at_ms(const orch_controls *controls, size_t i);
  * @brief Get what was done.
  * @param controls the page
  * @param i 0 to count - 1
- * @return "cancel", "terminate", "signal", "pause", "resume", "set_priority", "retry", "rerun", "fork" or "set_limit", owned by the page;
+ * @return "cancel", "terminate", "signal", "pause", "resume", "set_priority", "retry", "rerun", "fork", "set_limit" or "delete_workflow", owned by the page;
  *         "" beyond the end
  */
 ORCH_API const char *orch_controls_action(const orch_controls *controls, size_t i);
