@@ -42,10 +42,18 @@ static int32_t call_pull(void)
     return rc == ORCH_E_DEADLINE_EXCEEDED ? 0 : rc;
 }
 
-/* The task is gone whatever the answer. */
+/* Whatever becomes of the answer, the task is gone. */
+static orch_task *take_one(void)
+{
+    orch_task *taken = one;
+
+    one = NULL;
+    return taken;
+}
+
 static int32_t call_complete(void)
 {
-    return orch_task_complete(one, "{\"n\":1}", 7, NULL);
+    return orch_task_complete(take_one(), "{\"n\":1}", 7, NULL);
 }
 
 /* What was answered may be lost, with the report that there was no memory for: then the attempt comes again. */
@@ -69,7 +77,6 @@ static void complete_one(void)
 {
     if (one)
         assert_int_equal(call_complete(), 0);
-    one = NULL;
     expect_success();
 }
 
@@ -119,12 +126,12 @@ static int32_t call_heartbeat(void)
 
 static int32_t call_fail(void)
 {
-    return orch_task_fail(one, ORCH_E_ABORTED, 0, "not today");
+    return orch_task_fail(take_one(), ORCH_E_ABORTED, 0, "not today");
 }
 
 static int32_t call_fail_data(void)
 {
-    return orch_task_fail_data(one, ORCH_E_ABORTED, 0, "not today", "{\"n\":1}", 7, NULL);
+    return orch_task_fail_data(take_one(), ORCH_E_ABORTED, 0, "not today", "{\"n\":1}", 7, NULL);
 }
 
 static void expect_failure(void)
