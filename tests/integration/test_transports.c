@@ -192,20 +192,25 @@ static void cut_mill(void *ctx, channel *c)
     mill_cut(ctx);
 }
 
+static conformance_subject subject_of(mill *m)
+{
+    return (conformance_subject){
+        .endpoint = "mill:here",
+        .nobody = "mill:nowhere",
+        .ctx = m,
+        .begin = mill_begin,
+        .wait = mill_pause,
+        .cut = cut_mill,
+        .report = report,
+    };
+}
+
 static void hosts_conform(void **state)
 {
     (void)state;
     for (unsigned seed = 1; seed <= 2; seed++) {
         mill *m = mill_new(seed);
-        const conformance_subject s = {
-            .endpoint = "mill:here",
-            .nobody = "mill:nowhere",
-            .ctx = m,
-            .begin = mill_begin,
-            .wait = mill_pause,
-            .cut = cut_mill,
-            .report = report,
-        };
+        const conformance_subject s = subject_of(m);
 
         assert_int_equal(transport_conformance(&s), 0);
         mill_free(m);
@@ -218,17 +223,10 @@ static void faults_are_found(void **state)
     (void)state;
     for (int fault = MILL_IS_RIGHT + 1; fault < MILL_FAULTS; fault++) {
         mill *m = mill_new(1);
-        const conformance_subject s = {
-            .endpoint = "mill:here",
-            .nobody = "mill:nowhere",
-            .patience_ns = 100000000,
-            .ctx = m,
-            .begin = mill_begin,
-            .wait = mill_pause,
-            .cut = cut_mill,
-            .report = quiet,
-        };
+        conformance_subject s = subject_of(m);
 
+        s.patience_ns = 100000000;
+        s.report = quiet;
         mill_set_fault(m, (enum mill_fault)fault);
         if (!transport_conformance(&s))
             fail_msg("fault %d of a transport is not found", fault);

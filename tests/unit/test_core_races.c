@@ -292,23 +292,31 @@ static void test_an_old_row_knows_less_of_the_inbox(void **state)
     world_free(w);
 }
 
+/* The same, and that run has failed, and the one after it sleeps. So much passes in the first, and then in the second. */
+static mpsc_node *old_row_of_old_run(world *w, uint64_t key, char id[EXECUTION_ID_LEN + 1],
+                                     int64_t first_ms, int64_t second_ms)
+{
+    mpsc_node *old = old_row_of(w, key, id);
+
+    held_fail(0, ORCH_E_INTERNAL, true);
+    world_advance(w, first_ms);
+    assert_int_equal(world_state(w, key), EXECUTION_FAILED);
+    assert_int_equal(world_control(w, id, (control_request){.action = CONTROL_RETRY}), 0);
+    held_succeed(1, NULL);
+    world_advance(w, second_ms);
+    assert_int_equal(world_state(w, key), EXECUTION_SUSPENDED);
+    assert_null(live_find(w->orchestrator, key));
+    return old;
+}
+
 static void test_an_old_row_does_not_revive_an_old_run(void **state)
 {
     world *w = begin(&plain);
     uint64_t key = world_start(w, "between", NULL, NULL);
     char id[EXECUTION_ID_LEN + 1];
-    mpsc_node *old = old_row_of(w, key, id);
 
     (void)state;
-    held_fail(0, ORCH_E_INTERNAL, true);
-    world_settle(w);
-    assert_int_equal(world_state(w, key), EXECUTION_FAILED);
-    assert_int_equal(world_control(w, id, (control_request){.action = CONTROL_RETRY}), 0);
-    held_succeed(1, NULL);
-    world_advance(w, 60000);
-    assert_int_equal(world_state(w, key), EXECUTION_SUSPENDED);
-    assert_null(live_find(w->orchestrator, key));
-    give_back(old);
+    give_back(old_row_of_old_run(w, key, id, 0, 60000));
     world_advance(w, 60000);
     assert_int_equal(world_state(w, key), EXECUTION_SUSPENDED);
     assert_int_equal(world_signal(w, id, "s", NULL, NULL), 0);
@@ -325,17 +333,9 @@ static void test_an_old_row_does_not_end_a_new_run(void **state)
     world *w = begin(&plain);
     uint64_t key = world_start(w, "brief", NULL, NULL);
     char id[EXECUTION_ID_LEN + 1];
-    mpsc_node *old = old_row_of(w, key, id);
 
     (void)state;
-    held_fail(0, ORCH_E_INTERNAL, true);
-    world_advance(w, 8 * 60000);
-    assert_int_equal(world_control(w, id, (control_request){.action = CONTROL_RETRY}), 0);
-    held_succeed(1, NULL);
-    world_advance(w, 4 * 60000);
-    assert_int_equal(world_state(w, key), EXECUTION_SUSPENDED);
-    assert_null(live_find(w->orchestrator, key));
-    give_back(old);
+    give_back(old_row_of_old_run(w, key, id, 8 * 60000, 4 * 60000));
     assert_non_null(live_find(w->orchestrator, key));
     world_settle(w);
     assert_int_equal(world_state(w, key), EXECUTION_SUSPENDED);

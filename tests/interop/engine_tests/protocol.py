@@ -50,6 +50,12 @@ class HandOver:
             assert got in ("step_started", "need_confirmation"), f"{got} instead of {kind}: {message}"
         raise AssertionError(f"the call ended with {self.call.code()} instead of {kind}")
 
+    def defined(self):
+        """It is accepted, and its definition is asked for and given."""
+        self.next("accepted")
+        self.next("need_definition")
+        self.define()
+
     def confirm(self, message):
         number = message.accepted.confirmation or message.need_confirmation.number
         if number and self.confirms:
@@ -146,9 +152,7 @@ def what_was_not_acknowledged_is_said_again(stack, command):
     _, _, stub = connect(stack, command)
     one = HandOver(stub)
     one.start(1)
-    one.next("accepted")
-    one.next("need_definition")
-    one.define()
+    one.defined()
     said = one.next("report").checkpoints
     one.call.cancel()
     again = HandOver(stub)
@@ -208,9 +212,7 @@ def an_older_attachment_is_refused(stack, command):
     _, _, stub = connect(stack, command)
     one = HandOver(stub)
     one.start(1)
-    one.next("accepted")
-    one.next("need_definition")
-    one.define()
+    one.defined()
     expect("starts", one.next("step_started").attempt, 1)
     newer, older = HandOver(stub), HandOver(stub)
     newer.say(attach=pb.Attach(execution_key=1, number=2))
@@ -237,9 +239,7 @@ def it_hands_back_when_it_drains(stack, command):
     expect("health", next(health).status, health_pb2.HealthCheckResponse.SERVING)
     one = HandOver(stub)
     one.start(1)
-    one.next("accepted")
-    one.next("need_definition")
-    one.define()
+    one.defined()
     expect("starts", next(one.call).step_started.attempt, 1)
     engine.terminate()
     expect("health", next(health).status, health_pb2.HealthCheckResponse.NOT_SERVING)
