@@ -95,7 +95,8 @@ ORCH_API int32_t orch_v2_add_engine(orch_v2 *orch, const char *name, const char 
  * @param metadata_json kept with the version, JSON text; NULL = none
  * @param metadata_len its length in bytes
  * @param err where to put an error; may be NULL
- * @return ORCH_OK, also if this version with this digest is there already; ORCH_E_ALREADY_EXISTS if it is there with another digest;
+ * @return ORCH_OK, also if this version with this digest is there already, or was deleted, and is back; ORCH_E_ALREADY_EXISTS if it is there, or was,
+ *         with another digest;
  *         ORCH_E_FAILED_PRECONDITION if it is not newer than the newest registered version, or after stop;
  *         ORCH_E_INVALID_ARGUMENT with the place in the definition
  * Any thread but inside a callback of orch_v2_dispatch (ORCH_E_FAILED_PRECONDITION there); blocks until it is stored.

@@ -6,7 +6,7 @@
 
 int64_t clock_wall_ms(void); /* UTC, milliseconds since 1970 */
 int64_t clock_monotonic_ns(void);
-int64_t clock_steady_ms(
-    void); /* that also counts while the machine sleeps, where there is such a clock */
+/* Monotonic; also counts while the machine sleeps, where there is such a clock. */
+int64_t clock_steady_ms(void);
 
 #endif

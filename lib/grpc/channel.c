@@ -166,7 +166,7 @@ static void on_opened(h2_link *l)
 
     conn->opened = true;
     if (!conn->settled)
-        net_timer_set(l->loop, &conn->silence, l->loop->now_ns + o->connect_ns);
+        net_timer_set(l->loop, &conn->silence, conn->begun_ns + o->connect_ns);
     conn->keepalive = (keepalive){.time_ns = o->keepalive_ns,
                                   .timeout_ns = o->keepalive_timeout_ns,
                                   .without_calls = o->keepalive_without_calls};
@@ -221,6 +221,7 @@ static void connect_now(grpc_channel *ch)
         return;
     }
     conn->channel = ch;
+    conn->begun_ns = ch->loop->now_ns;
     net_timer_init(&conn->silence, on_silence);
     h2_link_init(&conn->link, ch->loop, c, session, &handler);
     list_push(&ch->conns, &conn->node);

@@ -12,6 +12,7 @@ typedef struct channel_conn {
     grpc_channel *channel;
     list node;
     keepalive keepalive;
+    int64_t begun_ns;
     net_timer silence; /* for the server's SETTINGS to come: before that it may be anything */
     bool opened, settled;
     bool draining; /* the server takes no more calls on it */

@@ -121,7 +121,7 @@ typedef struct grpc_channel_options { /* zeros: the defaults in brackets */
     uint32_t max_header_bytes;        /* [8 KiB] */
     uint32_t
         max_waiting;    /* calls that wait for a connection [10,000]; above it RESOURCE_EXHAUSTED */
-    int64_t connect_ns; /* for a connection, at least [20 s] */
+    int64_t connect_ns; /* for a connection, until the server has said SETTINGS, at least [20 s] */
     int64_t backoff_ns, max_backoff_ns; /* [1 s, 120 s]; times 1.6 each, with a jitter of a fifth */
     /* Keepalive: after so long without a byte from the server a PING goes [never; at least 10 s]; a server that answers nothing
      * in time is gone, its calls end with UNAVAILABLE [20 s]. Servers have to permit it. Also without calls? [no] */

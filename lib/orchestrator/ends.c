@@ -40,7 +40,7 @@ void end_look_again(live *l)
     uint64_t key = l->key;
 
     end_let_go(l);
-    queue_later(o, key);
+    queue_overflow_any(o, key);
 }
 
 static void end_done(unit_job *j)

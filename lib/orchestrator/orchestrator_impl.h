@@ -48,7 +48,7 @@ void registry_free(orchestrator *o);
 int32_t registry_find(orchestrator *o, const char *workflow, const char *version,
                       version_entry **out, orch_error **err);
 version_entry *registry_by_key(orchestrator *o, uint64_t key); /* that is stored; NULL = none */
-/* The newest stored version in the range (NULL = any). NOT_FOUND. */
+/* The newest stored version in the range (NULL = any) that is not deleted. NOT_FOUND. */
 int32_t registry_resolve(orchestrator *o, const char *workflow, const semver_range *range,
                          version_entry **out, orch_error **err);
 
@@ -163,9 +163,8 @@ struct live {
     channel *channel;
     epoch epoch;
     int64_t attach_until_ms;
-    uint32_t attaches; /* so often an attachment was tried */
-    uint64_t
-        instance; /* of the engine in another process that took it, and may start steps; 0 = none */
+    uint32_t attaches;     /* so often an attachment was tried */
+    uint64_t instance;     /* of the engine of another process that may start steps; 0 = none */
     int64_t lost_ms;       /* DETACHED: since when, by the steady clock */
     int64_t doubt_ms;      /* nobody gets it before then, by that; 0 = at once */
     uint64_t received_seq; /* came from the engine */

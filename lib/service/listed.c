@@ -2,39 +2,39 @@
 
 #include <string.h>
 
-#include "base/error.h"
-#include "base/mem.h"
 #include "orchestrator/orchestrator.h"
 
-static bool is_deleted(const definition_row *row, const setting_page *deleted, bool *failed)
+static bool is_of(const setting_row *deleted, const definition_row *row)
 {
-    char *name = orchestrator_deleted_name(row->workflow, row->version);
-    bool is = false;
+    const char *name = deleted->name + strlen(DELETED_PREFIX);
+    size_t len = strlen(row->workflow);
 
-    *failed |= !name;
-    for (size_t i = 0; name && i < deleted->count && !is; i++)
-        is = !strcmp(deleted->rows[i].name, name);
-    mem_free(name);
-    return is;
+    return !strncmp(name, row->workflow, len) && name[len] == ' ' &&
+           !strcmp(name + len + 1, row->version);
+}
+
+static bool is_deleted(const definition_row *row, const setting_page *deleted)
+{
+    for (size_t i = 0; i < deleted->count; i++)
+        if (is_of(&deleted->rows[i], row))
+            return true;
+    return false;
 }
 
 /* The rows of those are cleared, the others keep their order. */
-static bool leave_out(definition_page *p, const setting_page *deleted)
+static void leave_out(definition_page *p, const setting_page *deleted)
 {
     size_t kept = 0;
-    bool failed = false;
 
     for (size_t i = 0; i < p->count; i++) {
         definition_row row = p->rows[i];
 
-        if (is_deleted(&row, deleted, &failed)) {
+        if (is_deleted(&row, deleted))
             definition_row_clear(&row);
-            continue;
-        }
-        p->rows[kept++] = row;
+        else
+            p->rows[kept++] = row;
     }
     p->count = kept;
-    return !failed;
 }
 
 int32_t listed_load(store *s, bool with_texts, definition_page *out, orch_error **err)
@@ -44,8 +44,8 @@ int32_t listed_load(store *s, bool with_texts, definition_page *out, orch_error 
 
     if (!rc)
         rc = s->ops->load_settings(s->self, DELETED_PREFIX, &deleted, err);
-    if (!rc && deleted.count && !leave_out(out, &deleted))
-        rc = error_no_memory(err);
+    if (!rc && deleted.count)
+        leave_out(out, &deleted);
     setting_page_clear(&deleted);
     return rc;
 }

@@ -190,6 +190,29 @@ static void each_rule_of_grpc_has_its_tests(void **state)
     free(page);
 }
 
+/* Those that the simulator has to catch. */
+static void each_mutation_is_told(void **state)
+{
+    char *page = file_text("docs/testing.md", NULL), *source, *line, *rest;
+    int count = 0;
+
+    (void)state;
+    rest = source = file_text("lib/base/mutation.h", NULL);
+    while ((line = strsep(&rest, "\n")) != NULL) {
+        char name[100], what[300], row[420];
+
+        if (sscanf(line, " X(%99[A-Z_], \"%299[^\"]\")", name, what) != 2)
+            continue;
+        snprintf(row, sizeof row, "| `%s` | %s |", name, what);
+        if (!strstr(page, row))
+            fail_msg("docs/testing.md has no row \"%s\"", row);
+        count++;
+    }
+    assert_true(count > 40);
+    free(source);
+    free(page);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,6 +221,7 @@ int main(void)
         cmocka_unit_test(definitions_are_good),
         cmocka_unit_test(links_lead_somewhere),
         cmocka_unit_test(each_rule_of_grpc_has_its_tests),
+        cmocka_unit_test(each_mutation_is_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
